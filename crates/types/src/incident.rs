@@ -1,0 +1,119 @@
+//! Findings grouped by time and topology, with a life cycle.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CauseKind, EntityId, Evidence, FindingId, Tenant, Time};
+
+/// `inc-` and a number counted per data folder from 1.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IncidentId(pub String);
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentState {
+    /// It goes on and nobody has taken it.
+    Open,
+    /// Somebody has taken it.
+    Acknowledged,
+    /// Over: the evidence ended, or a person said so.
+    Resolved,
+}
+
+/// How bad, by impact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Somebody should look today.
+    Warning,
+    /// Users notice.
+    Major,
+    /// Many users cannot use it.
+    Critical,
+}
+
+/// A suspected cause.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cause {
+    /// What.
+    pub entity: EntityId,
+    /// Of which kind.
+    pub kind: CauseKind,
+    /// 0..=1.
+    pub belief: f64,
+    /// One sentence.
+    pub summary: String,
+    /// Evidence for it.
+    pub evidence: Vec<Evidence>,
+    /// Evidence against it.
+    pub against: Vec<Evidence>,
+}
+
+/// One line of an incident's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TimelineEntry {
+    /// When it happened.
+    pub at: Time,
+    /// `finding`, `change`, `cause`, `state`.
+    pub kind: String,
+    /// What it is about.
+    pub entity: Option<EntityId>,
+    /// One sentence.
+    pub text: String,
+    /// The finding behind it.
+    pub finding: Option<FindingId>,
+}
+
+/// Who is hurt and how much.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Impact {
+    /// Services that need the affected ones, directly or not, nearest first.
+    pub dependents: Vec<EntityId>,
+    /// Requests that failed since the incident began.
+    pub failed_requests: u64,
+    /// Requests that were slower than usual since the incident began.
+    pub slow_requests: u64,
+    /// Requests in all at the affected services since the incident began.
+    pub requests: u64,
+}
+
+/// An incident as people and programs see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its name.
+    pub id: IncidentId,
+    /// Whose.
+    pub tenant: Tenant,
+    /// Life cycle.
+    pub state: IncidentState,
+    /// By impact.
+    pub severity: Severity,
+    /// A few words.
+    pub title: String,
+    /// One sentence: what broke, since when, why.
+    pub summary: String,
+    /// When the first evidence began.
+    pub started_at: Time,
+    /// When it was said.
+    pub opened_at: Time,
+    /// When it ended.
+    pub resolved_at: Option<Time>,
+    /// Who acknowledged or resolved it, if a person did.
+    pub actor: Option<String>,
+    /// Affected, most affected first.
+    pub entities: Vec<EntityId>,
+    /// Best first; empty or weak while `undecided`.
+    pub causes: Vec<Cause>,
+    /// No cause stands out.
+    pub undecided: bool,
+    /// What would be needed to decide, while undecided.
+    pub missing: Vec<String>,
+    /// Who is hurt.
+    pub impact: Impact,
+    /// History, oldest first.
+    pub timeline: Vec<TimelineEntry>,
+    /// Its findings.
+    pub findings: Vec<FindingId>,
+}
