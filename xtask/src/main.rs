@@ -1,2 +1,136 @@
-//! All automation.
-fn main() {}
+//! All automation of the project: `cargo xtask COMMAND`. One command a job; each installs what it needs or says how.
+
+mod bench;
+mod docs;
+mod tidy;
+mod tools;
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::{Result, bail};
+use tools::{cargo, root, run, step};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo [ARGS]    build everything and run the demo: the server and a small shop that breaks; ARGS go to `bellwether demo`
+  test [--long]  everything that must hold: format, lints, tidy rules, tests, docs, real senders, browser
+                 (--long adds the slow matrices)
+  check          the quick part of test: format, lints, tidy rules
+  ui             build the web interface into ui/dist
+  bench [NAME]   benchmarks: cost per item in CPU time and bytes; NAME is a package, or `load` for the load test
+  tidy           only the tidy rules
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match args.first().map(String::as_str) {
+        Some("demo") => demo(&args[1..]),
+        Some("test") => test(&args[1..]),
+        Some("check") => check(),
+        Some("ui") => ui(),
+        Some("bench") => bench::bench(&args[1..]),
+        Some("tidy") => tidy(),
+        Some("--help" | "-h" | "help") | None => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Some(other) => Err(anyhow::anyhow!("no command {other:?}\n\n{HELP}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(args: &[String]) -> Result<()> {
+    ui()?;
+    step("build (the first time takes some minutes: the query engine is compiled once)");
+    run(cargo().args(["build", "--package", "bellwether"]))?;
+    run(std::process::Command::new(tools::binary()).arg("demo").args(args))
+}
+
+fn check() -> Result<()> {
+    step("format");
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    tidy()?;
+    step("lints");
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))
+}
+
+fn tidy() -> Result<()> {
+    step("tidy rules");
+    let problems = tidy::problems(root())?;
+    if problems.is_empty() {
+        return Ok(());
+    }
+    bail!("{} tidy rule(s) broken:\n  {}", problems.len(), problems.join("\n  "))
+}
+
+fn test(args: &[String]) -> Result<()> {
+    let long = args.iter().any(|a| a == "--long");
+    if std::env::var_os("BELLWETHER_DATA").is_none() {
+        eprintln!("note: BELLWETHER_DATA is not set: tests on public data are skipped (and say so)");
+    }
+    ui()?;
+    check()?;
+    step("tests");
+    run(cargo().args(["build", "--workspace", "--all-targets", "--quiet"]))?;
+    let nextest = std::process::Command::new("cargo").args(["nextest", "--version"]).output();
+    if nextest.is_ok_and(|o| o.status.success()) {
+        let ignored: &[&str] = if long { &["--run-ignored", "all"] } else { &[] };
+        run(cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(ignored))?;
+        run(cargo().args(["test", "--workspace", "--doc", "--quiet"]))?;
+    } else {
+        let ignored: &[&str] = if long { &["--", "--include-ignored"] } else { &[] };
+        run(cargo().args(["test", "--workspace", "--no-fail-fast"]).args(ignored))?;
+    }
+    docs::run_all()?;
+    step("real senders");
+    tools::with_python(
+        &["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-grpc", "opentelemetry-exporter-otlp-proto-http"],
+        |python| {
+            run(std::process::Command::new(python)
+                .arg(root().join("xtask/senders/otel_python.py"))
+                .arg(tools::binary()))
+        },
+    )?;
+    tools::with_prometheus(|prometheus| {
+        run(std::process::Command::new(tools::python()?)
+            .arg(root().join("xtask/senders/prometheus.py"))
+            .arg(tools::binary())
+            .arg(prometheus))
+    })?;
+    step("browser");
+    tools::with_chromium(|chromium| {
+        run(tools::npm().args(["test"]).env("CHROMIUM", chromium).env("BELLWETHER_BINARY", tools::binary()))
+    })?;
+    step("all passed");
+    Ok(())
+}
+
+fn ui() -> Result<()> {
+    let dir = root().join("ui");
+    let stamp = dir.join("node_modules/.bellwether-installed");
+    if newer(&dir.join("package-lock.json"), &stamp) {
+        step("install the interface's packages");
+        run(tools::npm().args(["ci", "--no-audit", "--no-fund"]))?;
+        std::fs::write(&stamp, "")?;
+    }
+    let built = dir.join("dist/index.html");
+    let sources = ["src", "index.html", "package-lock.json", "vite.config.ts", "public"];
+    if sources.iter().any(|source| newer(&dir.join(source), &built)) {
+        step("build the interface");
+        run(tools::npm().args(["run", "build"]))?;
+    }
+    Ok(())
+}
+
+/// Whether `source` (a file, or any file below a folder) was changed after `product`, or `product` is not there.
+fn newer(source: &Path, product: &Path) -> bool {
+    let Ok(made) = product.metadata().and_then(|m| m.modified()) else { return true };
+    tools::walk(source).iter().any(|file| file.metadata().and_then(|m| m.modified()).is_ok_and(|t| t > made))
+}

@@ -1,0 +1,444 @@
+//! The command line. Help, man pages and completions are generated from these definitions.
+
+use std::path::PathBuf;
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+
+/// Says what is wrong in the systems you run, why, and on what evidence.
+#[derive(Parser, Debug)]
+#[command(
+    name = "bellwether",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:\n  bellwether demo                        watch a small shop break, and read why\n  bellwether serve                       take in OTLP on 4317 and 4318, Prometheus remote write on 7171\n  bellwether query 'SELECT metric, count(*) FROM samples GROUP BY 1'\n  bellwether incidents list\n\nExit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 not allowed, 5 unavailable (try again)"
+)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of all commands.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of all commands.
+#[derive(Group, Debug)]
+pub struct Global {
+    /// When to colour output
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, help_heading = "Global options")]
+    pub color: Color,
+}
+
+/// When to colour output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How to print an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people, long cells cut.
+    Table,
+    /// Columns for people, nothing cut.
+    Wide,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+/// Where a running server is.
+#[derive(Group, Debug, Clone)]
+pub struct Remote {
+    /// Address of the server
+    #[arg(long, env = "BELLWETHER_URL", default_value = "http://127.0.0.1:7171")]
+    pub url: String,
+    /// File with the access token (or set BELLWETHER_TOKEN)
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the server
+    Serve(Serve),
+    /// Run the server and a small shop under load that breaks on schedule
+    Demo(Demo),
+    /// Ask in SQL: samples, records, spans, events, edges
+    #[command(after_help = "Examples:\n  bellwether query 'SELECT entity, count(*) FROM records GROUP BY 1 ORDER BY 2 DESC'\n  bellwether query --data-dir ./data -o csv 'SELECT * FROM samples LIMIT 10'\n  echo 'SELECT 1' | bellwether query -")]
+    Query(Query),
+    /// Show the newest log lines, and follow them
+    Tail(Tail),
+    /// Send a test signal
+    #[command(subcommand)]
+    Send(Send),
+    /// What the server takes in, holds and does
+    Status(Status),
+    /// Look for what commonly goes wrong, and say how to mend it
+    Doctor(Doctor),
+    /// List, show, acknowledge and resolve incidents
+    #[command(subcommand)]
+    Incidents(Incidents),
+    /// Check the journal's hash chain
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Check every stored block against its checksum (no server may be running on the folder)
+    Verify(DataDir),
+    /// Make, list and revoke access tokens
+    #[command(subcommand)]
+    Tokens(Tokens),
+    /// Drive the analyses through a simulated fleet with known faults
+    Sim(Sim),
+    /// Show or check the settings as resolved
+    #[command(subcommand)]
+    Config(Config),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all pages to a folder
+    Man {
+        /// Folder to write one page a command to
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// One service of the demo (started by `demo`)
+    #[command(hide = true)]
+    ShopService(ShopService),
+}
+
+/// Where the server listens and keeps its data. What is not said here comes from the settings.
+#[derive(Group, Debug, Clone, Default)]
+pub struct ServerFlags {
+    /// Data folder
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address of the interface and the API [default: 127.0.0.1:7171]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// Address for OTLP over gRPC [default: 127.0.0.1:4317]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub otlp_grpc: Option<String>,
+    /// Address for OTLP over HTTP [default: 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub otlp_http: Option<String>,
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE", env = "BELLWETHER_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Ask for a token on loopback too
+    #[arg(long)]
+    pub require_auth: bool,
+    /// Listen beyond loopback without TLS and tokens: anyone who reaches the port can read and write
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// Flags of `serve`.
+#[derive(Group, Debug)]
+pub struct Serve {
+    /// Addresses and data folder.
+    #[command(flatten)]
+    pub server: ServerFlags,
+    /// Take data in and answer queries, but run no analysis
+    #[arg(long)]
+    pub no_analyses: bool,
+    /// Do not watch the host that this runs on
+    #[arg(long)]
+    pub no_host: bool,
+}
+
+/// Flags of `demo`.
+#[derive(Group, Debug)]
+pub struct Demo {
+    /// Addresses and data folder (a fresh temporary one if none is named).
+    #[command(flatten)]
+    pub server: ServerFlags,
+    /// Which faults to switch on: none, tour (each in turn), or a fault's name
+    #[arg(long, default_value = "tour")]
+    pub faults: String,
+    /// Seed of the load
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Do not open the browser
+    #[arg(long)]
+    pub no_browser: bool,
+    /// How much faster than ten minutes the load's cycle and the tour go
+    #[arg(long, default_value_t = 1.0)]
+    pub speed: f64,
+}
+
+/// Flags of `query`.
+#[derive(Group, Debug)]
+pub struct Query {
+    /// The query; `-` reads it from standard input
+    pub sql: String,
+    /// Read this data folder directly (no server may be running on it)
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub data_dir: Option<PathBuf>,
+    /// Server.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// How to print the answer
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Flags of `tail`.
+#[derive(Group, Debug)]
+pub struct Tail {
+    /// Only this entity, e.g. service:shop/payments or payments
+    #[arg(long)]
+    pub entity: Option<String>,
+    /// Only lines that contain this
+    #[arg(long)]
+    pub grep: Option<String>,
+    /// Only this severity and above: debug, info, warn, error
+    #[arg(long, default_value = "debug")]
+    pub level: String,
+    /// How many lines to begin with
+    #[arg(short = 'n', long, default_value_t = 20)]
+    pub lines: u32,
+    /// Keep showing new lines
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Server.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// How to print: table (plain lines) or jsonl
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// What to send.
+#[derive(Subcommand, Debug)]
+pub enum Send {
+    /// A log line
+    Log {
+        /// The line
+        body: String,
+        /// debug, info, warn or error
+        #[arg(long, default_value = "info")]
+        level: String,
+        /// Sender and server.
+        #[command(flatten)]
+        common: SendCommon,
+    },
+    /// A metric point
+    Metric {
+        /// Metric name
+        name: String,
+        /// Value
+        #[arg(allow_negative_numbers = true)]
+        value: f64,
+        /// Sender and server.
+        #[command(flatten)]
+        common: SendCommon,
+    },
+    /// A span that ends now
+    Span {
+        /// Operation name
+        name: String,
+        /// Length in milliseconds
+        #[arg(long, default_value_t = 10.0)]
+        duration_ms: f64,
+        /// Mark it as failed
+        #[arg(long)]
+        error: bool,
+        /// Sender and server.
+        #[command(flatten)]
+        common: SendCommon,
+    },
+    /// A change: a deployment, a setting, a flag
+    Event {
+        /// Kind of change, e.g. deployment
+        kind: String,
+        /// Version after it
+        #[arg(long)]
+        version: Option<String>,
+        /// Sender and server.
+        #[command(flatten)]
+        common: SendCommon,
+    },
+}
+
+/// Who sends, and where to.
+#[derive(Group, Debug)]
+pub struct SendCommon {
+    /// Name of the sending service
+    #[arg(long, default_value = "test")]
+    pub service: String,
+    /// An attribute; may be given many times
+    #[arg(long = "attribute", short = 'a', value_name = "KEY=VALUE")]
+    pub attributes: Vec<String>,
+    /// Server.
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// Flags of `status`.
+#[derive(Group, Debug)]
+pub struct Status {
+    /// Server.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Flags of `doctor`.
+#[derive(Group, Debug)]
+pub struct Doctor {
+    /// Server.
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// What to do with incidents.
+#[derive(Subcommand, Debug)]
+pub enum Incidents {
+    /// Newest first
+    List {
+        /// Only these: open, acknowledged, resolved
+        #[arg(long)]
+        state: Option<String>,
+        /// Whose; `_self` for the host that Bellwether runs on
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Everything known of one
+    Show {
+        /// Its id, e.g. inc-3
+        id: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Say that somebody has taken it
+    Ack(Verdict),
+    /// Say that it is over
+    Resolve(Verdict),
+}
+
+/// A person's word on an incident.
+#[derive(Group, Debug)]
+pub struct Verdict {
+    /// Its id, e.g. inc-3
+    pub id: String,
+    /// Only say what would be done
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Who says so [default: the user's name]
+    #[arg(long)]
+    pub actor: Option<String>,
+    /// Server.
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// What to do with the journal.
+#[derive(Subcommand, Debug)]
+pub enum Audit {
+    /// Recompute the chain and name the first bad record
+    Verify(DataDir),
+    /// Print the newest record's number and hash, to be kept elsewhere: a chain alone cannot show a cut tail
+    Head(DataDir),
+}
+
+/// A command on a data folder.
+#[derive(Group, Debug)]
+pub struct DataDir {
+    /// Data folder [default: the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// What to do with access tokens.
+#[derive(Subcommand, Debug)]
+pub enum Tokens {
+    /// Make one and print it once
+    Create {
+        /// What it may do: ingest, read, write or admin
+        scope: String,
+        /// A word to know it by
+        #[arg(long, default_value = "")]
+        name: String,
+        /// Days until it expires; 0 for never
+        #[arg(long, default_value_t = 0)]
+        days: u32,
+        /// Data folder.
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// List them (never their secrets)
+    List(DataDir),
+    /// End one now
+    Revoke {
+        /// Its id
+        id: String,
+        /// Data folder.
+        #[command(flatten)]
+        data: DataDir,
+    },
+}
+
+/// Flags of `sim`.
+#[derive(Group, Debug)]
+pub struct Sim {
+    /// Seed of the first world
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How many worlds, with seeds counted up
+    #[arg(long, default_value_t = 1)]
+    pub worlds: u64,
+    /// Length of each in simulated minutes
+    #[arg(long, default_value_t = 60)]
+    pub minutes: u32,
+    /// No faults: count what is said of a healthy fleet
+    #[arg(long)]
+    pub healthy: bool,
+}
+
+/// What to do with the settings.
+#[derive(Subcommand, Debug)]
+pub enum Config {
+    /// Check the settings and say what is wrong
+    Check(ConfigFile),
+    /// Print the settings as resolved
+    Show(ConfigFile),
+}
+
+/// Which settings file.
+#[derive(Group, Debug)]
+pub struct ConfigFile {
+    /// Settings file (TOML)
+    #[arg(long, value_name = "FILE", env = "BELLWETHER_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// Flags of the hidden command that runs one service of the demo. All of them come from `demo`.
+#[derive(Group, Debug)]
+pub struct ShopService {
+    /// Arguments as the demo gives them.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<String>,
+}

@@ -1,0 +1,56 @@
+//! One file a command.
+
+mod data;
+mod demo;
+mod doctor;
+mod incidents;
+mod query;
+mod send;
+mod serve;
+mod shell;
+mod sim;
+mod status;
+mod tail;
+
+use crate::{
+    args::{Args, Command, Config},
+    failure::Outcome,
+    settings::Settings,
+};
+
+/// Carries out the command.
+pub async fn run(args: Args) -> Outcome {
+    match args.command {
+        Command::Serve(flags) => serve::run(flags).await,
+        Command::Demo(flags) => demo::run(flags).await,
+        Command::ShopService(flags) => demo::service(flags).await,
+        Command::Query(flags) => query::run(flags).await,
+        Command::Tail(flags) => tail::run(flags).await,
+        Command::Send(what) => send::run(what).await,
+        Command::Status(flags) => status::run(flags).await,
+        Command::Doctor(flags) => doctor::run(flags).await,
+        Command::Incidents(what) => incidents::run(what).await,
+        Command::Audit(what) => data::audit(what).await,
+        Command::Verify(flags) => data::verify(flags).await,
+        Command::Tokens(what) => data::tokens(what).await,
+        Command::Sim(flags) => sim::run(flags),
+        Command::Config(what) => config(what),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { dir } => shell::man(dir),
+    }
+}
+
+fn config(what: Config) -> Outcome {
+    match what {
+        Config::Check(file) => {
+            let settings = Settings::load(file.config.as_ref())?;
+            serve::check_analyses(&settings)?;
+            crate::output::write("the settings are good\n");
+        }
+        Config::Show(file) => {
+            let settings = Settings::load(file.config.as_ref())?;
+            crate::output::write(&format!("{}\n", serde_json::to_string_pretty(&settings).unwrap_or_default()));
+        }
+    }
+    Ok(())
+}
