@@ -2,6 +2,7 @@
 
 mod bench;
 mod docs;
+mod load;
 mod tidy;
 mod tools;
 

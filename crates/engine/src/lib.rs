@@ -1,1 +1,496 @@
-//! To come.
+//! The loop without IO: [`Engine::step`] takes what became durable and says what follows from it.
+//!
+//! A step is a function of the engine's state, the cut (`now` and log position) and the batches up to it. It asks no
+//! clock and does no IO, so the same log with the same cuts gives the same effects, byte for byte: live, after a
+//! crash, in the simulator and in tests. Within a step the strata run in this order: *detect*, then findings and edges
+//! are taken over, then incidents are grouped, then *cause*, then the causes found are written into the incidents.
+//!
+//! ```text
+//! let mut engine = match recovered.checkpoint {
+//!     Some(checkpoint) => Engine::restore(directory, config, checkpoint)?,
+//!     None => Engine::new(directory, config)?,
+//! };
+//! loop { let effects = engine.step(cut, batches, &history); … commit … ; publish(engine.snapshot()); }
+//! ```
+//!
+//! # What an analysis gets
+//!
+//! An analysis with `Every(period)` gets each batch exactly once, at the first step that passes a multiple of its
+//! period (sooner where more than [`MAX_WAITING_ROWS`] rows wait). Batches that wait for it and rows that are held
+//! back because they lie in the future are part of the checkpoint, so a checkpoint needs nothing of the log before
+//! its own position. An analysis with `On` or `After` gets the batches of the step in which it runs.
+
+mod snapshot;
+
+mod codec;
+mod intake;
+mod said;
+mod save;
+mod services;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use incident::{Command, Grouper, Update};
+use types::{
+    Batch, DAY, Directory, EntityId, Finding, FindingId, HOUR, Incident, IncidentId, JournalEntry, JournalKind,
+    Position, Registry, Shape, Tenant, Time, Topology,
+};
+use view::{
+    Analysis, Checkpoint, DerivedSample, FindingLog, Findings, History, Params, SeenEdge, State, StepCut, Stratum,
+    Trigger, View,
+};
+
+pub use incident::{Change, GroupingConfig};
+pub use snapshot::{Counters, MapEdge, RowCounts, ServiceRow, ServiceState, Snapshot};
+
+use intake::{EventsRead, Held};
+use said::LastSaid;
+use services::Services;
+
+/// An analysis runs before its time when more rows than this wait for it: bounds memory and checkpoints.
+pub const MAX_WAITING_ROWS: usize = 2_000_000;
+/// At most so many rows are held back at a time.
+pub const MAX_HELD_ROWS: usize = 1_000_000;
+
+/// What the engine runs, and how.
+pub struct EngineConfig {
+    /// The analyses, in order; all of the catalogue by default.
+    pub analyses: Vec<&'static Analysis>,
+    /// Settings by analysis and name; what is not said has its default.
+    pub settings: BTreeMap<String, BTreeMap<String, f64>>,
+    /// How findings become incidents.
+    pub grouping: GroupingConfig,
+}
+
+impl Default for EngineConfig {
+    fn default() -> EngineConfig {
+        EngineConfig { analyses: catalogue(), settings: BTreeMap::new(), grouping: GroupingConfig::default() }
+    }
+}
+
+/// What a step makes the caller carry out. In the order in which it was concluded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// A line for the journal.
+    Journal(JournalEntry),
+    /// A finding to store or to store again (same id).
+    Finding(Finding),
+    /// An incident to store or to store again (same id).
+    Incident(Incident),
+    /// An edge that was seen, with the count since it was last said.
+    Edge(SeenEdge),
+    /// A point to store.
+    Derived(DerivedSample),
+}
+
+/// The state of the loop. See the crate's documentation.
+pub struct Engine {
+    directory: Arc<Directory>,
+    slots: Vec<Slot>,
+    cut: StepCut,
+    held: Held,
+    /// Batches that some analysis has yet to see, and the running number of the first of them.
+    recent: Vec<Arc<Batch>>,
+    first_recent: u64,
+    findings: FindingLog,
+    said: BTreeMap<FindingId, LastSaid>,
+    topology: Topology,
+    grouper: Grouper,
+    incidents: Vec<Incident>,
+    services: Services,
+    changes: Vec<Change>,
+    counters: Counters,
+    shelf: Shelf,
+    page_hashes: BTreeMap<String, u64>,
+    warnings: Vec<String>,
+}
+
+/// One analysis with what it needs from step to step.
+struct Slot {
+    analysis: &'static Analysis,
+    params: Params,
+    state: State,
+    /// The `now` of its last run; `None` before the first.
+    last_run: Option<Time>,
+    /// Number of the first batch that it has not seen (only for `Every`).
+    cursor: u64,
+    /// When it must run (only for `After`).
+    due: Vec<Time>,
+}
+
+/// What was published, shared with those who read.
+#[derive(Default)]
+struct Shelf {
+    incidents: BTreeMap<IncidentId, Arc<Incident>>,
+    findings: BTreeMap<FindingId, Arc<Finding>>,
+    changes: Arc<Vec<Change>>,
+}
+
+/// What both strata of a step share.
+struct Step<'a> {
+    now: Time,
+    registry: &'a Registry,
+    history: &'a dyn History,
+    /// Kinds and moments of the events of this step.
+    events: &'a [(String, Time)],
+    /// Number of the first batch of this step.
+    first_batch: u64,
+}
+
+impl Engine {
+    /// An engine that has seen nothing. The error names a setting that is unknown or out of its range.
+    pub fn new(directory: Arc<Directory>, config: EngineConfig) -> Result<Engine, String> {
+        let known: Vec<&str> = config.analyses.iter().map(|analysis| analysis.name).collect();
+        if let Some(name) = config.settings.keys().find(|name| !known.contains(&name.as_str())) {
+            return Err(format!("settings for unknown analysis {name:?}; known: {}", known.join(", ")));
+        }
+        let mut slots = Vec::new();
+        for analysis in config.analyses {
+            let said = config.settings.get(analysis.name).cloned().unwrap_or_default();
+            let params =
+                Params::resolve(analysis.params, &said).map_err(|e| format!("settings of {}: {e}", analysis.name))?;
+            let state = (analysis.new_state)(&params);
+            slots.push(Slot { analysis, params, state, last_run: None, cursor: 0, due: Vec::new() });
+        }
+        Ok(Engine {
+            directory,
+            slots,
+            cut: StepCut::default(),
+            held: Held::default(),
+            recent: Vec::new(),
+            first_recent: 0,
+            findings: FindingLog::default(),
+            said: BTreeMap::new(),
+            topology: Topology::default(),
+            grouper: Grouper::new(config.grouping),
+            incidents: Vec::new(),
+            services: Services::default(),
+            changes: Vec::new(),
+            counters: Counters::default(),
+            shelf: Shelf::default(),
+            page_hashes: BTreeMap::new(),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// An engine as it was when `checkpoint` was taken: a full checkpoint, with the pages of later ones laid over it
+    /// (see [`lay_over`]). An analysis whose state cannot be read starts afresh and is named in
+    /// [`Engine::warnings`]; so does the engine's own part.
+    pub fn restore(directory: Arc<Directory>, config: EngineConfig, checkpoint: Checkpoint) -> Result<Engine, String> {
+        let mut engine = Engine::new(directory, config)?;
+        engine.load(checkpoint);
+        Ok(engine)
+    }
+
+    /// Takes in the batches after the last cut up to `cut.position`, in order of the log, and says what follows.
+    /// `cut.now` must not fall from step to step (an earlier one counts as the last).
+    pub fn step(&mut self, cut: StepCut, batches: Vec<(Position, Arc<Batch>)>, history: &dyn History) -> Vec<Effect> {
+        let now = cut.now.max(self.cut.now);
+        let directory = self.directory.clone();
+        let registry = directory.read();
+        let mut effects = Vec::new();
+
+        let mut fresh = self.held.release(now);
+        let arrived = batches.into_iter().filter_map(|(_, batch)| self.held.admit(batch, now, &mut self.counters));
+        let released = fresh.len();
+        fresh.extend(arrived);
+        self.counters.held_back_now = self.held.rows() as u64;
+        let mut events = EventsRead::default();
+        for (i, batch) in fresh.iter().enumerate() {
+            if !intake::is_derived(batch, &registry) {
+                // What was held back is on time.
+                let counted_at = if i < released { Time(i64::MIN) } else { now };
+                intake::count(batch, counted_at, &mut self.counters);
+                self.services.see(batch, &registry);
+            }
+            events.read(batch, &registry);
+        }
+        self.counters.ignored_events += events.ignored;
+        let first_batch = self.first_recent + self.recent.len() as u64;
+        self.recent.extend(fresh);
+
+        let step = Step { now, registry: &registry, history, events: &events.kinds, first_batch };
+        let detected = self.run_stratum(Stratum::Detect, &step);
+        let requests = self.services.take_derived(&detected.derived, &registry);
+        let mut said = self.take_over(detected, now, &mut effects);
+
+        self.take_changes(events.changes, now);
+        self.journal_commands(&events.commands, now, &mut effects);
+        let input = incident::Input {
+            now,
+            said: &said,
+            changes: &self.changes,
+            requests: &requests,
+            commands: &events.commands,
+            registry: &registry,
+            topology: &self.topology,
+        };
+        let updates = self.grouper.step(&input);
+        self.take_updates(updates, now, &mut effects);
+
+        let explained = self.run_stratum(Stratum::Cause, &step);
+        said.extend(self.take_over(explained, now, &mut effects));
+        let input = incident::Input {
+            now,
+            said: &[],
+            changes: &self.changes,
+            requests: &[],
+            commands: &[],
+            registry: &registry,
+            topology: &self.topology,
+        };
+        let updates = self.grouper.name_causes(&input, &said);
+        self.take_updates(updates, now, &mut effects);
+
+        self.forget(now);
+        self.cut = StepCut { now, ..cut };
+        effects
+    }
+
+    /// All state (`all`), or the pages that changed since the last call. Laying each over the earlier ones gives what
+    /// [`Engine::restore`] takes.
+    pub fn checkpoint(&mut self, all: bool) -> Checkpoint {
+        self.save(all)
+    }
+
+    /// What to publish after a step.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let registry = self.directory.read();
+        let mut findings: Vec<_> = self.shelf.findings.values().cloned().collect();
+        findings.sort_by(|a, b| b.start.cmp(&a.start).then(a.id.cmp(&b.id)));
+        findings.truncate(1000);
+        let mut incidents: Vec<_> = self.shelf.incidents.values().cloned().collect();
+        incidents.sort_by(|a, b| b.opened_at.cmp(&a.opened_at).then_with(|| newest_number_first(&a.id, &b.id)));
+        Snapshot {
+            now: self.cut.now,
+            step: self.cut.step,
+            position: self.cut.position,
+            incidents,
+            findings,
+            edges: Arc::new(self.map_edges(&registry)),
+            services: Arc::new(self.service_rows(&registry)),
+            changes: self.shelf.changes.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+
+    /// What could not be restored, for people.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The last cut; its step is 0 before the first.
+    pub fn cut(&self) -> StepCut {
+        self.cut
+    }
+
+    /// Rows that some analysis has yet to see or that are held back: what a checkpoint taken now carries with it.
+    pub fn waiting_rows(&self) -> usize {
+        self.recent.iter().map(|batch| batch.rows()).sum::<usize>() + self.held.rows()
+    }
+
+    /// Runs what is due of one stratum. Analyses of one stratum do not see what the others say in this step.
+    fn run_stratum(&mut self, stratum: Stratum, step: &Step) -> Findings {
+        let mut out = Findings::default();
+        let end = self.first_recent + self.recent.len() as u64;
+        for slot in self.slots.iter_mut().filter(|slot| slot.analysis.stratum == stratum) {
+            let from = match slot.analysis.trigger {
+                Trigger::Every(_) => slot.cursor.max(self.first_recent),
+                _ => step.first_batch,
+            };
+            let batches = &self.recent[(from - self.first_recent) as usize..];
+            if !slot.is_due(step, batches) {
+                continue;
+            }
+            let view = View {
+                now: step.now,
+                registry: step.registry,
+                batches,
+                findings: &self.findings,
+                incidents: &self.incidents,
+                topology: &self.topology,
+                history: step.history,
+            };
+            (slot.analysis.run)(&view, &slot.params, &mut slot.state, &mut out);
+            slot.last_run = Some(step.now);
+            slot.cursor = end;
+        }
+        out
+    }
+
+    /// Takes over what a stratum said: findings, edges, derived points. Answers with the findings as they are now.
+    fn take_over(&mut self, out: Findings, now: Time, effects: &mut Vec<Effect>) -> Vec<Finding> {
+        effects.extend(out.derived.into_iter().map(Effect::Derived));
+        for edge in out.edges {
+            self.topology.see(edge.source, edge.target, edge.kind, edge.at, edge.count);
+            effects.push(Effect::Edge(edge));
+        }
+        let mut taken = Vec::new();
+        for finding in out.said {
+            let before = effects.len();
+            let known = said::take_finding(finding, now, &mut self.findings, &mut self.said, effects);
+            if let (Some(known), true) = (&known, effects.len() > before) {
+                self.shelf.findings.insert(known.id, Arc::new(known.clone()));
+            }
+            taken.extend(known);
+        }
+        taken
+    }
+
+    fn take_changes(&mut self, changes: Vec<Change>, now: Time) {
+        let before = self.changes.len();
+        let is_new = !changes.is_empty();
+        self.changes.extend(changes);
+        if is_new {
+            self.changes.sort();
+            self.changes.dedup();
+        }
+        self.changes.retain(|change| now.since(change.at) <= DAY);
+        let surplus = self.changes.len().saturating_sub(1000);
+        self.changes.drain(..surplus);
+        if is_new || self.changes.len() != before {
+            self.shelf.changes = Arc::new(self.changes.iter().rev().cloned().collect());
+        }
+    }
+
+    fn journal_commands(&mut self, commands: &[Command], now: Time, effects: &mut Vec<Effect>) {
+        for command in commands {
+            let (kind, subject, data, actor) = match command {
+                Command::Merge { alias, entity } => {
+                    (JournalKind::Merge, alias.as_str(), serde_json::json!({ "entity": entity }), None)
+                }
+                Command::Acknowledge { incident, actor, at } => {
+                    let known = self.grouper.get(incident).is_some();
+                    self.counters.ignored_events += u64::from(!known);
+                    let data = serde_json::json!({ "verdict": "acknowledged", "at": at, "known": known });
+                    (JournalKind::Verdict, incident.0.as_str(), data, actor.clone())
+                }
+                Command::Resolve { incident, actor, at, dismissed } => {
+                    let known = self.grouper.get(incident).is_some();
+                    self.counters.ignored_events += u64::from(!known);
+                    let verdict = if *dismissed { "not_an_incident" } else { "resolved" };
+                    let data = serde_json::json!({ "verdict": verdict, "at": at, "known": known });
+                    (JournalKind::Verdict, incident.0.as_str(), data, actor.clone())
+                }
+            };
+            let entry = JournalEntry { at: now, kind, subject: subject.to_owned(), data, text: actor };
+            effects.push(Effect::Journal(entry));
+        }
+    }
+
+    fn take_updates(&mut self, updates: Vec<Update>, now: Time, effects: &mut Vec<Effect>) {
+        for update in updates {
+            let incident = update.incident.clone();
+            self.shelf.incidents.insert(incident.id.clone(), Arc::new(incident.clone()));
+            match self.incidents.iter_mut().find(|known| known.id == incident.id) {
+                Some(known) => *known = incident,
+                None => self.incidents.push(incident),
+            }
+            said::take_update(update, now, effects);
+        }
+    }
+
+    fn forget(&mut self, now: Time) {
+        let kept = self.slots.iter().filter(|slot| matches!(slot.analysis.trigger, Trigger::Every(_)));
+        let end = self.first_recent + self.recent.len() as u64;
+        let needed = kept.map(|slot| slot.cursor).min().unwrap_or(end).clamp(self.first_recent, end);
+        self.recent.drain(..(needed - self.first_recent) as usize);
+        self.first_recent = needed;
+
+        self.findings.forget(now.plus(-2 * HOUR));
+        let findings = &self.findings;
+        self.said.retain(|id, _| findings.get(*id).is_some());
+        self.shelf.findings.retain(|id, _| findings.get(*id).is_some());
+        if self.incidents.len() != self.grouper.incidents().count() {
+            let grouper = &self.grouper;
+            self.incidents.retain(|incident| grouper.get(&incident.id).is_some());
+            self.shelf.incidents.retain(|id, _| grouper.get(id).is_some());
+        }
+    }
+
+    fn map_edges(&self, registry: &Registry) -> Vec<MapEdge> {
+        let named = self.topology.edges.iter().filter_map(|((source, target, kind), edge)| {
+            let (source, target) = (registry.entity_id(*source)?.clone(), registry.entity_id(*target)?.clone());
+            Some(MapEdge { source, target, kind: *kind, edge: *edge })
+        });
+        let mut edges: Vec<MapEdge> = named.collect();
+        edges.sort_by(|a, b| (&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind)));
+        edges
+    }
+
+    fn service_rows(&self, registry: &Registry) -> Vec<ServiceRow> {
+        let affected = self.grouper.affected();
+        let hurting: BTreeMap<(&Tenant, &EntityId), bool> = self
+            .findings
+            .iter()
+            .filter(|f| f.ongoing && f.shape == Shape::Abnormal && f.impact >= 0.4)
+            .fold(BTreeMap::new(), |mut map, f| {
+                *map.entry((&f.tenant, &f.entity)).or_default() |= f.measure == "silence";
+                map
+            });
+        let row =
+            |((tenant, entity), (last_seen, derived)): ((Tenant, EntityId), (Option<Time>, services::Derived))| {
+                let [request_rate, error_ratio, latency_ms_p50, latency_ms_p95] = derived.current(self.cut.now);
+                let incident = affected.get(&(tenant.clone(), entity.clone())).cloned();
+                let state = match (hurting.get(&(&tenant, &entity)), &incident) {
+                    (Some(true), _) => ServiceState::Silent,
+                    (None, None) => ServiceState::Healthy,
+                    _ => ServiceState::Abnormal,
+                };
+                ServiceRow {
+                    tenant,
+                    entity,
+                    state,
+                    request_rate,
+                    error_ratio,
+                    latency_ms_p50,
+                    latency_ms_p95,
+                    last_seen,
+                    incident,
+                }
+            };
+        self.services.rows(registry).into_iter().map(row).collect()
+    }
+}
+
+impl Slot {
+    /// Whether the trigger says that it runs in this step; notes what comes due later.
+    fn is_due(&mut self, step: &Step, batches: &[Arc<Batch>]) -> bool {
+        match self.analysis.trigger {
+            Trigger::Every(period) => {
+                let period = period.max(1);
+                let passed = self.last_run.is_none_or(|last| step.now.floor(period) > last.floor(period));
+                passed || batches.iter().map(|batch| batch.rows()).sum::<usize>() > MAX_WAITING_ROWS
+            }
+            Trigger::On(kind) => step.events.iter().any(|(said, _)| said.starts_with(kind)),
+            Trigger::After(kind, delay) => {
+                let heard = step.events.iter().filter(|(said, _)| said.starts_with(kind));
+                self.due.extend(heard.map(|(_, at)| at.plus(delay)));
+                let before = self.due.len();
+                self.due.retain(|at| *at > step.now);
+                self.due.len() < before
+            }
+        }
+    }
+}
+
+/// Lays the pages of a later checkpoint over those of the ones before it: what a store keeps, and what
+/// [`Engine::restore`] takes.
+pub fn lay_over(base: &mut Checkpoint, later: Checkpoint) {
+    base.cut = later.cut;
+    for (name, (schema, pages)) in later.parts {
+        let part = base.parts.entry(name).or_default();
+        part.0 = schema;
+        part.1.extend(pages);
+    }
+}
+
+fn newest_number_first(a: &IncidentId, b: &IncidentId) -> std::cmp::Ordering {
+    (b.0.len(), &b.0).cmp(&(a.0.len(), &a.0))
+}
+
+fn catalogue() -> Vec<&'static Analysis> {
+    Vec::new()
+}

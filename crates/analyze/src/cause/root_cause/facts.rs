@@ -1,0 +1,192 @@
+//! What is known of the entities around an incident, sorted by what it says about causes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use types::{Direction, EdgeKind, EntityId, EntityKey, Evidence, Finding, Incident, MINUTE, SECOND, Shape, Tenant, Time};
+use view::View;
+
+/// How far before an incident a finding may have ended and still belong to its story.
+const BEFORE_NS: i64 = 10 * MINUTE;
+/// How far before the onset a change may lie.
+pub(super) const CHANGE_WINDOW_NS: i64 = 15 * MINUTE;
+/// Onsets are known to a bucket of ten seconds, and clocks differ: what lies this little later may have been first.
+pub(super) const SLACK_NS: i64 = 20 * SECOND;
+/// Hops of need that are followed from the affected entities.
+const HOPS: usize = 3;
+
+/// Something that was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Change {
+    pub at: Time,
+    pub kind: String,
+    pub version: Option<String>,
+    /// Reported as an event; else seen in what the service says of itself.
+    pub announced: bool,
+}
+
+/// What is known around one incident.
+pub(super) struct Facts<'a> {
+    pub entities: BTreeMap<EntityId, About<'a>>,
+    /// The earliest sign (of an affected entity).
+    pub onset: Time,
+}
+
+/// What is known of one entity.
+#[derive(Default)]
+pub(super) struct About<'a> {
+    /// It fails or is slow by itself.
+    pub own: Vec<&'a Finding>,
+    /// It passes on what others do.
+    pub passed_on: Vec<&'a Finding>,
+    /// It, or all of it, sends nothing.
+    pub silent: Vec<&'a Finding>,
+    /// One of its instances is gone.
+    pub lost: Vec<&'a Finding>,
+    /// Errors and unusual lines in its logs.
+    pub logs: Vec<&'a Finding>,
+    /// A resource that runs out.
+    pub resources: Vec<&'a Finding>,
+    /// Metrics that are not as usual.
+    pub metrics: Vec<&'a Finding>,
+    /// Far more requests, or far fewer.
+    pub load: Vec<&'a Finding>,
+    /// Calls to it that are slow or fail, as its callers see them.
+    pub blamed: Vec<&'a Finding>,
+    /// Its calls to things that send no spans.
+    pub calls_unseen: Vec<&'a Finding>,
+    pub changes: Vec<Change>,
+    /// What it needs, nearest first, up to three hops.
+    pub needs: Vec<EntityId>,
+    /// Who calls it directly.
+    pub callers: BTreeSet<EntityId>,
+    /// Whether its spans are seen.
+    pub has_spans: bool,
+}
+
+impl About<'_> {
+    /// All findings about it.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let groups = [&self.own, &self.passed_on, &self.silent, &self.lost, &self.logs, &self.resources, &self.metrics];
+        groups.into_iter().chain([&self.load, &self.calls_unseen]).flatten().copied()
+    }
+
+    /// When the first sign that it is at fault itself came.
+    pub fn onset(&self) -> Option<Time> {
+        let groups = [&self.own, &self.silent, &self.lost, &self.logs, &self.resources, &self.metrics, &self.calls_unseen];
+        let mine = groups.into_iter().chain([&self.blamed, &self.load]).flatten().map(|f| f.start).min();
+        mine.or_else(|| self.passed_on.iter().map(|f| f.start).min())
+    }
+}
+
+/// Collects what is known around an incident.
+pub(super) fn gather<'a>(
+    view: &'a View,
+    incident: &Incident,
+    changes_of: impl Fn(&Tenant, &EntityId) -> Vec<Change>,
+) -> Facts<'a> {
+    let since = incident.started_at.plus(-BEFORE_NS);
+    let listed: BTreeSet<_> = incident.findings.iter().collect();
+    let around = around(view, incident);
+    let mut facts = Facts { entities: BTreeMap::new(), onset: incident.started_at };
+    for entity in &around {
+        facts.entities.insert(entity.clone(), About::default());
+    }
+    for finding in view.findings.iter().filter(|f| f.shape == Shape::Abnormal && f.tenant == incident.tenant) {
+        let near = around.contains(&finding.entity) && (finding.ongoing || finding.end >= since);
+        // Two weak beliefs do not make a strong one: what is hardly believed is left out.
+        if (near || listed.contains(&finding.id)) && finding.belief >= 0.3 {
+            facts.sort_in(finding);
+        }
+    }
+    for (entity, about) in &mut facts.entities {
+        let onset = about.onset().unwrap_or(incident.started_at).max(since);
+        let window = onset.0 - CHANGE_WINDOW_NS..=onset.0 + SLACK_NS;
+        about.changes = changes_of(&incident.tenant, entity);
+        about.changes.retain(|c| window.contains(&c.at.0));
+        about.learn_place(view, entity);
+    }
+    facts.onset = facts.entities.values().filter_map(About::onset).min().unwrap_or(incident.started_at);
+    facts
+}
+
+impl<'a> Facts<'a> {
+    fn sort_in(&mut self, finding: &'a Finding) {
+        let about = self.entities.entry(finding.entity.clone()).or_default();
+        if let Some(target) = called(finding) {
+            let target = target.clone();
+            about.calls_unseen.push(finding);
+            self.entities.entry(target).or_default().blamed.push(finding);
+            return;
+        }
+        let group = match (finding.measure.as_str(), finding.scope.as_str()) {
+            ("error_ratio" | "latency_ms_p95", "downstream") => &mut about.passed_on,
+            ("error_ratio" | "latency_ms_p95", _) => &mut about.own,
+            ("silence", "") => &mut about.silent,
+            ("silence", scope) if scope.starts_with("instance ") => &mut about.lost,
+            // A metric that stopped says that something stopped, but not more than other metrics do.
+            ("silence", _) => &mut about.metrics,
+            ("request_rate", _) => &mut about.load,
+            ("resource", _) => &mut about.resources,
+            (measure, _) if measure.starts_with("log_") => &mut about.logs,
+            _ => &mut about.metrics,
+        };
+        group.push(finding);
+    }
+}
+
+impl About<'_> {
+    fn learn_place(&mut self, view: &View, entity: &EntityId) {
+        let Some(key) = view.registry.find_entity(entity) else { return };
+        self.needs = needs(view, key).into_iter().filter_map(|k| view.registry.entity_id(k).cloned()).collect();
+        let callers = view.topology.needed_by(key).filter(|(_, kind, _)| *kind == EdgeKind::Calls);
+        self.callers = callers.filter_map(|(k, _, _)| view.registry.entity_id(k).cloned()).collect();
+        let calls = view.topology.needs(key).any(|(_, kind, _)| kind == EdgeKind::Calls);
+        self.has_spans = calls || self.findings().any(|f| f.method == "requests");
+    }
+}
+
+/// The affected entities and what they need.
+fn around(view: &View, incident: &Incident) -> BTreeSet<EntityId> {
+    let mut found: BTreeSet<EntityId> = incident.entities.iter().cloned().collect();
+    for entity in &incident.entities {
+        let Some(key) = view.registry.find_entity(entity) else { continue };
+        found.extend(needs(view, key).into_iter().filter_map(|k| view.registry.entity_id(k).cloned()));
+    }
+    found
+}
+
+/// What an entity needs directly or not, nearest first.
+fn needs(view: &View, from: EntityKey) -> Vec<EntityKey> {
+    let mut seen = BTreeSet::from([from]);
+    let (mut order, mut edge) = (Vec::new(), vec![from]);
+    for _ in 0..HOPS {
+        let mut next = Vec::new();
+        for key in edge {
+            for (target, _, _) in view.topology.needs(key) {
+                if seen.insert(target) {
+                    next.push(target);
+                }
+            }
+        }
+        order.extend(next.iter().copied());
+        edge = next;
+    }
+    order
+}
+
+/// The called side of a finding about calls.
+pub(super) fn called(finding: &Finding) -> Option<&EntityId> {
+    if !finding.scope.starts_with("calls ") {
+        return None;
+    }
+    finding.evidence.iter().find_map(|e| match e {
+        Evidence::Edge { target, .. } => Some(target),
+        _ => None,
+    })
+}
+
+/// Whether a finding says that something rose.
+pub(super) fn is_up(finding: &Finding) -> bool {
+    finding.direction == Direction::Up
+}

@@ -1,0 +1,130 @@
+//! What every request passes: path, Host, Origin, permission; and the headers that every answer gets.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use types::Tenant;
+
+use crate::{
+    auth::{self, Permission, Scope},
+    errors::ApiError,
+    state::App,
+};
+
+/// Who asks, as the token says; without one (loopback, no auth) everything is allowed.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Whose data is written.
+    pub tenant: Tenant,
+    /// For the journal.
+    pub name: String,
+}
+
+/// For one route: may this caller do this?
+pub async fn permit(
+    State((app, permission)): State<(Arc<App>, Permission)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match caller(&app, permission, request.headers()) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Who asks, if it may do what `permission` says.
+pub fn caller(app: &App, permission: Permission, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let anybody = Caller { tenant: Tenant::default(), name: "local".into() };
+    if permission == Permission::Public || (!app.config.require_auth && !beyond_loopback(app)) || open(app) {
+        return Ok(anybody);
+    }
+    let said = headers.get(header::AUTHORIZATION).and_then(|h| h.to_str().ok()).and_then(|h| h.strip_prefix("Bearer "));
+    let tokens = app.tokens.read();
+    let token = said.and_then(|s| auth::find(&tokens, s.trim())).ok_or_else(ApiError::no_token)?;
+    if !Scope::parse(&token.scopes).is_some_and(|s| s.allows(permission)) {
+        return Err(ApiError::not_allowed(permission.name()));
+    }
+    let tenant = token.tenant.as_deref().map_or_else(Tenant::default, Tenant::new);
+    Ok(Caller { tenant, name: format!("token:{}", token.id) })
+}
+
+fn beyond_loopback(app: &App) -> bool {
+    !app.config.listen.ip().is_loopback()
+}
+
+/// `--insecure` without `--require-auth`: said on purpose.
+fn open(app: &App) -> bool {
+    app.config.insecure && !app.config.require_auth
+}
+
+/// For every request: no path tricks, a Host that is ours, no state change from a foreign page.
+pub async fn same_site(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if let Err(error) = check_site(&app, &request) {
+        return with_headers(error.into_response());
+    }
+    with_headers(next.run(request).await)
+}
+
+fn check_site(app: &App, request: &Request) -> Result<(), ApiError> {
+    let path = request.uri().path();
+    let lower = path.to_ascii_lowercase();
+    let trick =
+        ["//", "/./", "/../", "%2f", "%5c", "%00", "\\"].iter().any(|t| lower.contains(t)) || lower.ends_with("/..");
+    if trick {
+        return Err(ApiError::bad_request("the path has parts that could be read in two ways"));
+    }
+    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).or_else(|| request.uri().host());
+    if let Some(host) = host.filter(|h| !is_ours(app, h)) {
+        return Err(ApiError::foreign(format!("host {host:?} is not served here")));
+    }
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let text = |name: HeaderName| request.headers().get(name).and_then(|h| h.to_str().ok());
+    let foreign_site =
+        text(HeaderName::from_static("sec-fetch-site")).is_some_and(|s| s == "cross-site" || s == "same-site");
+    let foreign_origin =
+        text(header::ORIGIN).is_some_and(|o| !o.split_once("://").is_some_and(|(_, h)| is_ours(app, h)));
+    if foreign_site || foreign_origin {
+        return Err(ApiError::foreign("a page of another site may not change anything here"));
+    }
+    Ok(())
+}
+
+/// Whether `host[:port]` names this server.
+fn is_ours(app: &App, host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let loopback =
+        name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    // Beyond loopback a literal address is ours: a rebinding attack needs a name.
+    let address = beyond_loopback(app) && name.parse::<std::net::IpAddr>().is_ok();
+    loopback || address || app.config.hosts.iter().any(|h| h.eq_ignore_ascii_case(name))
+}
+
+const CSP: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                   frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'self'";
+
+fn with_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("content-security-policy", CSP),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,156 @@
+//! Incidents and findings: lists, one of them, and what people say of it.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State},
+    http::{Method, StatusCode},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use types::{Batch, EntityId, Finding, Incident, IncidentState, Tenant};
+
+use super::{Range, tenant, wanted};
+use crate::{
+    auth::Permission,
+    errors::ApiError,
+    guard::Caller,
+    routes::Routes,
+    state::{App, now},
+};
+
+pub fn add(routes: &mut Routes) {
+    let (get, post) = (Method::GET, Method::POST);
+    routes.add(get.clone(), "/api/v1/incidents", Permission::Read, "Incidents, newest first", list);
+    routes.add(get.clone(), "/api/v1/incidents/{id}", Permission::Read, "One incident with its findings", one);
+    routes.add(
+        post.clone(),
+        "/api/v1/incidents/{id}/acknowledge",
+        Permission::Write,
+        "Say that somebody has taken it",
+        |a, p, c, b| verdict("incident.acknowledged", a, p, c, b),
+    );
+    routes.add(
+        post.clone(),
+        "/api/v1/incidents/{id}/resolve",
+        Permission::Write,
+        "Say that it is over",
+        |a, p, c, b| verdict("incident.resolved", a, p, c, b),
+    );
+    routes.add(post, "/api/v1/incidents/{id}/dismiss", Permission::Write, "Say that it was none", |a, p, c, b| {
+        verdict("incident.dismissed", a, p, c, b)
+    });
+    routes.add(get, "/api/v1/findings", Permission::Read, "Findings, newest first", findings);
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    tenant: Option<String>,
+    state: Option<String>,
+    limit: Option<usize>,
+}
+
+/// The published incidents first (they are the newest state), older ones from the store.
+async fn list(State(app): State<Arc<App>>, Query(query): Query<ListQuery>) -> Result<Json<Vec<Incident>>, ApiError> {
+    let asked = tenant(query.tenant.as_deref());
+    let limit = query.limit.unwrap_or(100).min(1000);
+    let states: Vec<IncidentState> =
+        query.state.iter().flat_map(|s| s.split(',')).map(state).collect::<Result<_, _>>()?;
+    let snapshot = app.snapshot.load_full();
+    let mut found: Vec<Incident> = snapshot.incidents.iter().map(|i| (**i).clone()).collect();
+    let stored = app.store.incidents(asked.clone(), 1000).await?;
+    found.extend(stored.into_iter().filter(|s| snapshot.incidents.iter().all(|i| i.id != s.id)));
+    found.retain(|i| wanted(&asked, &i.tenant) && (states.is_empty() || states.contains(&i.state)));
+    found.sort_by_key(|i| std::cmp::Reverse(i.opened_at));
+    found.truncate(limit);
+    Ok(Json(found))
+}
+
+fn state(text: &str) -> Result<IncidentState, ApiError> {
+    serde_json::from_value(text.into())
+        .map_err(|_| ApiError::bad_request(format!("no state {text:?}: use open, acknowledged or resolved")))
+}
+
+/// The incident, with the findings behind it under `finding_details`.
+async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    let incident = find(&app, &id).await?;
+    let details = app.store.findings_by_id(&incident.findings).await?;
+    let mut value = serde_json::to_value(&incident).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    value["finding_details"] = serde_json::to_value(details).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    Ok(Json(value))
+}
+
+async fn find(app: &App, id: &str) -> Result<Incident, ApiError> {
+    if let Some(known) = app.snapshot.load().incidents.iter().find(|i| i.id.0 == id) {
+        return Ok((**known).clone());
+    }
+    app.store.incident(id).await?.ok_or_else(|| ApiError::not_found(format!("no incident {id:?}")))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Verdict {
+    actor: Option<String>,
+}
+
+/// What a person says goes through the log like everything else, so that it replays.
+async fn verdict(
+    kind: &'static str,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: axum::body::Bytes,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let said: Verdict = if body.is_empty() {
+        Verdict::default()
+    } else {
+        serde_json::from_slice(&body).map_err(|e| ApiError::bad_request(e.to_string()))?
+    };
+    let incident = find(&app, &id).await?;
+    let actor = said.actor.unwrap_or(caller.name);
+    let entity = incident.entities.first().cloned().unwrap_or_else(|| EntityId::new("service", "_self", "bellwether"));
+    let entity = app.store.directory().write().entity(&entity);
+    let mut batch = Batch { tenant: incident.tenant.clone(), ..Batch::default() };
+    batch.events.push(now().0, entity, kind, &json!({"incident": incident.id.0, "actor": actor}).to_string());
+    app.store.append(batch, None).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"incident": id, "said": kind}))))
+}
+
+#[derive(Deserialize)]
+struct FindingsQuery {
+    tenant: Option<String>,
+    entity: Option<String>,
+    ongoing: Option<bool>,
+    limit: Option<usize>,
+
+    from: Option<String>,
+    to: Option<String>,
+}
+
+async fn findings(
+    State(app): State<Arc<App>>,
+    Query(query): Query<FindingsQuery>,
+) -> Result<Json<Vec<Finding>>, ApiError> {
+    let asked: Option<Tenant> = tenant(query.tenant.as_deref());
+    let (from, to) = Range { from: query.from.clone(), to: query.to.clone() }.resolve()?;
+    let limit = query.limit.unwrap_or(200).min(2000);
+    let mut found: Vec<Finding> =
+        app.snapshot.load().findings.iter().filter(|f| f.start < to && f.end >= from).map(|f| (**f).clone()).collect();
+    let stored = app.store.findings(asked.clone(), from, to, 2000).await?;
+    let known: std::collections::BTreeSet<_> = found.iter().map(|f| f.id).collect();
+    found.extend(stored.into_iter().filter(|f| !known.contains(&f.id)));
+    let entity = query
+        .entity
+        .as_deref()
+        .map(|e| EntityId::parse(e).ok_or_else(|| ApiError::bad_request(format!("not an entity: {e:?}"))))
+        .transpose()?;
+    found.retain(|f| {
+        wanted(&asked, &f.tenant)
+            && entity.as_ref().is_none_or(|e| f.entity == *e)
+            && query.ongoing.is_none_or(|o| f.ongoing == o)
+    });
+    found.sort_by_key(|f| std::cmp::Reverse((f.start, f.id)));
+    found.truncate(limit);
+    Ok(Json(found))
+}

@@ -1,0 +1,153 @@
+//! What all handlers share.
+
+use std::net::SocketAddr;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64},
+};
+
+use anyhow::{Result, anyhow};
+use arc_swap::ArcSwap;
+use engine::Snapshot;
+use ingest::{Ingest, Limits};
+use parking_lot::RwLock;
+use store::{Store, StoredToken};
+use tokio::sync::Semaphore;
+use types::Time;
+
+use crate::ServerConfig;
+
+/// The server's shared state.
+pub struct App {
+    /// How it was started.
+    pub config: ServerConfig,
+    /// The data folder.
+    pub store: Store,
+    /// The decoders.
+    pub ingest: Ingest,
+    /// The engine's last conclusions.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Tokens by id, as in the store; reread when one changes.
+    pub tokens: RwLock<Vec<StoredToken>>,
+    /// Request bodies in the works, in units of [`INTAKE_UNIT`] bytes.
+    pub intake: Arc<Semaphore>,
+    /// Everything acknowledged before is readable and judged.
+    pub ready: AtomicBool,
+    /// Set once, at shutdown.
+    pub stop: Stop,
+    /// What was counted since the start.
+    pub counters: Counters,
+    /// When this server was started.
+    pub started: Time,
+    /// Where the interface, OTLP over gRPC and OTLP over HTTP are, once bound.
+    pub addresses: OnceLock<(SocketAddr, SocketAddr, SocketAddr)>,
+}
+
+/// Bytes of one permit of [`App::intake`].
+pub const INTAKE_UNIT: usize = 1024;
+
+/// Counted since the start; shown in `/api/v1/status` and `/metrics`.
+#[derive(Default)]
+pub struct Counters {
+    /// Requests by outcome.
+    pub requests_ok: AtomicU64,
+    /// Refused as a whole.
+    pub requests_bad: AtomicU64,
+    /// Answered 429 or 503.
+    pub requests_shed: AtomicU64,
+    /// Points taken.
+    pub samples: AtomicU64,
+    /// Log records taken.
+    pub records: AtomicU64,
+    /// Spans taken.
+    pub spans: AtomicU64,
+    /// Events taken.
+    pub events: AtomicU64,
+    /// Items rejected with a reason.
+    pub rejected: AtomicU64,
+    /// Nanoseconds spent in decoding.
+    pub decode_ns: AtomicU64,
+    /// Nanoseconds spent waiting for the log.
+    pub append_ns: AtomicU64,
+    /// Steps of the engine.
+    pub steps: AtomicU64,
+    /// Nanoseconds spent in steps.
+    pub step_ns: AtomicU64,
+    /// Nanoseconds spent committing.
+    pub commit_ns: AtomicU64,
+    /// Batches that the live loop has yet to take in.
+    pub lag_batches: AtomicU64,
+}
+
+/// A flag that tasks can wait for.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<(AtomicBool, tokio::sync::Notify)>);
+
+impl Stop {
+    /// Sets it.
+    pub fn cancel(&self) {
+        self.0.0.store(true, std::sync::atomic::Ordering::Release);
+        self.0.1.notify_waiters();
+    }
+
+    /// Whether it is set.
+    pub fn is_set(&self) -> bool {
+        self.0.0.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Returns once it is set.
+    pub async fn wait(&self) {
+        loop {
+            let notified = self.0.1.notified();
+            if self.is_set() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl App {
+    /// Reads what the handlers need from the store.
+    pub async fn new(store: Store, config: ServerConfig) -> Result<Arc<App>> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(|e| anyhow!("no random numbers: {e}"))?;
+        let limits = Limits { retention_ns: config.retention.samples_ns, ..Limits::default() };
+        let ingest = Ingest::new(store.directory().clone(), limits, u64::from_le_bytes(seed));
+        let app = App {
+            tokens: RwLock::new(store.tokens().await?),
+            intake: Arc::new(Semaphore::new(config.intake_bytes / INTAKE_UNIT)),
+            config,
+            ingest,
+            store,
+            snapshot: ArcSwap::default(),
+            ready: AtomicBool::new(false),
+            stop: Stop::default(),
+            counters: Counters::default(),
+            started: now(),
+            addresses: OnceLock::new(),
+        };
+        app.reload_aliases().await?;
+        Ok(Arc::new(app))
+    }
+
+    /// Takes the alias table from the store into the resolver.
+    pub async fn reload_aliases(&self) -> Result<(), store::StoreError> {
+        let rows = self.store.aliases().await?;
+        let alias = |row: store::AliasRow| ingest::Alias {
+            from: row.name,
+            to: row.entity,
+            valid_from: row.valid_from,
+            valid_to: row.valid_to.unwrap_or(Time(i64::MAX)),
+            learned: row.learned,
+        };
+        self.ingest.set_aliases(rows.into_iter().map(alias).collect());
+        Ok(())
+    }
+}
+
+/// The wall clock.
+pub fn now() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Time(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}

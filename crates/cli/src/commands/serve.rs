@@ -1,0 +1,86 @@
+//! `serve`: the server until SIGTERM or Ctrl-C.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::{
+    args::Serve,
+    failure::{Failure, Kind, Outcome},
+    settings::Settings,
+};
+
+/// Starts it, says where it listens in one line of JSON, and waits.
+pub async fn run(flags: Serve) -> Outcome {
+    let settings = Settings::load(flags.server.config.as_ref())?.with_flags(&flags.server);
+    let mut config = server_config(&settings)?;
+    config.run_analyses = !flags.no_analyses;
+    config.watch_host &= !flags.no_host;
+    let running = api::start(config).await?;
+    announce(&running);
+    wait_for_stop().await;
+    running.shutdown().await?;
+    Ok(())
+}
+
+/// The server's settings, from the program's.
+pub fn server_config(settings: &Settings) -> Outcome<api::ServerConfig> {
+    check_analyses(settings)?;
+    let address = |text: &str, key: &str| {
+        text.parse().map_err(|_| Failure::new(Kind::Usage, format!("{key} = {text:?} is not ADDRESS:PORT")).hint("e.g. 127.0.0.1:7171"))
+    };
+    let days = |days: u32| i64::from(days) * types::DAY;
+    let mut config = api::ServerConfig::new(settings.data_dir()?);
+    config.listen = address(&settings.listen, "listen")?;
+    config.otlp_grpc = address(&settings.otlp_grpc, "otlp_grpc")?;
+    config.otlp_http = address(&settings.otlp_http, "otlp_http")?;
+    config.require_auth = settings.require_auth;
+    config.insecure = settings.insecure;
+    config.hosts = settings.hosts.clone();
+    config.watch_host = settings.watch_host;
+    config.retention = store::Retention {
+        samples_ns: days(settings.retention.samples_days),
+        records_ns: days(settings.retention.records_days),
+        spans_ns: days(settings.retention.spans_days),
+        events_ns: days(settings.retention.events_days),
+    };
+    config.analyses = settings.analyses.clone();
+    Ok(config)
+}
+
+/// Whether the settings of analyses name what is in the catalogue.
+pub fn check_analyses(settings: &Settings) -> Outcome {
+    for (name, said) in &settings.analyses {
+        let Some(analysis) = analyze::catalog::ALL.iter().find(|a| a.name == name) else {
+            let known: Vec<_> = analyze::catalog::ALL.iter().map(|a| a.name).collect();
+            return Err(Failure::new(Kind::Usage, format!("no analysis {name:?}")).hint(format!("known: {}", known.join(", "))));
+        };
+        analyze::resolve_params(analysis, said).map_err(|error| Failure::new(Kind::Usage, format!("[analyses.{name}] {error}")))?;
+    }
+    Ok(())
+}
+
+/// The line that programs wait for, first on standard output.
+pub fn announce(running: &api::Running) {
+    let line = json!({
+        "listen": running.listen.to_string(),
+        "otlp_grpc": running.otlp_grpc.to_string(),
+        "otlp_http": running.otlp_http.to_string(),
+        "pid": std::process::id(),
+    });
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Returns on SIGTERM or Ctrl-C; a second Ctrl-C ends the program at once.
+pub async fn wait_for_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! { _ = interrupt => {}, _ = terminate.recv() => {} },
+        Err(_) => drop(interrupt.await),
+    }
+    tokio::spawn(async {
+        let _ = tokio::signal::ctrl_c().await;
+        std::process::exit(130);
+    });
+}

@@ -1,0 +1,621 @@
+//! The step from findings to incidents.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use types::{
+    Cause, DAY, EntityId, Evidence, Finding, FindingId, Incident, IncidentId, IncidentState, MINUTE, SECOND, Shape,
+    Tenant, Time,
+};
+
+use crate::{
+    Command, GroupingConfig, Input, MOST_ENTITIES, News, RequestPoint, Update,
+    case::{Case, Piece, rounded},
+    related::Neighbourhood,
+    words::{cause_word, clock},
+};
+
+/// At most so many findings wait for an incident; of more, those that hurt little are left out.
+const MOST_PENDING: usize = 5_000;
+/// At most so many request points are kept to count back to an incident's beginning.
+const MOST_POINTS: usize = 20_000;
+/// Resolved incidents kept at hand, at most.
+const MOST_RESOLVED: usize = 200;
+/// How far before an incident changes are shown in its timeline.
+const CHANGES_BEFORE_NS: i64 = 30 * MINUTE;
+/// Counts of requests alone are said again this often, at most.
+const COUNTS_EVERY_NS: i64 = 30 * SECOND;
+
+/// Findings to incidents. See the crate's documentation.
+#[derive(Clone, Debug)]
+pub struct Grouper {
+    config: GroupingConfig,
+    state: GrouperState,
+}
+
+/// All that a restart must bring back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct GrouperState {
+    last_number: u64,
+    cases: BTreeMap<u64, Case>,
+    /// Which incident a finding belongs to.
+    home: BTreeMap<FindingId, u64>,
+    /// Findings that go on and belong to no incident yet.
+    pending: BTreeMap<FindingId, Piece>,
+    /// Findings that must not open anything: what went on when its incident ended.
+    muted: BTreeMap<FindingId, Time>,
+    aliases: BTreeMap<EntityId, EntityId>,
+    points: VecDeque<RequestPoint>,
+}
+
+impl Grouper {
+    /// A grouper that has seen nothing.
+    pub fn new(config: GroupingConfig) -> Grouper {
+        Grouper { config, state: GrouperState::default() }
+    }
+
+    /// Takes in what one step said; answers with the incidents that changed, in order of their number.
+    pub fn step(&mut self, input: &Input) -> Vec<Update> {
+        let mut news: BTreeMap<u64, Vec<News>> = BTreeMap::new();
+        let map = Neighbourhood::new(input.registry, input.topology);
+        self.take_points(input);
+        for command in input.commands {
+            self.obey(command, &mut news);
+        }
+        self.take_findings(input.said);
+        self.attach(&map);
+        self.open(input, &map, &mut news);
+        self.attach(&map);
+        self.join_neighbours(input.now, &map, &mut news);
+        self.resolve_quiet(input.now, &mut news);
+        self.note_changes(input);
+        self.forget(input.now);
+        self.publish(input, &map, news)
+    }
+
+    /// Writes the causes that were said into their incidents; answers with those that changed. A cause of the same
+    /// entity and kind replaces the one said before; one that is no longer ongoing is withdrawn. A cause without a kind
+    /// says what is missing to decide.
+    pub fn name_causes(&mut self, input: &Input, said: &[Finding]) -> Vec<Update> {
+        let mut by_incident: BTreeMap<u64, Vec<&Finding>> = BTreeMap::new();
+        for finding in said.iter().filter(|f| f.shape == Shape::Cause) {
+            let number = finding.incident.as_ref().and_then(number_of);
+            let known = number.filter(|n| self.state.cases.get(n).is_some_and(|c| c.public.tenant == finding.tenant));
+            if let Some(number) = known {
+                by_incident.entry(number).or_default().push(finding);
+            }
+        }
+        if by_incident.is_empty() {
+            return Vec::new();
+        }
+        let map = Neighbourhood::new(input.registry, input.topology);
+        let points: Vec<RequestPoint> = self.state.points.iter().cloned().collect();
+        let mut updates = Vec::new();
+        for (number, findings) in by_incident {
+            let Some(case) = self.state.cases.get_mut(&number) else { continue };
+            let before = case.public.clone();
+            set_causes(case, &findings, &self.config, &map, input);
+            if case.public.causes == before.causes && case.public.missing == before.missing {
+                continue;
+            }
+            case.present(&self.config, &map, &points);
+            case.touched = false;
+            let same_top = top(&before) == top(&case.public) && before.undecided == case.public.undecided;
+            let news = if same_top { News::Grew } else { News::Cause };
+            updates.push(Update { incident: case.public.clone(), news: vec![news] });
+        }
+        updates
+    }
+
+    /// Incidents that are not resolved or were resolved recently, in order of their number.
+    pub fn incidents(&self) -> impl DoubleEndedIterator<Item = &Incident> {
+        self.state.cases.values().map(|case| &case.public)
+    }
+
+    /// The incident that is known by this id.
+    pub fn get(&self, id: &IncidentId) -> Option<&Incident> {
+        self.state.cases.get(&number_of(id)?).map(|case| &case.public)
+    }
+
+    /// Entities of incidents that are not resolved, each with its newest incident.
+    pub fn affected(&self) -> BTreeMap<(Tenant, EntityId), IncidentId> {
+        let active = self.state.cases.values().filter(|case| case.is_active());
+        let pairs = active.flat_map(|case| {
+            let public = &case.public;
+            public.entities.iter().map(move |e| ((public.tenant.clone(), e.clone()), public.id.clone()))
+        });
+        pairs.collect()
+    }
+
+    /// How it groups.
+    pub fn config(&self) -> &GroupingConfig {
+        &self.config
+    }
+
+    /// The state as JSON; equal states give equal bytes.
+    pub fn save(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.state).unwrap_or_default()
+    }
+
+    /// Takes saved state over. The error says what is wrong with the bytes.
+    pub fn load(config: GroupingConfig, bytes: &[u8]) -> Result<Grouper, String> {
+        let state = serde_json::from_slice(bytes).map_err(|e| format!("saved incidents cannot be read: {e}"))?;
+        Ok(Grouper { config, state })
+    }
+
+    fn take_points(&mut self, input: &Input) {
+        for point in input.requests {
+            let fine = point.rate.is_finite() && point.error_ratio.is_finite();
+            if !fine {
+                continue;
+            }
+            self.state.points.push_back(RequestPoint {
+                rate: rounded(point.rate, 3),
+                error_ratio: rounded(point.error_ratio, 6),
+                latency_ms_p50: rounded(point.latency_ms_p50, 3),
+                latency_ms_p95: rounded(point.latency_ms_p95, 3),
+                ..point.clone()
+            });
+        }
+        let oldest = input.now.plus(-10 * MINUTE);
+        while self.state.points.len() > MOST_POINTS || self.state.points.front().is_some_and(|p| p.at < oldest) {
+            self.state.points.pop_front();
+        }
+    }
+
+    fn obey(&mut self, command: &Command, news: &mut BTreeMap<u64, Vec<News>>) {
+        match command {
+            Command::Merge { alias, entity } => {
+                self.state.aliases.insert(alias.clone(), entity.clone());
+            }
+            Command::Acknowledge { incident, actor, at } => {
+                let Some(case) = self.active(incident) else { return };
+                if case.public.state == IncidentState::Acknowledged {
+                    return;
+                }
+                case.public.state = IncidentState::Acknowledged;
+                case.public.actor = actor.clone();
+                case.note(*at, "state", None, by("acknowledged", actor), None);
+                news.entry(case.number).or_default().push(News::State(IncidentState::Acknowledged));
+            }
+            Command::Resolve { incident, actor, at, dismissed } => {
+                let Some(case) = self.active(incident) else { return };
+                let number = case.number;
+                case.public.actor = actor.clone();
+                case.by_hand = true;
+                let words = if *dismissed { "said to be no incident" } else { "resolved" };
+                case.note(*at, "state", None, by(words, actor), None);
+                self.close(number, *at);
+                let list = news.entry(number).or_default();
+                list.push(News::State(IncidentState::Resolved));
+                if *dismissed {
+                    list.push(News::Dismissed);
+                }
+            }
+        }
+    }
+
+    fn active(&mut self, id: &IncidentId) -> Option<&mut Case> {
+        self.state.cases.get_mut(&number_of(id)?).filter(|case| case.is_active())
+    }
+
+    /// Ends an incident; what of its evidence goes on opens nothing any more.
+    fn close(&mut self, number: u64, at: Time) {
+        let Some(case) = self.state.cases.get_mut(&number) else { return };
+        case.public.state = IncidentState::Resolved;
+        case.public.resolved_at = Some(at.max(case.public.opened_at));
+        for piece in case.pieces.values().filter(|p| p.ongoing) {
+            self.state.muted.insert(piece.id, at);
+        }
+    }
+
+    fn take_findings(&mut self, said: &[Finding]) {
+        let evidence = said.iter().filter(|f| matches!(f.shape, Shape::Abnormal | Shape::Match));
+        for finding in evidence {
+            let entity = self.state.aliases.get(&finding.entity).unwrap_or(&finding.entity).clone();
+            let piece = Piece::new(finding, entity);
+            if let Some(case) = self.state.home.get(&piece.id).and_then(|n| self.state.cases.get_mut(n)) {
+                case.renew(piece);
+            } else if !finding.ongoing {
+                self.state.pending.remove(&piece.id);
+                self.state.muted.remove(&piece.id);
+            } else if let Some(known) = self.state.pending.get_mut(&piece.id) {
+                known.renew(piece);
+            } else if !self.state.muted.contains_key(&piece.id)
+                && (self.state.pending.len() < MOST_PENDING || piece.impact >= self.config.hurts_impact)
+            {
+                self.state.pending.insert(piece.id, piece);
+            }
+        }
+    }
+
+    /// Gives each waiting finding to the best related incident, until none fits any more.
+    fn attach(&mut self, map: &Neighbourhood) {
+        if !self.state.cases.values().any(Case::is_active) {
+            return;
+        }
+        loop {
+            let mut waiting: Vec<(Time, FindingId)> = self.state.pending.values().map(|p| (p.start, p.id)).collect();
+            waiting.sort();
+            let mut found_one = false;
+            for (_, id) in waiting {
+                let Some(piece) = self.state.pending.get(&id) else { continue };
+                let cases = self.state.cases.values().filter(|case| case.is_active());
+                let best = cases.filter_map(|case| Some((self.distance(case, piece, map)?, case.number))).min();
+                let Some((_, number)) = best else { continue };
+                if let (Some(piece), Some(case)) = (self.state.pending.remove(&id), self.state.cases.get_mut(&number)) {
+                    self.state.home.insert(id, number);
+                    case.add(piece);
+                    found_one = true;
+                }
+            }
+            if !found_one {
+                return;
+            }
+        }
+    }
+
+    /// Hops from a finding to an incident that it belongs to. On an affected entity anything new belongs while the
+    /// incident goes on; near it what began within the onset window of its evidence; what hurts nobody only within
+    /// one hop.
+    fn distance(&self, case: &Case, piece: &Piece, map: &Neighbourhood) -> Option<u32> {
+        if case.public.tenant != piece.tenant {
+            return None;
+        }
+        let reach = if piece.impact >= self.config.hurts_impact { 2 } else { 1 };
+        let telling = case.telling(self.config.hurts_impact);
+        let entities: BTreeSet<&EntityId> = telling.iter().map(|p| &p.entity).collect();
+        if entities.len() >= MOST_ENTITIES && !entities.contains(&piece.entity) {
+            return None;
+        }
+        let close = telling.iter().filter_map(|known| {
+            let hops = map.hops(&known.entity, &piece.entity)?;
+            let same_time = self.together_in_time(known, piece);
+            (hops == 0 || hops <= reach && same_time).then_some(hops)
+        });
+        close.min()
+    }
+
+    fn together_in_time(&self, a: &Piece, b: &Piece) -> bool {
+        a.start.since(b.start).abs() <= self.config.onset_window_ns
+    }
+
+    /// Opens an incident for each group of waiting findings that is heavy enough.
+    fn open(&mut self, input: &Input, map: &Neighbourhood, news: &mut BTreeMap<u64, Vec<News>>) {
+        for group in self.groups(map) {
+            let pieces: Vec<&Piece> = group.iter().filter_map(|id| self.state.pending.get(id)).collect();
+            if !self.is_heavy(&pieces, input.now) {
+                continue;
+            }
+            let hurting: BTreeSet<EntityId> =
+                pieces.iter().filter(|p| p.impact >= self.config.hurts_impact).map(|p| p.entity.clone()).collect();
+            let Some(first) = pieces.iter().min_by_key(|p| (p.start, p.id)) else { continue };
+            let (tenant, start) = (first.tenant.clone(), first.start);
+            let number = match self.to_reopen(&tenant, &hurting, input.now) {
+                Some(number) => {
+                    news.entry(number).or_default().push(News::Reopened);
+                    number
+                }
+                None => {
+                    self.state.last_number += 1;
+                    let number = self.state.last_number;
+                    let mut case = Case::new(number, tenant, start, input.now);
+                    case.note(input.now, "state", None, "opened".to_owned(), None);
+                    self.state.cases.insert(number, case);
+                    news.entry(number).or_default().push(News::Opened);
+                    number
+                }
+            };
+            let Some(case) = self.state.cases.get_mut(&number) else { continue };
+            if !case.is_active() {
+                case.public.state = IncidentState::Open;
+                case.public.resolved_at = None;
+                case.note(input.now, "state", None, "came back: reopened".to_owned(), None);
+            }
+            for piece in group.iter().filter_map(|id| self.state.pending.remove(id)) {
+                self.state.home.insert(piece.id, number);
+                case.add(piece);
+            }
+        }
+    }
+
+    /// An incident that ended by itself a short while ago on one of these entities.
+    fn to_reopen(&self, tenant: &Tenant, entities: &BTreeSet<EntityId>, now: Time) -> Option<u64> {
+        let recent = |case: &&Case| {
+            let resolved_at = case.public.resolved_at.unwrap_or(now);
+            !case.is_active() && !case.by_hand && now.since(resolved_at) <= self.config.reopen_ns
+        };
+        let cases = self.state.cases.values().rev().filter(recent).filter(|case| case.public.tenant == *tenant);
+        cases.into_iter().find(|case| case.public.entities.iter().any(|e| entities.contains(e))).map(|case| case.number)
+    }
+
+    /// Waiting findings in groups of those that are related, each in order of id.
+    fn groups(&self, map: &Neighbourhood) -> Vec<Vec<FindingId>> {
+        let pieces: Vec<&Piece> = self.state.pending.values().collect();
+        if !pieces.iter().any(|p| p.impact >= self.config.hurts_impact) {
+            return Vec::new();
+        }
+        let mut parent: Vec<usize> = (0..pieces.len()).collect();
+        fn root(parent: &mut [usize], mut i: usize) -> usize {
+            while parent[i] != i {
+                parent[i] = parent[parent[i]];
+                i = parent[i];
+            }
+            i
+        }
+        // What hurts links the groups; what does not only joins one, at the end.
+        for (i, a) in pieces.iter().enumerate().filter(|(_, a)| a.impact >= self.config.hurts_impact) {
+            for (j, b) in pieces.iter().enumerate().filter(|(j, _)| *j != i) {
+                let hurts = b.impact >= self.config.hurts_impact;
+                if a.tenant != b.tenant || hurts && j < i {
+                    continue;
+                }
+                let Some(hops) = map.hops(&a.entity, &b.entity) else { continue };
+                let reach = if hurts { 2 } else { 1 };
+                let related = hops == 0 || hops <= reach && self.together_in_time(a, b);
+                if related && (hurts || root(&mut parent, j) == j) {
+                    let (x, y) = (root(&mut parent, i), root(&mut parent, j));
+                    parent[y.max(x)] = x.min(y);
+                }
+            }
+        }
+        let mut groups: BTreeMap<usize, Vec<FindingId>> = BTreeMap::new();
+        for (i, piece) in pieces.iter().enumerate() {
+            groups.entry(root(&mut parent, i)).or_default().push(piece.id);
+        }
+        groups.into_values().collect()
+    }
+
+    /// Whether findings together are an incident. Of one measure of one entity only the heaviest counts.
+    fn is_heavy(&self, pieces: &[&Piece], now: Time) -> bool {
+        let config = &self.config;
+        let alone = |p: &&Piece| p.belief >= config.alone_belief && p.impact >= config.alone_impact;
+        let lasting = |p: &&Piece| {
+            p.belief >= config.lasting_belief
+                && p.impact >= config.hurts_impact
+                && now.since(p.start) >= config.lasting_ns
+        };
+        if pieces.iter().any(|p| alone(p) || lasting(p)) {
+            return true;
+        }
+        let mut heaviest: BTreeMap<(&EntityId, &str), f64> = BTreeMap::new();
+        for piece in pieces {
+            let weight = heaviest.entry((&piece.entity, &piece.measure)).or_default();
+            *weight = weight.max(piece.weight());
+        }
+        let hurts = pieces.iter().any(|p| p.impact >= config.hurts_impact);
+        hurts && heaviest.values().sum::<f64>() >= config.together_weight
+    }
+
+    /// Two incidents that began together and are neighbours are one: the younger goes into the older.
+    fn join_neighbours(&mut self, now: Time, map: &Neighbourhood, news: &mut BTreeMap<u64, Vec<News>>) {
+        let active: Vec<u64> = self.state.cases.values().filter(|c| c.is_active()).map(|c| c.number).collect();
+        for (i, older) in active.iter().enumerate() {
+            for younger in &active[i + 1..] {
+                if self.are_one(*older, *younger, map) {
+                    self.take_in(*older, *younger, now, news);
+                }
+            }
+        }
+    }
+
+    fn are_one(&self, older: u64, younger: u64, map: &Neighbourhood) -> bool {
+        let (Some(a), Some(b)) = (self.state.cases.get(&older), self.state.cases.get(&younger)) else { return false };
+        if !a.is_active() || !b.is_active() || a.public.tenant != b.public.tenant {
+            return false;
+        }
+        let (ours, theirs) = (a.telling(self.config.hurts_impact), b.telling(self.config.hurts_impact));
+        ours.iter().any(|x| {
+            let near = |y: &&&Piece| map.hops(&x.entity, &y.entity).is_some_and(|hops| hops <= 1);
+            theirs.iter().filter(near).any(|y| self.together_in_time(x, y))
+        })
+    }
+
+    fn take_in(&mut self, older: u64, younger: u64, now: Time, news: &mut BTreeMap<u64, Vec<News>>) {
+        let Some(gone) = self.state.cases.get_mut(&younger) else { return };
+        let gone_id = gone.public.id.clone();
+        let pieces: Vec<Piece> = std::mem::take(&mut gone.pieces).into_values().collect();
+        let older_id = IncidentId(format!("inc-{older}"));
+        gone.public.state = IncidentState::Resolved;
+        gone.public.resolved_at = Some(now);
+        gone.by_hand = true;
+        gone.note(now, "state", None, format!("same cause as {}: went on there", older_id.0), None);
+        gone.public.summary = format!("Same cause as {}, where it goes on.", older_id.0);
+        let was_opened_now = news.get(&younger).is_some_and(|list| list.contains(&News::Opened));
+        if was_opened_now {
+            // Nobody has seen it: it never was.
+            self.state.cases.remove(&younger);
+            news.remove(&younger);
+            if self.state.last_number == younger {
+                self.state.last_number -= 1;
+            }
+        } else {
+            news.entry(younger).or_default().push(News::MergedInto(older_id));
+        }
+        let Some(case) = self.state.cases.get_mut(&older) else { return };
+        for piece in pieces {
+            self.state.home.insert(piece.id, older);
+            case.add(piece);
+        }
+        if !was_opened_now {
+            case.note(now, "state", None, format!("took in {}: same cause", gone_id.0), None);
+            news.entry(older).or_default().push(News::TookIn(gone_id));
+        }
+    }
+
+    fn resolve_quiet(&mut self, now: Time, news: &mut BTreeMap<u64, Vec<News>>) {
+        let quiet: Vec<(u64, Time)> = self
+            .state
+            .cases
+            .values()
+            .filter(|case| case.is_active())
+            .filter_map(|case| Some((case.number, case.quiet_since(self.config.hurts_impact)?)))
+            .filter(|(_, since)| now.since(*since) >= self.config.quiet_ns)
+            .collect();
+        for (number, since) in quiet {
+            if let Some(case) = self.state.cases.get_mut(&number) {
+                case.note(now, "state", None, format!("resolved: all that hurt was over at {}", clock(since)), None);
+            }
+            self.close(number, now);
+            news.entry(number).or_default().push(News::State(IncidentState::Resolved));
+        }
+    }
+
+    /// Shows changes of affected entities, and of what those need, in the timeline.
+    fn note_changes(&mut self, input: &Input) {
+        for case in self.state.cases.values_mut().filter(|case| case.is_active()) {
+            let from = case.public.started_at.plus(-CHANGES_BEFORE_NS);
+            let entities: BTreeSet<EntityId> = case.pieces.values().map(|p| p.entity.clone()).collect();
+            let tenant = case.public.tenant.clone();
+            for change in input.changes.iter().filter(|c| c.at >= from && c.tenant == tenant) {
+                let concerns = entities.contains(&change.entity);
+                if concerns && !case.has_line(change.at, "change", &change.entity) {
+                    let version = change.version.as_ref().map(|v| format!(" of version {v}")).unwrap_or_default();
+                    let text = format!("{}: {}{version}", change.entity.name(), change.kind);
+                    case.note(change.at, "change", Some(change.entity.clone()), text, None);
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, now: Time) {
+        let too_old = |case: &Case| {
+            let resolved_at = case.public.resolved_at.unwrap_or(now);
+            !case.is_active() && now.since(resolved_at) > self.config.keep_ns
+        };
+        let mut gone: Vec<u64> = self.state.cases.values().filter(|c| too_old(c)).map(|c| c.number).collect();
+        let resolved: Vec<u64> = self.state.cases.values().filter(|c| !c.is_active()).map(|c| c.number).collect();
+        gone.extend(resolved.iter().take(resolved.len().saturating_sub(MOST_RESOLVED)));
+        for number in gone {
+            self.state.cases.remove(&number);
+        }
+        let cases = &self.state.cases;
+        self.state.home.retain(|_, number| cases.contains_key(number));
+        self.state.muted.retain(|_, since| now.since(*since) <= DAY);
+    }
+
+    fn publish(&mut self, input: &Input, map: &Neighbourhood, mut news: BTreeMap<u64, Vec<News>>) -> Vec<Update> {
+        let points: Vec<RequestPoint> = self.state.points.iter().cloned().collect();
+        let mut updates = Vec::new();
+        for case in self.state.cases.values_mut() {
+            let mut list = news.remove(&case.number).unwrap_or_default();
+            if !case.is_active() && list.is_empty() {
+                continue;
+            }
+            let before = case.public.clone();
+            case.present(&self.config, map, &points);
+            let opened = list.contains(&News::Opened);
+            if case.public.severity != before.severity && !opened {
+                list.push(News::Severity(case.public.severity));
+            }
+            let grew = case.touched
+                || case.public.findings != before.findings
+                || case.public.entities != before.entities
+                || case.public.title != before.title;
+            let counts_due = input.now.since(case.counts_said_at) >= COUNTS_EVERY_NS;
+            if list.is_empty() && (grew || counts_due && case.public != before) {
+                list.push(News::Grew);
+            }
+            if list.is_empty() {
+                // Not said, so not shown either: what is read is what was said.
+                case.public = before;
+                continue;
+            }
+            case.counts_said_at = input.now;
+            case.touched = false;
+            updates.push(Update { incident: case.public.clone(), news: list });
+        }
+        updates
+    }
+}
+
+/// The number in `inc-NUMBER`.
+fn number_of(id: &IncidentId) -> Option<u64> {
+    id.0.strip_prefix("inc-")?.parse().ok()
+}
+
+fn by(what: &str, actor: &Option<String>) -> String {
+    match actor {
+        Some(actor) => format!("{what} by {actor}"),
+        None => what.to_owned(),
+    }
+}
+
+fn top(incident: &Incident) -> Option<(&EntityId, types::CauseKind)> {
+    incident.causes.first().map(|cause| (&cause.entity, cause.kind))
+}
+
+/// Takes over what was said of causes: one said again is replaced, one that ended is withdrawn.
+fn set_causes(case: &mut Case, said: &[&Finding], config: &GroupingConfig, map: &Neighbourhood, input: &Input) {
+    let old_top = top(&case.public).map(|(entity, kind)| (entity.clone(), kind));
+    let mut causes = std::mem::take(&mut case.public.causes);
+    let mut missing = std::mem::take(&mut case.public.missing);
+    for finding in said {
+        let (evidence, against, lacks) = sort_evidence(&finding.evidence);
+        missing.extend(lacks);
+        let Some(kind) = finding.cause else {
+            missing.push(finding.summary.clone());
+            continue;
+        };
+        if !finding.ongoing && !case.is_active() {
+            // The incident is over, and so is asking why: what was found stays.
+            continue;
+        }
+        causes.retain(|known| known.entity != finding.entity || known.kind != kind);
+        if finding.ongoing {
+            let (entity, belief) = (finding.entity.clone(), rounded(finding.belief, 4));
+            causes.push(Cause { entity, kind, belief, summary: finding.summary.clone(), evidence, against });
+        }
+    }
+    causes.sort_by(|a, b| b.belief.total_cmp(&a.belief).then_with(|| (&a.entity, a.kind).cmp(&(&b.entity, b.kind))));
+    causes.truncate(10);
+    let best = causes.first().map_or(0.0, |cause| cause.belief);
+    let next = causes.iter().skip(1).find(|c| c.entity != causes[0].entity).map_or(0.0, |cause| cause.belief);
+    let undecided = best < config.decided_belief || best - next < config.decided_margin;
+    if undecided {
+        missing.extend(what_would_help(case, map, input));
+    } else {
+        missing.clear();
+    }
+    missing.sort();
+    missing.dedup();
+    missing.truncate(10);
+    let was_undecided = case.public.undecided;
+    case.public.causes = causes;
+    case.public.undecided = undecided;
+    case.public.missing = missing;
+    let new_top = top(&case.public).map(|(entity, kind)| (entity.clone(), kind));
+    let decided_anew = !undecided && (was_undecided || old_top != new_top);
+    if let (true, Some((entity, kind))) = (decided_anew, new_top) {
+        let text = format!("likely cause: {}, {} (belief {best:.2})", entity.name(), cause_word(kind));
+        case.note(input.now, "cause", Some(entity), text, None);
+    } else if undecided && !was_undecided {
+        case.note(input.now, "cause", None, "the cause is undecided again".to_owned(), None);
+    }
+}
+
+/// Notes that begin with `against:` or `missing:` are kept apart.
+fn sort_evidence(evidence: &[Evidence]) -> (Vec<Evidence>, Vec<Evidence>, Vec<String>) {
+    let (mut pro, mut against, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for item in evidence.iter().take(50) {
+        match item {
+            Evidence::Note { text } if text.starts_with("missing:") => missing.push(text[8..].trim().to_owned()),
+            Evidence::Note { text } if text.starts_with("against:") => {
+                against.push(Evidence::Note { text: text[8..].trim().to_owned() });
+            }
+            _ => pro.push(item.clone()),
+        }
+    }
+    (pro, against, missing)
+}
+
+fn what_would_help(case: &Case, map: &Neighbourhood, input: &Input) -> Vec<String> {
+    let mut hints = Vec::new();
+    if !case.public.entities.iter().any(|entity| map.knows(entity)) {
+        hints.push("who calls whom: send traces of the affected services".to_owned());
+    }
+    if !input.changes.iter().any(|change| change.tenant == case.public.tenant) {
+        hints.push("what was changed: announce deployments as changes".to_owned());
+    }
+    hints
+}

@@ -1,0 +1,140 @@
+//! Which entities are near enough to share a cause.
+//!
+//! Trouble travels along dependencies, mostly from what is called to who calls. So two entities are related when one
+//! needs the other, directly or over one in between (at most two hops, calls and runs-on alike), or when both call the
+//! same third one, which may itself be dark (a router that is down says nothing; those who call it do). Two entities
+//! that merely share a caller, or run on the same machine, are not: a frontend calls everything, and a machine that
+//! is to blame has findings of its own, which relate to both.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
+
+use types::{EdgeKind, EntityId, EntityKey, Registry, Topology};
+
+/// Entities near one, with the number of hops.
+type Near = Rc<BTreeMap<EntityId, u32>>;
+
+/// The service map with names, walked in both directions. Built once a step where it is needed.
+pub struct Neighbourhood<'a> {
+    registry: &'a Registry,
+    needs: BTreeMap<EntityKey, Vec<(EntityKey, EdgeKind)>>,
+    needed_by: BTreeMap<EntityKey, Vec<(EntityKey, EdgeKind)>>,
+    near: RefCell<BTreeMap<EntityId, Near>>,
+}
+
+impl<'a> Neighbourhood<'a> {
+    /// Takes the map as it is now.
+    pub fn new(registry: &'a Registry, topology: &Topology) -> Neighbourhood<'a> {
+        let mut needs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut needed_by: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (source, target, kind) in topology.edges.keys().filter(|(s, t, _)| s != t) {
+            needs.entry(*source).or_default().push((*target, *kind));
+            needed_by.entry(*target).or_default().push((*source, *kind));
+        }
+        Neighbourhood { registry, needs, needed_by, near: RefCell::default() }
+    }
+
+    /// Hops between two entities: 0 for the same, 1 or 2 for related ones, `None` for others.
+    pub fn hops(&self, a: &EntityId, b: &EntityId) -> Option<u32> {
+        if a == b {
+            return Some(0);
+        }
+        self.near(a).get(b).copied()
+    }
+
+    /// Whether anything is known of whom the entity calls or who calls it.
+    pub fn knows(&self, entity: &EntityId) -> bool {
+        let Some(key) = self.registry.find_entity(entity) else { return false };
+        self.needs.contains_key(&key) || self.needed_by.contains_key(&key)
+    }
+
+    /// Who needs `entity`, directly or not, nearest first, at most `most`.
+    pub fn dependents(&self, entity: &EntityId, most: usize) -> Vec<EntityId> {
+        let Some(start) = self.registry.find_entity(entity) else { return Vec::new() };
+        let mut seen = std::collections::BTreeSet::from([start]);
+        let mut queue = VecDeque::from([start]);
+        let mut found = Vec::new();
+        while let Some(at) = queue.pop_front() {
+            for (source, _) in self.needed_by.get(&at).into_iter().flatten() {
+                if found.len() < most && seen.insert(*source) {
+                    queue.push_back(*source);
+                    found.extend(self.registry.entity_id(*source).cloned());
+                }
+            }
+        }
+        found
+    }
+
+    fn near(&self, entity: &EntityId) -> Near {
+        if let Some(known) = self.near.borrow().get(entity) {
+            return known.clone();
+        }
+        let near = Rc::new(self.compute_near(entity));
+        self.near.borrow_mut().insert(entity.clone(), near.clone());
+        near
+    }
+
+    fn compute_near(&self, entity: &EntityId) -> BTreeMap<EntityId, u32> {
+        let mut near = BTreeMap::new();
+        let Some(start) = self.registry.find_entity(entity) else { return near };
+        let mut note = |key: &EntityKey, hops: u32| {
+            if *key != start
+                && let Some(id) = self.registry.entity_id(*key)
+            {
+                let known = near.entry(id.clone()).or_insert(hops);
+                *known = hops.min(*known);
+            }
+        };
+        for direction in [&self.needs, &self.needed_by] {
+            for (one, _) in direction.get(&start).into_iter().flatten() {
+                note(one, 1);
+                direction.get(one).into_iter().flatten().for_each(|(two, _)| note(two, 2));
+            }
+        }
+        let called = self.needs.get(&start).into_iter().flatten().filter(|(_, kind)| *kind == EdgeKind::Calls);
+        for (shared, _) in called {
+            let callers = self.needed_by.get(shared).into_iter().flatten();
+            callers.filter(|(_, kind)| *kind == EdgeKind::Calls).for_each(|(caller, _)| note(caller, 2));
+        }
+        near
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::Time;
+
+    use super::*;
+
+    #[test]
+    fn callers_and_called_are_near_but_mere_siblings_are_not() {
+        let mut registry = Registry::default();
+        let mut topology = Topology::default();
+        let mut edge = |a: &str, b: &str, kind| {
+            let keys = [a, b].map(|name| registry.entity(&EntityId::parse(name).unwrap()));
+            topology.see(keys[0], keys[1], kind, Time(1), 1);
+        };
+        edge("front", "a", EdgeKind::Calls);
+        edge("front", "b", EdgeKind::Calls);
+        edge("a", "deep", EdgeKind::Calls);
+        edge("deep", "deeper", EdgeKind::Calls);
+        edge("x", "router", EdgeKind::Calls);
+        edge("y", "router", EdgeKind::Calls);
+        edge("a", "host:h", EdgeKind::RunsOn);
+        edge("b", "host:h", EdgeKind::RunsOn);
+        let map = Neighbourhood::new(&registry, &topology);
+        let hops = |a: &str, b: &str| map.hops(&EntityId::parse(a).unwrap(), &EntityId::parse(b).unwrap());
+        assert_eq!(hops("front", "front"), Some(0));
+        assert_eq!(hops("front", "a"), Some(1));
+        assert_eq!(hops("deep", "front"), Some(2));
+        assert_eq!(hops("front", "deeper"), None, "three hops are too far");
+        assert_eq!(hops("a", "b"), None, "sharing a caller or a machine is no relation");
+        assert_eq!(hops("x", "y"), Some(2), "calling the same thing is one");
+        assert_eq!(hops("a", "host:h"), Some(1));
+        let dependents = map.dependents(&EntityId::parse("deeper").unwrap(), 9);
+        assert_eq!(dependents.iter().map(EntityId::name).collect::<Vec<_>>(), ["deep", "a", "front"]);
+    }
+}

@@ -1,0 +1,118 @@
+//! Titles and summary sentences: plain words, numbers with units, the same order each time.
+
+use types::{CauseKind, Direction, EntityId, Incident, IncidentState, Time};
+
+use crate::case::{Case, Piece};
+
+/// `14:05:10 UTC`.
+pub fn clock(at: Time) -> String {
+    let text = at.rfc3339();
+    format!("{} UTC", text.get(11..19).unwrap_or("?"))
+}
+
+/// A few words on what a finding shows: `errors`, `slow answers`.
+pub fn symptom(piece: &Piece) -> String {
+    let word = match (piece.measure.as_str(), piece.direction) {
+        ("error_ratio", _) => "errors",
+        ("request_rate", Direction::Down | Direction::Silent) => "fewer requests",
+        ("request_rate", _) => "more requests",
+        ("silence", _) | (_, Direction::Silent) => "no data",
+        ("log_errors_rate", _) => "error logs",
+        ("log_template_new", _) => "a new log message",
+        ("log_template_rate", _) => "unusual logs",
+        (measure, Direction::Down) if measure.starts_with("latency") => "faster answers",
+        (measure, _) if measure.starts_with("latency") => "slow answers",
+        ("resource", _) => return format!("{} running out", plain_metric(&piece.scope, "a resource")),
+        (_, Direction::Down) => return format!("low {}", plain_metric(&piece.scope, &piece.measure)),
+        _ => return format!("unusual {}", plain_metric(&piece.scope, &piece.measure)),
+    };
+    word.to_owned()
+}
+
+/// `payments: errors and slow answers`.
+pub fn title(main: &EntityId, case: &Case) -> String {
+    let mut own: Vec<&Piece> = case.pieces.values().filter(|p| p.entity == *main).collect();
+    if own.is_empty() {
+        own = case.pieces.values().collect();
+    }
+    own.sort_by(|a, b| b.weight().total_cmp(&a.weight()).then(a.start.cmp(&b.start)));
+    let mut words: Vec<String> = Vec::new();
+    for word in own.into_iter().map(symptom) {
+        if words.len() < 3 && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    format!("{}: {}", main.name(), list(&words))
+}
+
+/// One sentence: what broke, since when, why, who is hurt.
+pub fn summary(main: &EntityId, case: &Case, incident: &Incident) -> String {
+    let worst = case.worst(main);
+    let mut text = match worst {
+        Some(piece) if !piece.summary.is_empty() => {
+            format!("Since {}: {}", clock(incident.started_at), piece.summary.trim_end_matches('.'))
+        }
+        Some(piece) => format!("Since {}: {} at {}", clock(incident.started_at), symptom(piece), piece.entity.name()),
+        None => format!("Since {}: {} is not as usual", clock(incident.started_at), main.name()),
+    };
+    match incident.causes.first() {
+        Some(cause) if !incident.undecided => {
+            let how = if cause.belief >= 0.8 { "very likely" } else { "likely" };
+            let reason = cause.summary.trim_end_matches('.');
+            text.push_str(&format!("; {how} cause: {} ({})", cause.entity.name(), cause_word(cause.kind)));
+            if !reason.is_empty() {
+                text.push_str(&format!(", {reason}"));
+            }
+        }
+        _ => text.push_str("; the cause is undecided"),
+    }
+    let impact = &incident.impact;
+    let mut hurt = Vec::new();
+    match impact.dependents.len() {
+        0 => {}
+        1 => hurt.push(format!("{} needs it", impact.dependents[0].name())),
+        n => hurt.push(format!("{n} services need it")),
+    }
+    if impact.failed_requests > 0 {
+        hurt.push(format!("{} of {} requests failed", impact.failed_requests, impact.requests));
+    }
+    if impact.slow_requests > 0 {
+        hurt.push(format!("at least {} were slow", impact.slow_requests));
+    }
+    if !hurt.is_empty() {
+        text.push_str(&format!("; {}", list(&hurt)));
+    }
+    if let (IncidentState::Resolved, Some(at)) = (incident.state, incident.resolved_at) {
+        text.push_str(&format!("; over since {}", clock(at)));
+    }
+    text.push('.');
+    text
+}
+
+/// The kind of a cause in a word or two.
+pub fn cause_word(kind: CauseKind) -> &'static str {
+    match kind {
+        CauseKind::Change => "a change",
+        CauseKind::Resource => "a resource",
+        CauseKind::Software => "its own fault",
+        CauseKind::Dependency => "what it calls",
+        CauseKind::Traffic => "its load",
+        CauseKind::Data => "bad data",
+        CauseKind::Host => "its machine or process",
+        CauseKind::Model => "a model",
+        CauseKind::External => "something outside",
+    }
+}
+
+fn plain_metric(scope: &str, otherwise: &str) -> String {
+    let name = scope.split('{').next().unwrap_or("").trim();
+    if name.is_empty() { otherwise.replace('_', " ") } else { name.to_owned() }
+}
+
+fn list(words: &[String]) -> String {
+    match words {
+        [] => "not as usual".to_owned(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
