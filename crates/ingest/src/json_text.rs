@@ -274,6 +274,8 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
             b'\n' => b"\\n",
             b'\r' => b"\\r",
             b'\t' => b"\\t",
+            0x08 => b"\\b",
+            0x0c => b"\\f",
             0..=0x1f => {
                 out.extend_from_slice(&bytes[run..i]);
                 out.extend_from_slice(format!("\\u{byte:04x}").as_bytes());

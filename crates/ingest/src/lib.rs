@@ -178,6 +178,11 @@ impl Ingest {
         }
     }
 
+    /// The tables that ids refer to.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.limits

@@ -74,8 +74,13 @@ impl LogHistogram {
         if self.total == 0 {
             return 0.0;
         }
-        let above: u64 =
-            self.counts.iter().enumerate().filter(|(part, _)| middle_of(*part) > value).map(|(_, c)| u64::from(*c)).sum();
+        let above: u64 = self
+            .counts
+            .iter()
+            .enumerate()
+            .filter(|(part, _)| middle_of(*part) > value)
+            .map(|(_, c)| u64::from(*c))
+            .sum();
         above as f64 / self.total as f64
     }
 }
@@ -158,7 +163,11 @@ mod tests {
     fn merging_is_counting_all() {
         let (mut a, mut b, mut both) = (LogHistogram::default(), LogHistogram::default(), LogHistogram::default());
         for v in 0..500_u64 {
-            if v % 3 == 0 { a.record(v) } else { b.record(v * 9) }
+            if v % 3 == 0 {
+                a.record(v)
+            } else {
+                b.record(v * 9)
+            }
             both.record(if v % 3 == 0 { v } else { v * 9 });
         }
         a.merge(&b);

@@ -158,8 +158,10 @@ impl Client {
         answer: &Result<(u16, Value), CallError>,
     ) {
         let span = context.span();
-        let mut labels =
-            vec![KeyValue::new("http.request.method", method.to_string()), KeyValue::new("peer.service", peer.to_owned())];
+        let mut labels = vec![
+            KeyValue::new("http.request.method", method.to_string()),
+            KeyValue::new("peer.service", peer.to_owned()),
+        ];
         let outcome = match answer {
             Ok((status, _)) | Err(CallError::Refused { status, .. }) => {
                 KeyValue::new("http.response.status_code", i64::from(*status))

@@ -23,9 +23,9 @@
 //! standard input (so that the run's secret shows in no process list), writes one JSON line with its address to
 //! standard output, and ends when standard input ends: no child outlives its parent.
 
-mod faults;
 mod client;
 mod disk;
+mod faults;
 mod load;
 mod process;
 mod random;
@@ -39,7 +39,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 pub use faults::{FAULTS, Fault, FaultError, FaultInfo};
 pub use load::{PERIOD_S, requests_per_second};
-pub use schedule::{FIRST_FAULT_AFTER_S, FAULT_LASTS_S, NEXT_FAULT_AFTER_S, Tour};
+pub use schedule::{FAULT_LASTS_S, FIRST_FAULT_AFTER_S, NEXT_FAULT_AFTER_S, Tour};
 pub use server::{Running, ServiceArgs, ServiceConfig, run_service, start_service};
 pub use supervise::supervise;
 

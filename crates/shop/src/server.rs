@@ -102,7 +102,11 @@ impl Running {
 pub async fn run_service(args: ServiceArgs) -> Result<()> {
     let (config, parent_gone) = read_settings()?;
     if config.instance != args.name {
-        return Err(anyhow!("settings are for {}, not for {}; start services through the demo", config.instance, args.name));
+        return Err(anyhow!(
+            "settings are for {}, not for {}; start services through the demo",
+            config.instance,
+            args.name
+        ));
     }
     let running = start_service(config).await?;
     running.service.telemetry.take_logs()?;
@@ -121,7 +125,7 @@ pub async fn start_service(config: ServiceConfig) -> Result<Running> {
     let service = Arc::new(Service::new(config)?);
     service.telemetry.watch_process();
     let name = service.config.service.clone();
-    let routes = services::routes(service.clone()).await.with_context(|| format!("cannot start {name}"))?;
+    let routes = services::routes(service.clone()).await.context(format!("cannot start {name}"))?;
     let routes = routes.route_layer(middleware::from_fn_with_state(service.clone(), observe));
     let app = routes.merge(control(service.clone()));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
@@ -156,7 +160,7 @@ impl Service {
         let client = Client::new(&telemetry, config.peers.clone())?;
         let random = Random::new(config.seed, &config.instance);
         let folder = Folder::open(&config.data_dir, QUOTA_BYTES)
-            .with_context(|| format!("cannot use the folder {}", config.data_dir.display()))?;
+            .context(format!("cannot use the folder {}", config.data_dir.display()))?;
         let faults = config.faults.iter().map(|name| Fault::named(name)).collect::<Result<_, FaultError>>()?;
         let peers_known = watch::Sender::new(());
         let faults = RwLock::new(faults);
@@ -368,7 +372,8 @@ fn same(left: &[u8], right: &[u8]) -> bool {
 fn read_settings() -> Result<(ServiceConfig, oneshot::Receiver<()>)> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("cannot read the settings from standard input")?;
-    let config = serde_json::from_str(&line).context("standard input holds no settings; start services through the demo")?;
+    let config =
+        serde_json::from_str(&line).context("standard input holds no settings; start services through the demo")?;
     let (gone, parent_gone) = oneshot::channel();
     std::thread::Builder::new().name("parent".into()).spawn(move || {
         // Whatever ends the copy, the parent has nothing more to say.

@@ -1,437 +1,546 @@
-//! A simulated fleet: services that call each other under a load that rises and falls, with instances, metrics, logs
-//! and traces, and faults of known kind, place and time.
-//!
-//! The world writes straight into columns. It knows nothing of analyses; what it breaks is told by [`Fault`].
+//! The world: services, their load, their telemetry and their faults.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, f64::consts::TAU, sync::Arc};
 
 use types::{
-    Batch, CauseKind, Directory, EntityId, EntityKey, LabelSet, MILLI, MINUTE, ResourceDef, ResourceId, SECOND,
-    SeriesDef, SeriesId, SeriesKind, TemplateDef, TemplateId, Tenant, Time,
+    Batch, Directory, EntityId, EntityKey, LabelSet, MILLI, MINUTE, ResourceDef, ResourceId, SECOND, SeriesDef,
+    SeriesId, SeriesKind, TemplateDef, TemplateId, Tenant, Time,
 };
 
-use crate::rng::Rng;
+use crate::{FAULT_MINUTES, Fault, FaultKind, START, SimConfig, WARM_UP_MINUTES, random::Random};
 
-/// What is broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FaultKind {
-    /// The service takes 700 ms longer by itself.
-    SlowService,
-    /// Half of the service's answers are errors of its own.
-    ErrorBurst,
-    /// A new version that fails and is slow, with a deployment event.
-    BadDeployment,
-    /// Memory of one instance grows without end; near its limit it gets slow.
-    MemoryLeak,
-    /// The service's disk fills; what it writes fails.
-    FullDisk,
-    /// One of two instances is gone: no spans, no metrics, refused calls.
-    LostInstance,
-    /// Error lines in a loop.
-    LogStorm,
-    /// A database without instrumentation answers slowly.
-    SlowDatabase,
-}
-
-impl FaultKind {
-    /// All kinds.
-    pub const ALL: [FaultKind; 8] = [
-        FaultKind::SlowService,
-        FaultKind::ErrorBurst,
-        FaultKind::BadDeployment,
-        FaultKind::MemoryLeak,
-        FaultKind::FullDisk,
-        FaultKind::LostInstance,
-        FaultKind::LogStorm,
-        FaultKind::SlowDatabase,
-    ];
-
-    /// Kinds of cause that count as right.
-    pub fn right_causes(self) -> &'static [CauseKind] {
-        match self {
-            FaultKind::SlowService => &[CauseKind::Software, CauseKind::Dependency],
-            FaultKind::ErrorBurst | FaultKind::LogStorm => &[CauseKind::Software],
-            FaultKind::BadDeployment => &[CauseKind::Change],
-            FaultKind::MemoryLeak | FaultKind::FullDisk => &[CauseKind::Resource],
-            FaultKind::LostInstance => &[CauseKind::Host, CauseKind::Software],
-            FaultKind::SlowDatabase => &[CauseKind::Dependency, CauseKind::Software],
-        }
-    }
-}
-
-/// One fault of a world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// What.
-    pub kind: FaultKind,
-    /// Which service, as an index of [`World::services`].
-    pub service: usize,
-    /// From.
-    pub from: Time,
-    /// Until.
-    pub until: Time,
-}
-
-/// One service of the fleet.
-#[derive(Clone, Debug)]
-pub struct Service {
-    /// Its entity.
-    pub id: EntityId,
-    /// Its number in the directory.
-    pub key: EntityKey,
-    /// Services that it calls, by index, with the chance that a request needs them.
-    pub calls: Vec<(usize, f64)>,
-    /// Whether each request asks its database.
-    pub has_database: bool,
-    /// Typical own time of a request.
-    pub own_ms: f64,
-    instances: Vec<Instance>,
-}
-
-#[derive(Clone, Debug)]
-struct Instance {
-    resource: ResourceId,
-    memory: SeriesId,
-    memory_limit: SeriesId,
-    cpu: SeriesId,
-    queue: SeriesId,
-    disk: SeriesId,
-    requests: SeriesId,
-    served: f64,
-    memory_bytes: f64,
-}
-
-/// The fleet and its faults. [`World::next`] gives what was emitted in the next second.
-pub struct World {
-    /// All services; the first takes the users' requests.
-    pub services: Vec<Service>,
-    /// What breaks.
-    pub faults: Vec<Fault>,
-    rng: Rng,
-    now: Time,
-    start: Time,
-    requests_per_s: f64,
-    directory: Arc<Directory>,
-    templates: Templates,
-}
-
-struct Templates {
-    handled: TemplateId,
-    failed: TemplateId,
-    slow: TemplateId,
-    storm: TemplateId,
-    started: TemplateId,
-}
-
-const LIMIT_BYTES: f64 = 512.0 * 1024.0 * 1024.0;
-const NAMES: [&str; 12] = [
-    "gateway", "catalog", "cart", "checkout", "search", "users", "payments", "inventory", "pricing", "shipping", "mail", "ledger",
+const NAMES: [&str; 20] = [
+    "frontend",
+    "catalog",
+    "cart",
+    "checkout",
+    "payments",
+    "inventory",
+    "shipping",
+    "search",
+    "reviews",
+    "pricing",
+    "accounts",
+    "email",
+    "fraud",
+    "images",
+    "recommend",
+    "ledger",
+    "tax",
+    "coupons",
+    "stock",
+    "audit",
 ];
+/// The load swings once in ten minutes.
+const CYCLE_S: f64 = 600.0;
+/// Metrics are sampled this often.
+const SAMPLE_NS: i64 = 10 * SECOND;
+
+struct Service {
+    name: String,
+    entity: EntityKey,
+    instances: u64,
+    /// Own time of a request without trouble, ms.
+    own_ms: f64,
+    calls: Vec<usize>,
+    database: Option<String>,
+    version: u32,
+    /// Share of memory in use at the leak's moment, beyond the usual.
+    leak: f64,
+    /// Share of the disk in use.
+    disk: f64,
+    /// Requests since the last sample, by instance.
+    busy: BTreeMap<u64, u64>,
+    /// Requests since the start, by instance.
+    total: BTreeMap<u64, u64>,
+}
+
+/// A span on its way.
+struct Span {
+    start: i64,
+    end: i64,
+    service: usize,
+    instance: u64,
+    kind: u8,
+    failed: bool,
+    name: &'static str,
+    trace: [u8; 16],
+    id: [u8; 8],
+    parent: [u8; 8],
+    attributes: String,
+}
+
+/// A log line on its way.
+struct Line {
+    at: i64,
+    service: usize,
+    instance: u64,
+    severity: u8,
+    template: u32,
+    body: String,
+    trace: [u8; 16],
+    span: [u8; 8],
+}
+
+/// The system under observation.
+pub struct World {
+    pub directory: Arc<Directory>,
+    pub faults: Vec<Fault>,
+    services: Vec<Service>,
+    random: Random,
+    now: Time,
+    next_id: u64,
+    requests_per_s: f64,
+    spans: Vec<Span>,
+    lines: Vec<Line>,
+    announced: Vec<(usize, bool)>,
+}
+
+/// What a request meets on its way.
+struct Caller {
+    trace: [u8; 16],
+    parent: [u8; 8],
+}
 
 impl World {
-    /// A fleet of 8 to 12 services from a seed. It starts at `start` and is healthy.
-    pub fn new(seed: u64, start: Time, directory: Arc<Directory>) -> World {
-        let mut rng = Rng::new(seed);
-        let count = 8 + rng.below(5);
-        let templates = register_templates(&directory);
-        let mut services: Vec<Service> = (0..count).map(|i| register_service(&directory, &mut rng, i)).collect();
-        // Three tiers: the gateway calls the second tier, that one the third; nobody calls back.
-        let second = 1 + (count - 1) / 2;
-        services[0].calls = (1..second).map(|callee| (callee, 0.5)).collect();
-        for callee in second..count {
-            let callers = 1 + rng.below(2);
-            for _ in 0..callers {
-                let caller = 1 + rng.below(second - 1);
-                if services[caller].calls.iter().all(|(c, _)| *c != callee) {
-                    services[caller].calls.push((callee, 0.4 + 0.5 * rng.unit()));
-                }
+    /// A world by its seed.
+    pub fn new(config: &SimConfig) -> World {
+        let mut random = Random::new(config.seed);
+        let directory = Arc::new(Directory::default());
+        let count = config.services.clamp(3, 40);
+        let mut services = Vec::new();
+        for i in 0..count {
+            let base = NAMES[i % NAMES.len()];
+            let name = if i < NAMES.len() { base.to_owned() } else { format!("{base}-{}", i / NAMES.len() + 1) };
+            let entity = directory.write().entity(&EntityId::new("service", "shop", &name));
+            services.push(Service {
+                database: random.chance(0.3).then(|| format!("{name}-db")),
+                name,
+                entity,
+                instances: 1 + random.below(3),
+                own_ms: 2.0 + 12.0 * random.unit(),
+                calls: Vec::new(),
+                version: 1,
+                leak: 0.0,
+                disk: 0.3 + 0.3 * random.unit(),
+                busy: BTreeMap::new(),
+                total: BTreeMap::new(),
+            });
+        }
+        // A tree with a few more edges, so that all are reached and some have two callers.
+        for i in 1..count {
+            let caller = if i < 4 { 0 } else { random.below((i as u64).min(6)) as usize };
+            services[caller].calls.push(i);
+            let other = random.below(i as u64) as usize;
+            if random.chance(0.25) && other != caller {
+                services[other].calls.push(i);
             }
         }
-        let requests_per_s = 6.0 + 6.0 * rng.unit();
-        World { services, faults: Vec::new(), rng, now: start, start, requests_per_s, directory, templates }
+        services.iter_mut().rev().find(|s| s.calls.is_empty()).into_iter().for_each(|s| {
+            s.database.get_or_insert_with(|| format!("{}-db", s.name));
+        });
+        let faults = plan(config, &services, &mut random);
+        let mut world = World {
+            directory,
+            faults,
+            services,
+            random,
+            now: START,
+            next_id: 1,
+            requests_per_s: config.requests_per_s,
+            spans: Vec::new(),
+            lines: Vec::new(),
+            announced: Vec::new(),
+        };
+        world.define_templates();
+        world
     }
 
-    /// The same world with faults at random times and places: the first after `quiet_ns`, each `length_ns` long, the
-    /// next `gap_ns` after the last ended, until `end`.
-    pub fn with_faults(mut self, quiet_ns: i64, length_ns: i64, gap_ns: i64, end: Time) -> World {
-        let mut from = self.start.plus(quiet_ns);
-        while from.plus(length_ns + gap_ns) <= end {
-            let kind = FaultKind::ALL[self.rng.below(FaultKind::ALL.len())];
-            let fits = |s: &Service| match kind {
-                FaultKind::LostInstance => s.instances.len() > 1,
-                FaultKind::SlowDatabase => s.has_database,
-                _ => true,
-            };
-            let candidates: Vec<usize> = (1..self.services.len()).filter(|i| fits(&self.services[*i])).collect();
-            if !candidates.is_empty() {
-                let service = candidates[self.rng.below(candidates.len())];
-                let jitter = (self.rng.unit() * 20.0) as i64 * SECOND;
-                self.faults.push(Fault { kind, service, from: from.plus(jitter), until: from.plus(length_ns) });
-            }
-            from = from.plus(length_ns + gap_ns);
+    /// Whom a right answer names: the first is the true place.
+    pub fn truth(&self, fault: &Fault) -> Vec<EntityId> {
+        let service = &self.services[fault.service];
+        let own = EntityId::new("service", "shop", &service.name);
+        match (fault.kind, &service.database) {
+            (FaultKind::SlowDatabase, Some(name)) => vec![EntityId::new("database", "shop", name)],
+            _ => vec![own],
         }
-        self
     }
 
-    /// The moment up to which everything was emitted.
-    pub fn now(&self) -> Time {
-        self.now
-    }
-
-    /// What the fleet emits in the next second, learned at its end.
-    pub fn next_second(&mut self) -> Batch {
-        let from = self.now;
-        self.now = from.plus(SECOND);
-        let mut batch = Batch { tenant: Tenant::default(), learned: self.now, ..Batch::default() };
-        self.emit_changes(from, &mut batch);
-        let elapsed_s = from.since(self.start) as f64 / SECOND as f64;
-        let load = self.requests_per_s * (1.0 + 0.5 * (std::f64::consts::TAU * elapsed_s / 600.0).sin());
-        for _ in 0..self.rng.poisson(load) {
-            let at = from.plus((self.rng.unit() * SECOND as f64) as i64);
-            let trace = [self.rng.bits().to_be_bytes(), self.rng.bits().to_be_bytes()].concat();
-            let trace: [u8; 16] = trace.try_into().unwrap_or([1; 16]);
-            self.serve(0, at, trace, [0; 8], &mut batch);
+    /// Everything that reaches the engine between the last call and `now`.
+    pub fn live_until(&mut self, now: Time) -> Batch {
+        let mut batch = Batch { learned: now, ..Batch::default() };
+        self.announce(now, &mut batch);
+        self.wear();
+        let length_s = now.since(self.now) as f64 / SECOND as f64;
+        for _ in 0..self.random.poisson(self.rate() * length_s) {
+            let at = self.now.0 + (self.random.unit() * now.since(self.now) as f64) as i64;
+            let mut trace = [0; 16];
+            trace[..8].copy_from_slice(&self.random.next().to_be_bytes());
+            trace[8..].copy_from_slice(&self.random.next().to_be_bytes());
+            self.serve(0, at, &Caller { trace, parent: [0; 8] });
         }
-        self.emit_storms(from, &mut batch);
-        if from.0.rem_euclid(10 * SECOND) < SECOND {
-            self.emit_metrics(from, &mut batch);
-        }
+        self.storms(now);
+        self.sample(now, &mut batch);
+        self.now = now;
+        self.send(&mut batch);
         batch
     }
 
-    fn active(&self, kind: FaultKind, service: usize, at: Time) -> Option<Fault> {
-        self.faults.iter().copied().find(|f| f.kind == kind && f.service == service && f.from <= at && at < f.until)
+    /// Requests a second at the entry now.
+    fn rate(&self) -> f64 {
+        let seconds = self.now.since(START) as f64 / SECOND as f64;
+        let surge = if self.active(FaultKind::TrafficSurge, 0) { 4.0 } else { 1.0 };
+        self.requests_per_s * (1.0 + 0.3 * (TAU * seconds / CYCLE_S).sin()) * surge
     }
 
-    /// One request at a service: its server span, what it calls, its log line. Returns duration and success.
-    fn serve(&mut self, service: usize, at: Time, trace: [u8; 16], parent: [u8; 8], batch: &mut Batch) -> (i64, bool) {
-        let span_id = self.rng.bits().to_be_bytes();
-        let lost = self.active(FaultKind::LostInstance, service, at).is_some();
-        let count = self.services[service].instances.len();
-        let pick = if lost { 0 } else { self.rng.below(count) };
-        let resource = self.services[service].instances[pick].resource;
-        self.services[service].instances[pick].served += 1.0;
+    fn active(&self, kind: FaultKind, service: usize) -> bool {
+        let on = |f: &&Fault| f.kind == kind && f.service == service && self.now >= f.at && self.now < f.until;
+        self.faults.iter().any(|f| on(&f))
+    }
 
-        let (mut own_ms, mut failed) = self.own_work(service, pick, at);
-        let mut passed = 0;
-        let calls = self.services[service].calls.clone();
-        for (callee, chance) in calls {
-            if !self.rng.chance(chance) {
+    /// Deployments: the bad one, and the one that takes it back.
+    fn announce(&mut self, now: Time, batch: &mut Batch) {
+        for (i, fault) in self.faults.iter().enumerate().filter(|(_, f)| f.kind == FaultKind::BadDeployment) {
+            for (back, when) in [(false, fault.at), (true, fault.until)] {
+                if now >= when && !self.announced.contains(&(i, back)) {
+                    self.announced.push((i, back));
+                    let service = &mut self.services[fault.service];
+                    service.version += 1;
+                    let attributes = format!(r#"{{"version":"1.{}.0","author":"ann"}}"#, service.version);
+                    batch.events.push(when.0, service.entity, "change.deployment", &attributes);
+                }
+            }
+        }
+    }
+
+    /// Memory and disks, step by step.
+    fn wear(&mut self) {
+        for i in 0..self.services.len() {
+            let (leaking, filling) = (self.active(FaultKind::MemoryLeak, i), self.active(FaultKind::FullDisk, i));
+            let service = &mut self.services[i];
+            service.leak = if leaking { (service.leak + 0.012).min(0.6) } else { 0.0 };
+            service.disk = match filling {
+                true => (service.disk + 0.045).min(1.0),
+                // What filled it is removed; the rest grows by and by.
+                false if service.disk > 0.9 => 0.4,
+                false => service.disk + 2e-7,
+            };
+        }
+    }
+
+    /// One request at a service; answers when it was done and whether it failed.
+    fn serve(&mut self, at: usize, start: i64, caller: &Caller) -> (i64, bool) {
+        let instances = self.services[at].instances;
+        let mut instance = self.random.below(instances);
+        if self.active(FaultKind::LostInstance, at) && instance == instances - 1 {
+            let since = self.faults.iter().filter(|f| f.service == at && f.at <= self.now).map(|f| f.at).max();
+            let noticed = since.is_some_and(|t| self.now.since(t) > 30 * SECOND);
+            if instances == 1 || !noticed {
+                return (start + 2 * MILLI, true);
+            }
+            instance = self.random.below(instances - 1);
+        }
+        let id = self.id();
+        let mut clock = start + self.own_time(at);
+        let mut failed = self.fails(at);
+        if let Some(name) = self.services[at].database.clone() {
+            let (done, broke) = self.query(at, instance, &name, clock, caller.trace, id);
+            clock = done;
+            failed |= broke;
+        }
+        let calls = self.services[at].calls.clone();
+        for callee in calls {
+            if failed || !self.random.chance(0.7) {
                 continue;
             }
-            let client = self.rng.bits().to_be_bytes();
-            let began = at.plus((own_ms * 0.5) as i64 * MILLI + passed);
-            // Half of the calls to a service with a lost instance hit the closed port first.
-            let refused = self.active(FaultKind::LostInstance, callee, began).is_some() && self.rng.chance(0.5);
-            let (took, ok) = if refused { (2 * MILLI, false) } else { self.serve(callee, began, trace, client, batch) };
-            let took = took + MILLI;
-            let name = format!("GET {}", self.services[callee].id.name());
-            self.span(service, resource, began, took, &name, 3, !ok, trace, client, span_id, "", batch);
-            passed += took;
-            failed |= !ok && (refused || self.rng.chance(0.9));
+            let call = self.id();
+            let (done, broke) = self.serve(callee, clock + MILLI / 2, &Caller { trace: caller.trace, parent: call });
+            let done = done + MILLI / 2;
+            let attributes = format!(r#"{{"peer.service":"{}"}}"#, self.services[callee].name);
+            self.spans.push(Span {
+                start: clock,
+                end: done,
+                service: at,
+                instance,
+                kind: 3,
+                failed: broke,
+                name: "call",
+                trace: caller.trace,
+                id: call,
+                parent: id,
+                attributes,
+            });
+            clock = done;
+            failed |= broke && self.random.chance(0.95);
         }
-        if self.services[service].has_database {
-            let slow = self.active(FaultKind::SlowDatabase, service, at).is_some();
-            let took = ((2.0 + 3.0 * self.rng.unit() + if slow { 600.0 + 200.0 * self.rng.unit() } else { 0.0 }) * MILLI as f64) as i64;
-            let full = self.active(FaultKind::FullDisk, service, at).is_some_and(|f| at.since(f.from) > 30 * SECOND);
-            let client = self.rng.bits().to_be_bytes();
-            let attributes = format!(r#"{{"db.system.name":"postgresql","db.namespace":"{}"}}"#, self.services[service].id.name());
-            self.span(service, resource, at.plus(passed), took, "SELECT", 3, full, trace, client, span_id, &attributes, batch);
-            failed |= full;
-            passed += took;
-        }
-        own_ms = own_ms.max(0.1);
-        let took = (own_ms * MILLI as f64) as i64 + passed;
-        let name = format!("GET /{}", self.services[service].id.name());
-        self.span(service, resource, at, took, &name, 2, failed, trace, span_id, parent, "", batch);
-        if failed {
-            self.record(service, resource, at.plus(took), 17, self.templates.failed, "request failed", trace, span_id, batch);
-        } else if self.rng.chance(0.3) {
-            self.record(service, resource, at.plus(took), 9, self.templates.handled, "request handled", trace, span_id, batch);
-        }
-        (took, !failed)
-    }
-
-    /// Own time in ms and whether the service fails by itself.
-    fn own_work(&mut self, service: usize, instance: usize, at: Time) -> (f64, bool) {
-        let mut ms = self.services[service].own_ms * (0.25 * self.rng.normal()).exp();
-        let mut failed = self.rng.chance(0.001);
-        if self.active(FaultKind::SlowService, service, at).is_some() {
-            ms += 700.0 + 100.0 * self.rng.normal();
-        }
-        if self.active(FaultKind::ErrorBurst, service, at).is_some() {
-            failed |= self.rng.chance(0.5);
-        }
-        if self.active(FaultKind::BadDeployment, service, at).is_some() {
-            failed |= self.rng.chance(0.4);
-            ms += 150.0;
-        }
-        let near_limit = self.services[service].instances[instance].memory_bytes > 0.85 * LIMIT_BYTES;
-        if near_limit && self.rng.chance(0.5) {
-            ms += 400.0;
-        }
-        (ms, failed)
-    }
-
-    fn emit_changes(&mut self, from: Time, batch: &mut Batch) {
-        for fault in self.faults.clone() {
-            let in_second = |t: Time| from <= t && t < from.plus(SECOND);
-            if fault.kind == FaultKind::BadDeployment && in_second(fault.from) {
-                let key = self.services[fault.service].key;
-                batch.events.push(fault.from.0, key, "change.deployment", r#"{"version":"2.0.0","attributes":{}}"#);
-            }
-            if fault.kind == FaultKind::MemoryLeak && in_second(fault.until) {
-                for instance in &mut self.services[fault.service].instances {
-                    instance.memory_bytes = 0.2 * LIMIT_BYTES;
-                }
-            }
-            let returns = matches!(fault.kind, FaultKind::MemoryLeak | FaultKind::LostInstance);
-            if returns && in_second(fault.until) {
-                let resource = self.services[fault.service].instances[0].resource;
-                self.record(fault.service, resource, fault.until, 9, self.templates.started, "service started", [0; 16], [0; 8], batch);
-            }
-        }
-    }
-
-    fn emit_storms(&mut self, from: Time, batch: &mut Batch) {
-        for service in 0..self.services.len() {
-            if self.active(FaultKind::LogStorm, service, from).is_none() {
-                continue;
-            }
-            let resource = self.services[service].instances[0].resource;
-            for i in 0..40 {
-                let at = from.plus(i * SECOND / 40);
-                self.record(service, resource, at, 17, self.templates.storm, "retry of upstream call failed, trying again", [0; 16], [0; 8], batch);
-            }
-        }
-    }
-
-    fn emit_metrics(&mut self, at: Time, batch: &mut Batch) {
-        for service in 0..self.services.len() {
-            let leak = self.active(FaultKind::MemoryLeak, service, at);
-            let full = self.active(FaultKind::FullDisk, service, at);
-            let lost = self.active(FaultKind::LostInstance, service, at).is_some();
-            for number in 0..self.services[service].instances.len() {
-                if lost && number > 0 {
-                    continue;
-                }
-                let (noise, queue) = (self.rng.normal(), self.rng.poisson(2.0));
-                let instance = &mut self.services[service].instances[number];
-                if leak.is_some() && number == 0 {
-                    instance.memory_bytes = (instance.memory_bytes + 5.0 * 1024.0 * 1024.0 * 10.0).min(0.98 * LIMIT_BYTES);
-                }
-                let memory = instance.memory_bytes * (1.0 + 0.01 * noise);
-                let disk = match full {
-                    Some(fault) => (0.4 + at.since(fault.from) as f64 / (30 * SECOND) as f64 * 0.6).min(1.0),
-                    None => 0.4 + 0.005 * noise,
-                };
-                let cpu = (0.05 + instance.served / 2000.0 % 0.001 + 0.02 * noise.abs()).min(1.0);
-                let points = [
-                    (instance.memory, memory.round()),
-                    (instance.memory_limit, LIMIT_BYTES),
-                    (instance.cpu, cpu),
-                    (instance.queue, queue as f64),
-                    (instance.disk, disk),
-                    (instance.requests, instance.served),
-                ];
-                for (series, value) in points {
-                    batch.samples.push(series, at.0, value);
-                }
-            }
-        }
-    }
-
-    fn span(
-        &mut self, service: usize, resource: ResourceId, at: Time, duration_ns: i64, name: &str, kind: u8, failed: bool,
-        trace: [u8; 16], id: [u8; 8], parent: [u8; 8], attributes: &str, batch: &mut Batch,
-    ) {
-        let spans = &mut batch.spans;
-        spans.time.push(at.0);
-        spans.duration_ns.push(duration_ns);
-        spans.resource.push(resource);
-        spans.entity.push(self.services[service].key);
-        spans.name.push(name);
-        spans.kind.push(kind);
-        spans.status.push(if failed { 2 } else { 0 });
-        spans.trace_id.push(trace);
-        spans.span_id.push(id);
-        spans.parent_span_id.push(parent);
-        spans.attributes.push(attributes);
-    }
-
-    fn record(
-        &mut self, service: usize, resource: ResourceId, at: Time, severity: u8, template: TemplateId, body: &str,
-        trace: [u8; 16], span: [u8; 8], batch: &mut Batch,
-    ) {
-        let records = &mut batch.records;
-        records.time.push(at.0);
-        records.resource.push(resource);
-        records.entity.push(self.services[service].key);
-        records.severity.push(severity);
-        records.template.push(template);
-        records.body.push(body);
-        records.attributes.push("");
-        records.trace_id.push(trace);
-        records.span_id.push(span);
-    }
-
-    /// The directory that the world's ids mean something in.
-    pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
-    }
-}
-
-fn register_service(directory: &Directory, rng: &mut Rng, number: usize) -> Service {
-    let mut registry = directory.write();
-    let id = EntityId::new("service", "sim", NAMES[number % NAMES.len()]);
-    let key = registry.entity(&id);
-    let count = 1 + rng.below(2);
-    let mut instances = Vec::new();
-    for i in 0..count {
-        let instance_id = format!("{}-{i}", id.name());
-        let attributes = LabelSet::pack(&mut vec![
-            ("service.instance.id", instance_id.as_str()),
-            ("service.name", id.name()),
-            ("service.namespace", "sim"),
-            ("service.version", "1.0.0"),
-        ]);
-        let resource = registry.resource(ResourceDef { tenant: Tenant::default(), entity: key, attributes });
-        let mut series = |metric: &str, kind: SeriesKind, unit: &str| {
-            registry.series(SeriesDef {
-                tenant: Tenant::default(),
-                metric: metric.into(),
-                entity: key,
-                labels: LabelSet::pack(&mut vec![("service.instance.id", instance_id.as_str())]),
-                kind,
-                unit: unit.into(),
-            })
-        };
-        instances.push(Instance {
-            resource,
-            memory: series("process.memory.usage", SeriesKind::Gauge, "By"),
-            memory_limit: series("process.memory.limit", SeriesKind::Gauge, "By"),
-            cpu: series("process.cpu.utilization", SeriesKind::Gauge, "1"),
-            queue: series("app.queue.depth", SeriesKind::Gauge, "{item}"),
-            disk: series("system.filesystem.utilization", SeriesKind::Gauge, "1"),
-            requests: series("http.server.requests", SeriesKind::Counter, "{request}"),
-            served: 0.0,
-            memory_bytes: LIMIT_BYTES * (0.15 + 0.1 * rng.unit()),
+        *self.services[at].busy.entry(instance).or_default() += 1;
+        *self.services[at].total.entry(instance).or_default() += 1;
+        self.spans.push(Span {
+            start,
+            end: clock,
+            service: at,
+            instance,
+            kind: 2,
+            failed,
+            name: "handle",
+            trace: caller.trace,
+            id,
+            parent: caller.parent,
+            attributes: String::new(),
         });
+        self.log_request(at, instance, clock, failed, caller.trace, id);
+        (clock, failed)
     }
-    let own_ms = 5.0 + 25.0 * rng.unit();
-    Service { id, key, calls: Vec::new(), has_database: rng.chance(0.5), own_ms, instances }
+
+    /// A call to a database, which sends no spans of its own.
+    fn query(
+        &mut self,
+        at: usize,
+        instance: u64,
+        name: &str,
+        start: i64,
+        trace: [u8; 16],
+        parent: [u8; 8],
+    ) -> (i64, bool) {
+        let slow = if self.active(FaultKind::SlowDatabase, at) { 250.0 + 150.0 * self.random.unit() } else { 0.0 };
+        let took = (1.5 * (0.3 * self.random.normal()).exp() + slow) * MILLI as f64;
+        let full = self.services[at].disk >= 0.999 && self.random.chance(0.5);
+        let end = start + took as i64;
+        let id = self.id();
+        let attributes = format!(r#"{{"db.system":"sqlite","db.namespace":"{name}"}}"#);
+        let span = Span {
+            start,
+            end,
+            service: at,
+            instance,
+            kind: 3,
+            failed: full,
+            name: "query",
+            trace,
+            id,
+            parent,
+            attributes,
+        };
+        self.spans.push(span);
+        (end, full)
+    }
+
+    /// Own time of one request, ns.
+    fn own_time(&mut self, at: usize) -> i64 {
+        let service = &self.services[at];
+        let mut ms = service.own_ms * (0.25 * self.random.normal()).exp();
+        if self.active(FaultKind::SlowDependency, at) {
+            ms += 300.0 + 200.0 * self.random.unit();
+        }
+        if self.services[at].leak > 0.35 {
+            ms *= 1.0 + 10.0 * (self.services[at].leak - 0.35);
+        }
+        if self.active(FaultKind::TrafficSurge, 0) {
+            ms *= 1.3;
+        }
+        (ms * MILLI as f64) as i64
+    }
+
+    /// Whether a request fails by the service's own doing.
+    fn fails(&mut self, at: usize) -> bool {
+        let mut probability: f64 = 0.001;
+        if self.active(FaultKind::ErrorBurst, at) {
+            probability = 0.4;
+        }
+        if self.active(FaultKind::BadDeployment, at) {
+            probability = 0.3;
+        }
+        if self.services[at].disk >= 0.999 {
+            probability = 0.5;
+        }
+        self.random.chance(probability)
+    }
+
+    fn log_request(&mut self, at: usize, instance: u64, when: i64, failed: bool, trace: [u8; 16], span: [u8; 8]) {
+        let (severity, which) = match failed {
+            true if self.services[at].disk >= 0.999 => (17, 3),
+            true => (17, 2),
+            false if self.random.chance(0.3) => (9, 1),
+            false => return,
+        };
+        let number = self.random.below(100_000);
+        let body = match which {
+            1 => format!("served request {number}"),
+            2 => format!("request {number} failed"),
+            _ => format!("cannot write order {number}: no space left on device"),
+        };
+        let template = template_of(at, which);
+        self.lines.push(Line { at: when, service: at, instance, severity, template, body, trace, span });
+    }
+
+    /// Log storms: lines that no request writes.
+    fn storms(&mut self, now: Time) {
+        for at in 0..self.services.len() {
+            if !self.active(FaultKind::LogStorm, at) {
+                continue;
+            }
+            for _ in 0..self.random.poisson(20.0 * now.since(self.now) as f64 / SECOND as f64) {
+                let when = self.now.0 + (self.random.unit() * now.since(self.now) as f64) as i64;
+                let body = format!("lost connection to broker {}, retrying", self.random.below(8));
+                let template = template_of(at, 4);
+                let (trace, span) = ([0; 16], [0; 8]);
+                self.lines.push(Line { at: when, service: at, instance: 0, severity: 17, template, body, trace, span });
+            }
+        }
+    }
+
+    /// Metrics of each instance.
+    fn sample(&mut self, now: Time, batch: &mut Batch) {
+        let mut at = self.now.floor(SAMPLE_NS).plus(SAMPLE_NS);
+        while at <= now {
+            for i in 0..self.services.len() {
+                for instance in 0..self.services[i].instances {
+                    let gone = self.active(FaultKind::LostInstance, i) && instance == self.services[i].instances - 1;
+                    if !gone {
+                        self.sample_instance(i, instance, at, batch);
+                    }
+                }
+            }
+            at = at.plus(SAMPLE_NS);
+        }
+    }
+
+    fn sample_instance(&mut self, at: usize, instance: u64, when: Time, batch: &mut Batch) {
+        let seconds = when.since(START) as f64 / SECOND as f64;
+        let requests = self.services[at].busy.remove(&instance).unwrap_or(0) as f64;
+        let service = &self.services[at];
+        let (leak, disk) = (service.leak, service.disk);
+        let total = service.total.get(&instance).copied().unwrap_or(0) as f64;
+        // Garbage collection makes a saw of ninety seconds, out of step between instances.
+        let saw = ((seconds + 17.0 * (at as f64 + 3.0 * instance as f64)) / 90.0).fract();
+        let memory = 0.35 + 0.05 * saw + 0.004 * self.random.normal() + leak;
+        let cpu = 0.08 + 0.006 * requests + 0.01 * self.random.normal().abs();
+        let queue = (0.3 * requests * self.random.unit()).floor();
+        let limit = 1_073_741_824.0;
+        let gauge = SeriesKind::Gauge;
+        for (metric, unit, kind, value) in [
+            ("process.memory.usage", "By", gauge, (memory * limit).floor()),
+            ("process.memory.limit", "By", gauge, limit),
+            ("process.cpu.utilization", "1", gauge, cpu),
+            ("system.filesystem.utilization", "1", gauge, disk + 2e-4 * self.random.unit()),
+            ("shop.queue.depth", "{item}", gauge, queue),
+            ("http.server.requests", "{request}", SeriesKind::Counter, total),
+        ] {
+            let series = self.series(at, instance, metric, unit, kind);
+            batch.samples.push(series, when.0, value);
+        }
+    }
+
+    /// Puts on the wire what has ended.
+    fn send(&mut self, batch: &mut Batch) {
+        let now = self.now.0;
+        let (done, later) = std::mem::take(&mut self.spans).into_iter().partition(|span| span.end <= now);
+        self.spans = later;
+        let done: Vec<Span> = done;
+        for span in done {
+            let resource = self.resource(span.service, span.instance);
+            let rows = &mut batch.spans;
+            rows.time.push(span.start);
+            rows.duration_ns.push(span.end - span.start);
+            rows.resource.push(resource);
+            rows.entity.push(self.services[span.service].entity);
+            rows.name.push(span.name);
+            rows.kind.push(span.kind);
+            rows.status.push(if span.failed { 2 } else { 0 });
+            rows.trace_id.push(span.trace);
+            rows.span_id.push(span.id);
+            rows.parent_span_id.push(span.parent);
+            rows.attributes.push(&span.attributes);
+        }
+        let (done, later) = std::mem::take(&mut self.lines).into_iter().partition(|line| line.at <= now);
+        self.lines = later;
+        let done: Vec<Line> = done;
+        for line in done {
+            let resource = self.resource(line.service, line.instance);
+            let rows = &mut batch.records;
+            rows.time.push(line.at);
+            rows.resource.push(resource);
+            rows.entity.push(self.services[line.service].entity);
+            rows.severity.push(line.severity);
+            rows.template.push(TemplateId(line.template));
+            rows.body.push(&line.body);
+            rows.attributes.push("");
+            rows.trace_id.push(line.trace);
+            rows.span_id.push(line.span);
+        }
+    }
+
+    fn resource(&self, at: usize, instance: u64) -> ResourceId {
+        let service = &self.services[at];
+        let (name, version) = (format!("{}-{instance}", service.name), format!("1.{}.0", service.version));
+        let mut pairs = vec![
+            ("service.name", service.name.as_str()),
+            ("service.namespace", "shop"),
+            ("service.instance.id", &name),
+            ("service.version", &version),
+        ];
+        let attributes = LabelSet::pack(&mut pairs);
+        self.directory.write().resource(ResourceDef { tenant: Tenant::default(), entity: service.entity, attributes })
+    }
+
+    fn series(&self, at: usize, instance: u64, metric: &str, unit: &str, kind: SeriesKind) -> SeriesId {
+        let service = &self.services[at];
+        let name = format!("{}-{instance}", service.name);
+        let labels = LabelSet::pack(&mut vec![("service.instance.id", name.as_str())]);
+        let (tenant, entity) = (Tenant::default(), service.entity);
+        let def = SeriesDef { tenant, metric: metric.into(), entity, labels, kind, unit: unit.into() };
+        self.directory.write().series(def)
+    }
+
+    fn define_templates(&mut self) {
+        let texts = [
+            "served request <*>",
+            "request <*> failed",
+            "cannot write order <*>: no space left on device",
+            "lost connection to broker <*>, retrying",
+        ];
+        let mut registry = self.directory.write();
+        for at in 0..self.services.len() {
+            for (i, text) in texts.iter().enumerate() {
+                let id = TemplateId(template_of(at, i as u32 + 1));
+                registry.template(TemplateDef { id, text: (*text).into() });
+            }
+        }
+    }
+
+    fn id(&mut self) -> [u8; 8] {
+        self.next_id += 1;
+        // Spread, as real ids are.
+        self.next_id.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()
+    }
 }
 
-fn register_templates(directory: &Directory) -> Templates {
-    let texts = ["request handled in <*>", "request failed: <*>", "slow request: <*>", "retry <*> of upstream call failed, trying again", "service started, version <*>"];
-    let mut registry = directory.write();
-    let first = registry.templates().len().max(1) as u32;
-    for (i, text) in texts.iter().enumerate() {
-        registry.template(TemplateDef { id: TemplateId(first + i as u32), text: (*text).into() });
-    }
-    let id = |i: u32| TemplateId(first + i);
-    Templates { handled: id(0), failed: id(1), slow: id(2), storm: id(3), started: id(4) }
+/// Templates 1 to 4 of each service.
+fn template_of(at: usize, which: u32) -> u32 {
+    at as u32 * 4 + which
 }
 
-/// Length of a fault unless said otherwise, and of the quiet between two.
-pub const FAULT_NS: i64 = 4 * MINUTE;
+/// One fault after the other, each at a place that can have it.
+fn plan(config: &SimConfig, services: &[Service], random: &mut Random) -> Vec<Fault> {
+    let mut kinds = config.faults.clone();
+    random.shuffle(&mut kinds);
+    let mut faults = Vec::new();
+    let mut at = START.plus(i64::from(WARM_UP_MINUTES) * MINUTE);
+    for kind in kinds {
+        // Not on the minute: nothing in the world is.
+        let from = at.plus(random.below(60) as i64 * SECOND);
+        let until = from.plus(i64::from(FAULT_MINUTES) * MINUTE);
+        if until.plus(2 * MINUTE) > START.plus(i64::from(config.minutes) * MINUTE) {
+            break;
+        }
+        let able: Vec<usize> = match kind {
+            FaultKind::TrafficSurge => vec![0],
+            FaultKind::SlowDatabase => (1..services.len()).filter(|i| services[*i].database.is_some()).collect(),
+            _ => (1..services.len()).collect(),
+        };
+        let Some(service) = able.get(random.below(able.len() as u64) as usize).copied() else { continue };
+        faults.push(Fault { kind, service, at: from, until });
+        at = at.plus(2 * i64::from(FAULT_MINUTES) * MINUTE);
+    }
+    faults
+}

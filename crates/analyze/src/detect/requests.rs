@@ -28,7 +28,9 @@ use std::collections::{BTreeMap, VecDeque};
 use types::{Band, Direction, EdgeKind, EntityId, Evidence, Finding, FindingId, SECOND, Shape, Tenant, Time};
 use view::{Analysis, BaselinePolicy, DerivedSample, Findings, Params, SeenEdge, State, Stratum, Trigger, View};
 
-use self::book::{ALLOWED_LATENESS_NS, BUCKET_NS, Book, JOIN_BUCKETS, Node, Point, RECENT, RING, bucket_start};
+use self::book::{
+    ALLOWED_LATENESS_NS, BUCKET_NS, Book, EdgeBook, JOIN_BUCKETS, Node, Point, RECENT, RING, bucket_start,
+};
 use self::join::{Calls, Joined, OwnPart, join};
 use self::judge::{Errors, Rate, Slow, Usual, judge_errors, judge_latency, judge_rate, usual};
 use super::ongoing::{Ongoing, quiet_down, say};
@@ -64,6 +66,10 @@ const POLICY: BaselinePolicy = BaselinePolicy {
 const COMMON_MIN: usize = 4;
 /// Empty buckets after which a service or an instance is silent.
 const SILENT_BUCKETS: i64 = 2;
+/// -log10 of the probability that nothing comes although nothing is wrong, from which silence is said.
+const SILENCE_SURPRISE_MIN: f64 = 6.0;
+/// Seconds without a span that are usual.
+const SILENCE_BAND: Band = Band { mean: 0.0, low: 0.0, high: 20.0 };
 /// Buckets in a row that make an instance steady.
 const STEADY_BUCKETS: u32 = 6;
 
@@ -216,11 +222,6 @@ fn push(
         return;
     }
     recent.push_back(point);
-    // Only the last three buckets are merged; older ones need no histograms.
-    if let Some(older) = recent.len().checked_sub(4).and_then(|at| recent.get_mut(at)) {
-        older.latency = Default::default();
-        older.self_latency = Default::default();
-    }
     if recent.len() <= RECENT {
         return;
     }
@@ -235,7 +236,9 @@ fn push(
         (true, Some(shadow)) => shadow,
         (true, None) => return,
     };
-    kept.push_back(Point { failed_trace: None, slow_trace: None, ..taught });
+    // What is usual is told by the numbers; histograms and examples are for the recent ones.
+    let (latency, self_latency) = Default::default();
+    kept.push_back(Point { latency, self_latency, failed_trace: None, slow_trace: None, ..taught });
     if kept.len() > RING {
         kept.pop_front();
     }
@@ -276,7 +279,8 @@ fn derive(
 const SERVICE_METRICS: [&str; 3] =
     ["bellwether.requests.rate", "bellwether.requests.error_ratio", "bellwether.requests.latency_ms_p95"];
 /// The same of an edge.
-const EDGE_METRICS: [&str; 3] = ["bellwether.calls.rate", "bellwether.calls.error_ratio", "bellwether.calls.latency_ms_p95"];
+const EDGE_METRICS: [&str; 3] =
+    ["bellwether.calls.rate", "bellwether.calls.error_ratio", "bellwether.calls.latency_ms_p95"];
 
 /// Holds the last buckets of a service against what is usual and says what is not.
 fn judge_node(book: &mut Book, at: u32, bucket: i64, known: &Known, view: &View, out: &mut Findings) {
@@ -308,7 +312,7 @@ fn claims_of_node(book: &Book, at: u32, bucket: i64, known: &Known, usual: &Usua
     if let Some(claim) = silence_of_service(book, at, bucket, known, usual) {
         claims.push(claim);
     } else {
-        claims.extend(silence_of_instances(node, bucket, usual));
+        claims.extend(silence_of_instances(book, at, bucket, known, usual));
         if let Some(rate) = judge_rate(&node.recent, usual, goes_on("request_rate").is_some()) {
             // Where the callers' load changed alike it is the callers' story.
             let passed_on = known.callers.get(&at).is_some_and(|callers| !callers.is_empty());
@@ -331,11 +335,19 @@ fn silence_of_service(book: &Book, at: u32, bucket: i64, known: &Known, usual: &
     if empty < needed || !(steady || gone) {
         return None;
     }
+    let surprise = (usual.rate[0].max(usual.rate[1] * 0.3) * 0.7 * empty as f64 / std::f64::consts::LN_10).min(300.0);
+    if surprise < SILENCE_SURPRISE_MIN && !gone {
+        return None;
+    }
     let since = bucket_start(bucket).0 - 3 * BUCKET_NS;
     let (others, own) = book.heard(&node.tenant, &node.entity);
     let callers = known.callers.get(&at).filter(|c| !c.is_empty());
-    let needed_by: Vec<&Node> =
-        callers.into_iter().flatten().filter(|c| known.lively[**c as usize]).map(|c| &book.nodes[*c as usize]).collect();
+    let needed_by: Vec<&Node> = callers
+        .into_iter()
+        .flatten()
+        .filter(|c| known.lively[**c as usize])
+        .map(|c| &book.nodes[*c as usize])
+        .collect();
     let alive = match callers {
         Some(_) => !needed_by.is_empty(),
         // Nobody is known to call it: it is silent if it says nothing at all while others still do.
@@ -353,11 +365,11 @@ fn silence_of_service(book: &Book, at: u32, bucket: i64, known: &Known, usual: &
         scope: String::new(),
         start: bucket - empty + 1,
         end: bucket,
-        surprise: round3((usual.spans * empty as f64 / std::f64::consts::LN_10).min(300.0)),
+        surprise: round3(surprise),
         belief: 0.9,
         direction: Direction::Silent,
-        expected: Band { mean: round3(per_second), low: round3(per_second / 3.0), high: round3(per_second * 3.0) },
-        observed: 0.0,
+        expected: SILENCE_BAND,
+        observed: (empty * BUCKET_NS / SECOND) as f64,
         words: "has sent no spans".into(),
         notes,
         evidence: Vec::new(),
@@ -365,22 +377,32 @@ fn silence_of_service(book: &Book, at: u32, bucket: i64, known: &Known, usual: &
     })
 }
 
-/// Instances that stopped while the service goes on and no other instance took their place.
-fn silence_of_instances(node: &Node, bucket: i64, usual: &Usual) -> Vec<Claim> {
+/// Instances that stopped while the service goes on and no other instance took their place. Where no caller has
+/// trouble it may have been stopped on purpose: then it is hardly believed to be a fault.
+fn silence_of_instances(book: &Book, at: u32, bucket: i64, known: &Known, usual: &Usual) -> Vec<Claim> {
+    let Some(node) = book.nodes.get(at as usize) else { return Vec::new() };
     let live = node.instances.iter().filter(|i| i.last > bucket - SILENT_BUCKETS).count();
     if live == 0 {
         return Vec::new();
     }
+    let callers = known.callers.get(&at).into_iter().flatten();
+    let hurts = callers.filter_map(|c| book.nodes.get(*c as usize)?.edges.get(&at)).any(has_failing_calls);
     let mut claims = Vec::new();
     for instance in node.instances.iter().filter(|i| !i.name.is_empty() && i.last <= bucket - SILENT_BUCKETS) {
-        let replaced = node.instances.iter().filter(|i| i.first >= instance.last - 6 && i.last > bucket - SILENT_BUCKETS);
+        let replaced =
+            node.instances.iter().filter(|i| i.first >= instance.last - 6 && i.last > bucket - SILENT_BUCKETS);
         let key = format!("silence of {}", instance.name);
         let gone_for = bucket - instance.last;
         let is_news = instance.steady >= STEADY_BUCKETS && gone_for <= RING as i64;
         if replaced.count() > 0 || !(is_news || node.abnormal.contains_key(&key)) {
             continue;
         }
-        let share = usual.spans / (live + 1) as f64;
+        // Against its share in the quietest time seen: an idle instance is not a lost one.
+        let share = usual.rate[0] * 0.7 / (live + 1) as f64;
+        let surprise = (share * gone_for as f64 / std::f64::consts::LN_10).min(300.0);
+        if surprise < SILENCE_SURPRISE_MIN && !node.abnormal.contains_key(&key) {
+            continue;
+        }
         let text = format!("instance {} sends nothing, {live} other instance(s) go on", instance.name);
         claims.push(Claim {
             key,
@@ -388,11 +410,11 @@ fn silence_of_instances(node: &Node, bucket: i64, usual: &Usual) -> Vec<Claim> {
             scope: format!("instance {}", instance.name),
             start: instance.last + 1,
             end: bucket,
-            surprise: round3((share * gone_for as f64 / std::f64::consts::LN_10).min(300.0)),
-            belief: 0.85,
+            surprise: round3(surprise),
+            belief: if hurts { 0.85 } else { 0.5 },
             direction: Direction::Silent,
-            expected: Band { mean: round3(share / 10.0), low: 0.0, high: round3(share / 5.0) },
-            observed: 0.0,
+            expected: SILENCE_BAND,
+            observed: (gone_for * BUCKET_NS / SECOND) as f64,
             words: format!("has lost the instance {}", instance.name),
             notes: vec![text],
             evidence: Vec::new(),
@@ -401,6 +423,13 @@ fn silence_of_instances(node: &Node, bucket: i64, usual: &Usual) -> Vec<Claim> {
     }
     claims.truncate(4);
     claims
+}
+
+/// Whether more than a few of the last calls on an edge failed.
+fn has_failing_calls(edge: &EdgeBook) -> bool {
+    let last: Vec<&Point> = edge.recent.iter().rev().take(4).collect();
+    let (failed, of) = last.iter().fold((0, 0), |(f, o), p| (f + p.errors, o + p.requests));
+    edge.abnormal.contains_key("error_ratio") || failed >= 3 && f64::from(failed) >= 0.05 * f64::from(of)
 }
 
 fn claim_of_errors(node: &Node, errors: &Errors, known: Option<&Ongoing>) -> Claim {
@@ -504,11 +533,15 @@ fn judge_edges(book: &mut Book, at: u32, bucket: i64, common: f64, view: &View, 
         let Some(usual) = usual(&edge.ring) else { continue };
         let scope = format!("calls {}", other.entity);
         let explained = other.abnormal.contains_key("error_ratio") && !edge.abnormal.contains_key("error_ratio");
-        if let Some(e) = judge_errors(&edge.recent, &usual, edge.abnormal.contains_key("error_ratio")) && !explained {
+        if let Some(e) = judge_errors(&edge.recent, &usual, edge.abnormal.contains_key("error_ratio"))
+            && !explained
+        {
             claims.push((*target, claim_of_edge_errors(node, other, &edge.recent, &e, &scope)));
         }
         let slow = judge_latency(&edge.recent, &usual, common, edge.abnormal.contains_key("latency_ms_p95"));
-        if let Some(s) = slow && !other.instrumented {
+        if let Some(s) = slow
+            && !other.instrumented
+        {
             claims.push((*target, claim_of_edge_latency(node, other, &edge.recent, &s, &scope)));
         }
     }
@@ -614,7 +647,8 @@ impl Claim {
         let start = Time(bucket_start(self.start).0.min(view.now.0));
         let end = Time(bucket_start(self.end + 1).0.min(view.now.0));
         let from = start.plus(-10 * types::MINUTE);
-        let mut evidence = vec![Evidence::Derived { entity: entity.clone(), metric: self.metric.into(), from, to: end }];
+        let mut evidence =
+            vec![Evidence::Derived { entity: entity.clone(), metric: self.metric.into(), from, to: end }];
         evidence.extend(self.evidence.iter().cloned());
         evidence.extend(self.notes.iter().map(|text| Evidence::Note { text: text.clone() }));
         Finding {
@@ -731,9 +765,12 @@ mod tests {
                 "service:shop/frontend service:shop/catalog",
                 "service:shop/frontend service:shop/cart",
                 "service:shop/frontend service:shop/checkout",
-                "service:shop/catalog database:shop/catalog",
+                "service:shop/catalog service:shop/inventory",
+                "service:shop/checkout service:shop/cart",
                 "service:shop/checkout service:shop/payments",
                 "service:shop/checkout service:shop/inventory",
+                "service:shop/checkout service:shop/shipping",
+                "service:shop/checkout database:shop/orders",
                 "service:shop/inventory database:shop/stock",
             ]
         );
@@ -776,11 +813,11 @@ mod tests {
 
     #[test]
     fn a_lost_instance_is_said_and_ends_when_it_is_back() {
-        let mut shop = shop(7).fault(300, 180, Fault::Lost("payments"));
+        let mut shop = shop(7).fault(300, 180, Fault::Lost("catalog"));
         shop.run_until(900);
-        assert!(said_after(&shop, 300, "silence", "payments") <= 60);
-        assert_eq!(shop.findings("silence", "payments")[0].scope, "instance payments-1");
-        assert!(shop.findings("error_ratio", "checkout").iter().any(|f| f.scope == "calls service:shop/payments"));
+        assert!(said_after(&shop, 300, "silence", "catalog") <= 60);
+        assert_eq!(shop.findings("silence", "catalog")[0].scope, "instance catalog-1");
+        assert!(shop.findings("error_ratio", "frontend").iter().any(|f| f.scope == "calls service:shop/catalog"));
         assert!(shop.log.iter().all(|f| !f.ongoing));
     }
 
@@ -825,9 +862,11 @@ mod tests {
 
     #[test]
     fn an_incident_does_not_teach_what_is_normal() {
-        let mut shop = shop(11).fault(400, 1200, Fault::Errors("cart", 0.3)).fault(2000, 200, Fault::Errors("cart", 0.3));
+        let mut shop =
+            shop(11).fault(400, 1200, Fault::Errors("cart", 0.3)).fault(2000, 200, Fault::Errors("cart", 0.3));
         shop.run_until(2200);
-        let starts: std::collections::BTreeSet<_> = shop.findings("error_ratio", "cart").iter().map(|f| f.start).collect();
+        let starts: std::collections::BTreeSet<_> =
+            shop.findings("error_ratio", "cart").iter().map(|f| f.start).collect();
         assert_eq!(starts.len(), 2, "found again as before");
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use types::{Direction, EdgeKind, EntityId, EntityKey, Evidence, Finding, Incident, MINUTE, SECOND, Shape, Tenant, Time};
+use types::{
+    Direction, EdgeKind, EntityId, EntityKey, Evidence, Finding, Incident, MINUTE, SECOND, Shape, Tenant, Time,
+};
 use view::View;
 
 /// How far before an incident a finding may have ended and still belong to its story.
@@ -73,7 +75,8 @@ impl About<'_> {
 
     /// When the first sign that it is at fault itself came.
     pub fn onset(&self) -> Option<Time> {
-        let groups = [&self.own, &self.silent, &self.lost, &self.logs, &self.resources, &self.metrics, &self.calls_unseen];
+        let groups =
+            [&self.own, &self.silent, &self.lost, &self.logs, &self.resources, &self.metrics, &self.calls_unseen];
         let mine = groups.into_iter().chain([&self.blamed, &self.load]).flatten().map(|f| f.start).min();
         mine.or_else(|| self.passed_on.iter().map(|f| f.start).min())
     }
@@ -137,12 +140,15 @@ impl<'a> Facts<'a> {
 
 impl About<'_> {
     fn learn_place(&mut self, view: &View, entity: &EntityId) {
+        let sends_spans = self.findings().any(|f| f.method == "requests");
+        self.has_spans = sends_spans;
+        // What sends no spans may not be on the map: who blames it calls it.
+        self.callers = self.blamed.iter().map(|f| f.entity.clone()).collect();
         let Some(key) = view.registry.find_entity(entity) else { return };
         self.needs = needs(view, key).into_iter().filter_map(|k| view.registry.entity_id(k).cloned()).collect();
         let callers = view.topology.needed_by(key).filter(|(_, kind, _)| *kind == EdgeKind::Calls);
-        self.callers = callers.filter_map(|(k, _, _)| view.registry.entity_id(k).cloned()).collect();
-        let calls = view.topology.needs(key).any(|(_, kind, _)| kind == EdgeKind::Calls);
-        self.has_spans = calls || self.findings().any(|f| f.method == "requests");
+        self.callers.extend(callers.filter_map(|(k, _, _)| view.registry.entity_id(k).cloned()));
+        self.has_spans |= view.topology.needs(key).any(|(_, kind, _)| kind == EdgeKind::Calls);
     }
 }
 

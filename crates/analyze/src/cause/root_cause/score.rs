@@ -158,8 +158,11 @@ impl<'a> Place<'a> {
             missing: Vec::new(),
             own: 0.0,
         };
-        place.weigh_onset(facts);
-        place.weigh_callers(facts);
+        // Something that only was changed is not earlier than others, nor does it hurt its callers.
+        if about.onset().is_some() {
+            place.weigh_onset(facts);
+            place.weigh_callers(facts);
+        }
         place.own = place.weigh_own(facts);
         Some(place)
     }
@@ -177,7 +180,8 @@ impl<'a> Place<'a> {
     }
 
     fn weigh_callers(&mut self, facts: &Facts) {
-        let suffers = |c: &&EntityId| facts.entities.get(*c).is_some_and(|a| !a.passed_on.is_empty() || !a.own.is_empty());
+        let suffers =
+            |c: &&EntityId| facts.entities.get(*c).is_some_and(|a| !a.passed_on.is_empty() || !a.own.is_empty());
         let suffering: Vec<String> = self.about.callers.iter().filter(suffers).map(plain).collect();
         if !suffering.is_empty() {
             self.points += WEIGHTS.caller * suffering.len().min(2) as f64;
@@ -196,7 +200,9 @@ impl<'a> Place<'a> {
         let logs = about.logs.iter().map(|f| WEIGHTS.logs * f.belief * log_weight(f));
         let metrics = about.metrics.iter().map(|f| WEIGHTS.metrics * f.belief);
         let mut by_others = best_and_half(logs).max(0.0) + best_and_half(metrics);
-        let only_passes_on = about.own.is_empty() && !about.passed_on.is_empty();
+        // Calls to something unseen (its own database) leave open who is at fault.
+        let only_passes_on =
+            about.own.is_empty() && !about.passed_on.is_empty() && !calls_something_unseen(facts, about);
         if only_passes_on {
             by_others *= 0.2;
             self.against.push("its failed or slow requests come from what it calls".into());
@@ -264,26 +270,25 @@ impl<'a> Place<'a> {
         Some(self.points + points + blamed)
     }
 
-    /// Slow or failing calls to something that sends no spans: named is the caller, unless several callers agree.
+    /// Slow or failing calls to something that sends no spans: rather that than its caller, whose use of it may still be
+    /// the reason while it has no other caller.
     fn dependency(&self, facts: &Facts) -> Option<f64> {
-        let unseen = self.about.calls_unseen.iter().copied();
-        let unseen: Vec<&Finding> = unseen.filter(|f| called(f).is_some_and(|t| is_unseen(facts, t))).collect();
-        if !unseen.is_empty() {
-            let shared = unseen.iter().filter_map(|f| called(f)).any(|t| callers_that_blame(facts, t) >= 2);
-            let discount = if shared { 2.0 } else { 0.0 };
-            return Some(self.points + strongest(&unseen) * WEIGHTS.unseen - discount);
+        if self.entity.kind() == "database" && !self.about.blamed.is_empty() {
+            return Some(self.points + strongest(&self.about.blamed) * WEIGHTS.unseen);
         }
-        if self.entity.kind() != "database" || self.about.blamed.is_empty() {
+        let unseen = unseen_calls(facts, self.about);
+        if unseen.is_empty() {
             return None;
         }
-        let points = strongest(&self.about.blamed) * WEIGHTS.unseen;
-        let alone = if self.about.blamed.len() >= 2 { 0.0 } else { 1.5 };
-        Some(self.points + points - alone)
+        let shared = unseen.iter().filter_map(|f| called(f)).any(|t| callers_that_blame(facts, t) >= 2);
+        let discount = if shared { 3.0 } else { 2.0 };
+        Some(self.points + strongest(&unseen) * WEIGHTS.unseen - discount)
     }
 
     /// A called service that sends no spans and is no database: somebody else's.
     fn external(&self) -> Option<f64> {
-        let is_outside = self.entity.kind() == "service" && !self.about.has_spans && self.about.findings().next().is_none();
+        let is_outside =
+            self.entity.kind() == "service" && !self.about.has_spans && self.about.findings().next().is_none();
         if !is_outside || self.about.blamed.is_empty() {
             return None;
         }
@@ -380,7 +385,9 @@ fn change_in_words(change: &Change) -> String {
     let version = change.version.as_ref().map(|v| format!(" of {v}")).unwrap_or_default();
     match (change.announced, change.kind.as_str()) {
         (true, kind) => format!("its {kind}{version} at {}", clock(change.at)),
-        (false, _) => format!("its first spans or lines of version{version} at {}", clock(change.at)).replace(" of ", " "),
+        (false, _) => {
+            format!("its first spans or lines of version{version} at {}", clock(change.at)).replace(" of ", " ")
+        }
     }
 }
 
@@ -396,6 +403,15 @@ fn at_fault_no_later(facts: &Facts, entity: &EntityId, onset: Time) -> bool {
 /// Whether an entity sends no spans of its own.
 fn is_unseen(facts: &Facts, entity: &EntityId) -> bool {
     facts.entities.get(entity).is_none_or(|a| !a.has_spans && a.findings().next().is_none())
+}
+
+/// Findings about its calls to things that send no spans.
+fn unseen_calls<'a>(facts: &Facts, about: &About<'a>) -> Vec<&'a Finding> {
+    about.calls_unseen.iter().copied().filter(|f| called(f).is_some_and(|t| is_unseen(facts, t))).collect()
+}
+
+fn calls_something_unseen(facts: &Facts, about: &About) -> bool {
+    !unseen_calls(facts, about).is_empty()
 }
 
 fn callers_that_blame(facts: &Facts, target: &EntityId) -> usize {

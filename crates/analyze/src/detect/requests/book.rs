@@ -158,7 +158,7 @@ pub(super) struct Point {
     /// Time not spent waiting for others, µs.
     pub self_p50: u32,
     pub self_p95: u32,
-    /// Whole and own latency (µs); emptied when the point leaves the recent ones.
+    /// Whole and own latency (µs); emptied when it leaves the recent ones.
     pub latency: LogHistogram,
     pub self_latency: LogHistogram,
     pub failed_trace: Option<Trace>,
@@ -506,8 +506,7 @@ impl Book {
     fn rebuild_lookups(&mut self) {
         self.node_by_name =
             self.nodes.iter().enumerate().map(|(i, n)| ((n.tenant.clone(), n.entity.clone()), i as u32)).collect();
-        self.peer_by_name =
-            self.fleet.peers.iter().enumerate().map(|(i, p)| (p.name.clone(), i as u32)).collect();
+        self.peer_by_name = self.fleet.peers.iter().enumerate().map(|(i, p)| (p.name.clone(), i as u32)).collect();
         self.by_resource.clear();
         self.dirty_nodes = vec![false; self.nodes.len()];
         self.dirty_slots = [false; SLOTS as usize];
@@ -703,7 +702,8 @@ mod tests {
 
     #[test]
     fn fields_are_found_only_as_keys() {
-        let json = r#"{"note":"\"db.system\":\"x\"","db.system":"sqlite","db.namespace":"orders.db","server.port":8081}"#;
+        let json =
+            r#"{"note":"\"db.system\":\"x\"","db.system":"sqlite","db.namespace":"orders.db","server.port":8081}"#;
         assert_eq!(text_field(json, "db.system"), Some("sqlite"));
         assert_eq!(number_field(json, "server.port"), Some(8081));
         assert_eq!(peer_entity("shop", json).unwrap().as_str(), "database:shop/orders.db");
@@ -715,7 +715,10 @@ mod tests {
     fn loopback_addresses_are_no_entities() {
         let tenant = Tenant::default();
         let at = |json| peer_name(&tenant, "shop", json).unwrap();
-        assert_eq!(at(r#"{"server.address":"127.0.0.1","server.port":9}"#), ("default\naddress/127.0.0.1:9".into(), false));
+        assert_eq!(
+            at(r#"{"server.address":"127.0.0.1","server.port":9}"#),
+            ("default\naddress/127.0.0.1:9".into(), false)
+        );
         let (name, is_entity) = at(r#"{"server.address":"api.stripe.com","server.port":443}"#);
         assert_eq!((name.as_str(), is_entity), ("default\nservice:shop/api.stripe.com", true));
     }

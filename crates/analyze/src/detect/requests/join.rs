@@ -107,7 +107,10 @@ fn split_requests(book: &Book, spans: &Spans, bucket: i64, weight: u32, joined: 
     for (i, row) in spans.rows.iter().enumerate().filter(|(_, r)| is_request(r)) {
         let first = calls.partition_point(|c| (c.owner as usize) < i);
         let mine = calls[first..].iter().take_while(|c| c.owner as usize == i);
-        let (mut waited, mut covered, mut failed_call) = (0, row.start, false);
+        // A request that is itself a call (a load generator's root span) is all waiting.
+        let is_call = row.kind == 3;
+        let mut waited = if is_call { row.end - row.start } else { 0 };
+        let (mut covered, mut failed_call) = (row.start, is_call);
         for call in mine {
             failed_call |= call.error > 0;
             // Calls are in order of their start: what was not covered yet is added.

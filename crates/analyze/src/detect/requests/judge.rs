@@ -20,6 +20,8 @@ const ERROR_PRIOR_MAX: f64 = 1000.0;
 /// Slow means at least this many times and this much (µs) above the usual 95th percentile.
 const SLOW_FACTOR_MIN: f64 = 2.0;
 const SLOW_RISE_MIN_US: f64 = 30_000.0;
+/// Requests that latency is judged by at least.
+const REQUESTS_MIN: u32 = 10;
 /// Share of requests that must be slow.
 const SLOW_SHARE_MIN: f64 = 0.2;
 /// A tail that got this much worse counts even where few requests are hit.
@@ -161,7 +163,10 @@ pub(super) fn judge_errors(recent: &VecDeque<Point>, usual: &Usual, ongoing: boo
 pub(super) fn judge_latency(recent: &VecDeque<Point>, usual: &Usual, common: f64, ongoing: bool) -> Option<Slow> {
     let limit = slow_limit(usual.p95, usual.p95_sigma, common, ongoing)?;
     let last = recent.back()?.bucket;
-    let window: Vec<&Point> = recent.iter().filter(|p| p.bucket > last - 3 && p.requests > 0).collect();
+    let width = |width| recent.iter().filter(move |p| p.bucket > last - width && p.requests > 0);
+    // A quiet service is judged by a whole minute.
+    let is_quiet = width(3).map(|p| p.requests).sum::<u32>() < REQUESTS_MIN;
+    let window: Vec<&Point> = width(if is_quiet { 6 } else { 3 }).collect();
     let (whole, own) = (merged(&window, |p| &p.latency), merged(&window, |p| &p.self_latency));
     let (share, p95_us) = (whole.share_above(limit), whole.quantile(0.95));
     let share_min = if ongoing { SLOW_SHARE_MIN / 2.0 } else { SLOW_SHARE_MIN };
@@ -170,9 +175,9 @@ pub(super) fn judge_latency(recent: &VecDeque<Point>, usual: &Usual, common: f64
     let slow_requests = (share * whole.total() as f64).round() as u64;
     // Two slow buckets are enough where most requests of half a minute are slow: a stall of ten seconds is not.
     let lasts = slow_buckets >= 3 || slow_buckets == 2 && (share >= 0.5 || ongoing);
-    let broad = share >= share_min && lasts && slow_requests >= 5 && whole.total() >= 10;
+    let broad = share >= share_min && lasts && slow_requests >= 5 && whole.total() >= u64::from(REQUESTS_MIN);
     let tail_limit = (usual.p95 * TAIL_FACTOR * common.max(0.0).exp()).max(usual.p95 + TAIL_RISE_US);
-    let long_tail = window.len() == 3 && window.iter().all(|p| p.requests >= 20 && f64::from(p.p95) >= tail_limit);
+    let long_tail = window.len() >= 3 && window.iter().all(|p| p.requests >= 20 && f64::from(p.p95) >= tail_limit);
     if !broad && !long_tail {
         return None;
     }

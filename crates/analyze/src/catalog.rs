@@ -1,0 +1,33 @@
+//! All analyses, in the order in which they run within a stratum. Adding one is one file and one line here.
+
+use view::Analysis;
+
+use crate::{cause, detect};
+
+/// The catalogue. Documentation, settings and checks are made from it.
+pub static ALL: [Analysis; 5] = [
+    detect::metric::ANALYSIS,
+    detect::resource::ANALYSIS,
+    detect::requests::ANALYSIS,
+    detect::logs::ANALYSIS,
+    cause::root_cause::ANALYSIS,
+];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_analysis_passes_the_shared_checks() {
+        for analysis in &super::ALL {
+            crate::checks::check(analysis);
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_defaults_are_in_range() {
+        let names: std::collections::BTreeSet<_> = super::ALL.iter().map(|a| a.name).collect();
+        assert_eq!(names.len(), super::ALL.len());
+        for param in super::ALL.iter().flat_map(|a| a.params) {
+            assert!((param.range.0..=param.range.1).contains(&param.default), "{}", param.name);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Incidents to their causes.
+
+pub mod root_cause;

@@ -1,0 +1,11 @@
+//! Observations to findings.
+
+pub mod logs;
+pub mod metric;
+pub mod requests;
+pub mod resource;
+
+#[cfg(test)]
+pub(crate) mod fake_shop;
+pub(crate) mod ongoing;
+pub(crate) mod words;

@@ -1,0 +1,477 @@
+//! `metric`: any metric that leaves its band and stays out, and senders that fall silent.
+//!
+//! Each series has a [`math::stream::Stream`]; counters and deltas are judged as rates. A bent metric is evidence, it
+//! hurts nobody by itself: its impact is low unless the shift is enormous, has lasted and the series is well known.
+//! Silence is judged per sender (entity and instance): all its regular series have stopped while others of the same
+//! tenant go on, and nothing of the same entity has just taken its place.
+//!
+//! Fails on: what changes slower than minutes (followed as a drift), series of less than 30 points, several seasons at
+//! once.
+
+use std::collections::BTreeMap;
+
+use math::stream::{Freeze, Ring, Season, Stream, Verdict};
+use serde::{Deserialize, Serialize};
+use types::{
+    Band, Direction, EntityKey, Evidence, Finding, FindingId, MINUTE, Registry, SECOND, SeriesDef, SeriesId,
+    SeriesKind, Shape, Tenant, Time,
+};
+use view::{
+    Analysis, BaselinePolicy, Column, Findings, Fleet, Pages, Param, Params, State, StateData, Stratum, Trigger, View,
+};
+
+use super::words::{belief_from_surprise, clock, plain, round3};
+
+/// The catalogue's entry.
+pub const ANALYSIS: Analysis = Analysis {
+    name: NAME,
+    version: VERSION,
+    summary: "metrics that leave their band and stay out, and senders that fall silent",
+    stratum: Stratum::Detect,
+    trigger: Trigger::Every(SECOND),
+    params: &[
+        Param {
+            name: "surprise_min",
+            default: 9.0,
+            range: (3.0, 100.0),
+            summary: "-log10 of the tail probability from which a claim is said; 9 keeps false claims under one a series and month on steady noise",
+        },
+        Param {
+            name: "silence_s",
+            default: 45.0,
+            range: (10.0, 86_400.0),
+            summary: "a sender is silent after this or five of its intervals, whichever is longer; 45 s bridges three missed exports of 15 s",
+        },
+    ],
+    new_state: |_| State::new(Fleetwide::default()),
+    run,
+};
+
+const NAME: &str = "metric";
+const VERSION: u32 = 1;
+/// Prometheus' marker for a series that ended.
+const STALE: u64 = 0x7ff0_0000_0000_0002;
+/// An anomaly that goes on is said again this often.
+const AGAIN_NS: i64 = 10 * SECOND;
+/// From here on a lasting shift hurts somewhat: spreads away, and how long the series was known before.
+const ENORMOUS: f32 = 10.0;
+const KNOWN_NS: i64 = 20 * MINUTE;
+/// Claims of one entity at the same time; beyond it they say nothing new.
+const MAX_CLAIMS: usize = 20;
+/// A sender that came up this recently may have taken the place of the silent one.
+const REPLACED_NS: i64 = 5 * MINUTE;
+/// A silent sender is forgotten after this.
+const FORGET_NS: i64 = 30 * MINUTE;
+
+#[derive(Default)]
+struct Fleetwide {
+    streams: Column<Stream>,
+    rings: Column<Ring>,
+    seasons: Column<Season>,
+    small: Fleet<Small>,
+    /// Sender of each series, by series; derived from the registry, not saved.
+    senders: Vec<u32>,
+    sender_of: BTreeMap<(Tenant, EntityKey, String), u32>,
+    sender_list: Vec<Sender>,
+}
+
+/// What is saved whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Small {
+    /// Series that are abnormal: when the claim was said last, ns, and first.
+    abnormal: BTreeMap<u32, Said>,
+    /// Silent senders by their text.
+    silent: BTreeMap<String, Finding>,
+    /// Last time silence was looked for, ns.
+    looked_ns: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Said {
+    last_ns: i64,
+    learned: Time,
+}
+
+struct Sender {
+    tenant: Tenant,
+    entity: EntityKey,
+    instance: String,
+    series: Vec<u32>,
+}
+
+fn run(view: &View, params: &Params, state: &mut State, out: &mut Findings) {
+    let fleet = state.get::<Fleetwide>();
+    let policy = BaselinePolicy::default();
+    let freeze = Freeze { settle_ns: policy.settle_ns, adopt_ns: policy.adopt_after_ns };
+    fleet.index_senders(view.registry);
+    let mut ended = Vec::new();
+    for batch in view.batches {
+        let rows = &batch.samples;
+        for ((series, &time), &value) in rows.series.iter().zip(&rows.time).zip(&rows.value) {
+            if !batch.backfill && view.is_late(time) {
+                continue;
+            }
+            match fleet.observe(*series, time, value, view.registry, freeze) {
+                Verdict::Normal => {}
+                Verdict::Abnormal { first } => {
+                    if first {
+                        fleet.small.0.abnormal.insert(series.0, Said { last_ns: i64::MIN, learned: view.now });
+                    }
+                }
+                Verdict::Ended => ended.push(*series),
+            }
+        }
+    }
+    fleet.say_abnormal(view, params, &ended, out);
+    if view.now.0 - fleet.small.0.looked_ns >= 5 * SECOND {
+        fleet.small.0.looked_ns = view.now.0;
+        fleet.look_for_silence(view, params, out);
+    }
+}
+
+impl Fleetwide {
+    /// Gives each new series its sender.
+    fn index_senders(&mut self, registry: &Registry) {
+        for number in self.senders.len()..registry.all_series().len() {
+            let def = &registry.all_series()[number];
+            let instance = ["service.instance.id", "instance", "k8s.pod.name", "host.name"]
+                .iter()
+                .find_map(|l| def.labels.get(l))
+                .unwrap_or_default();
+            let key = (def.tenant.clone(), def.entity, instance.to_owned());
+            let next = self.sender_list.len() as u32;
+            let sender = *self.sender_of.entry(key).or_insert(next);
+            if sender == next {
+                self.sender_list.push(Sender {
+                    tenant: def.tenant.clone(),
+                    entity: def.entity,
+                    instance: instance.to_owned(),
+                    series: Vec::new(),
+                });
+            }
+            self.senders.push(sender);
+            self.sender_list[sender as usize].series.push(number as u32);
+        }
+    }
+
+    fn observe(&mut self, series: SeriesId, time: i64, raw: f64, registry: &Registry, freeze: Freeze) -> Verdict {
+        let number = series.0 as usize;
+        if raw.to_bits() == STALE || !raw.is_finite() {
+            return Verdict::Normal;
+        }
+        let Some(def) = registry.series_def(series).filter(|d| d.kind != SeriesKind::Derived) else {
+            return Verdict::Normal;
+        };
+        let stream = self.streams.row(number);
+        if stream.count > 0 && time <= stream.last_ns {
+            return Verdict::Normal;
+        }
+        let Some(value) = level(def.kind, stream, time, raw) else { return Verdict::Normal };
+        let ring_number = stream.ring;
+        let season_number = stream.season;
+        let ring = (ring_number > 0).then(|| self.rings.row(ring_number as usize - 1));
+        let season = (season_number > 0).then(|| self.seasons.row(season_number as usize - 1));
+        let verdict = stream.observe(time, value, ring, season, freeze);
+        if stream.count % 32 == 0 {
+            self.find_season(number);
+        }
+        verdict
+    }
+
+    /// Memory for a season is given only to series that vary, and only where one was found.
+    fn find_season(&mut self, number: usize) {
+        let stream = self.streams.row(number);
+        if stream.season > 0 || stream.since_ns != 0 {
+            return;
+        }
+        if stream.ring == 0 {
+            if stream.varies() {
+                stream.ring = self.rings.len() as u32 + 1;
+                let at = self.rings.len();
+                self.rings.row(at);
+            }
+            return;
+        }
+        let Some(season) = self.rings.row(stream.ring as usize - 1).find_season() else { return };
+        let at = self.seasons.len();
+        *self.seasons.row(at) = season;
+        stream.take_season(at as u32, &season);
+    }
+
+    fn say_abnormal(&mut self, view: &View, params: &Params, ended: &[SeriesId], out: &mut Findings) {
+        let mut per_entity: BTreeMap<EntityKey, usize> = BTreeMap::new();
+        let mut over = Vec::new();
+        for (&number, said) in &mut self.small.0.abnormal {
+            let series = SeriesId(number);
+            let (Some(stream), Some(def)) = (self.streams.peek(number as usize), view.registry.series_def(series))
+            else {
+                continue;
+            };
+            let is_over = stream.since_ns == 0;
+            let claims = per_entity.entry(def.entity).or_default();
+            *claims += 1;
+            if is_over {
+                over.push(number);
+            }
+            let due = is_over || view.now.0.saturating_sub(said.last_ns) >= AGAIN_NS;
+            let enough = f64::from(stream.surprise) >= params.get("surprise_min");
+            if !due || !enough || (*claims > MAX_CLAIMS && said.last_ns == i64::MIN) {
+                continue;
+            }
+            said.last_ns = view.now.0;
+            if let Some(finding) = claim(view, series, def, stream, said.learned, !is_over) {
+                out.say(finding);
+            }
+        }
+        for number in over.into_iter().chain(ended.iter().map(|s| s.0)) {
+            self.small.0.abnormal.remove(&number);
+        }
+    }
+
+    fn look_for_silence(&mut self, view: &View, params: &Params, out: &mut Findings) {
+        let least = (params.get("silence_s") * SECOND as f64) as i64;
+        let mut newest: BTreeMap<&Tenant, i64> = BTreeMap::new();
+        let last_of = |sender: &Sender| {
+            sender
+                .series
+                .iter()
+                .filter_map(|s| self.streams.peek(*s as usize))
+                .filter(|s| s.is_regular())
+                .map(|s| (s.last_ns, s.interval_s))
+                .max_by_key(|s| s.0)
+        };
+        for sender in &self.sender_list {
+            if let Some((last, _)) = last_of(sender) {
+                let entry = newest.entry(&sender.tenant).or_insert(last);
+                *entry = (*entry).max(last);
+            }
+        }
+        let mut heard: BTreeMap<String, bool> = BTreeMap::new();
+        for sender in &self.sender_list {
+            let Some((last, interval_s)) = last_of(sender) else { continue };
+            let patience = least.max((f64::from(interval_s) * 5.0 * SECOND as f64) as i64);
+            let gap = view.now.0 - last;
+            // Where everything of the tenant has stopped, it is the way to us that is silent.
+            let others_go_on = newest.get(&sender.tenant).is_some_and(|n| view.now.0 - n < patience / 2);
+            let silent = gap > patience && gap < FORGET_NS && others_go_on && !self.is_replaced(sender, last);
+            let key = format!("{}|{}|{}", sender.tenant.as_str(), sender.entity.0, sender.instance);
+            heard.insert(key.clone(), !silent);
+            if !silent {
+                continue;
+            }
+            let Some(finding) = silence(view, sender, Time(last), self.small.0.silent.get(&key)) else { continue };
+            self.small.0.silent.insert(key, finding.clone());
+            out.say(finding);
+        }
+        self.small.0.silent.retain(|key, finding| {
+            if heard.get(key) == Some(&false) {
+                return true;
+            }
+            out.say(Finding { ongoing: false, ..finding.clone() });
+            false
+        });
+    }
+
+    /// Whether something of the same entity has come up about when this sender was last heard.
+    fn is_replaced(&self, sender: &Sender, last: i64) -> bool {
+        let others = self.sender_list.iter().filter(|o| o.entity == sender.entity && o.instance != sender.instance);
+        others.filter_map(|o| self.first_of(o)).any(|first| first > last - REPLACED_NS)
+    }
+
+    fn first_of(&self, sender: &Sender) -> Option<i64> {
+        sender
+            .series
+            .iter()
+            .filter_map(|s| self.streams.peek(*s as usize))
+            .filter(|s| s.count > 0)
+            .map(|s| s.first_ns)
+            .min()
+    }
+}
+
+/// The value to judge: gauges as they are, totals as rates, amounts over the time since the last.
+fn level(kind: SeriesKind, stream: &mut Stream, time: i64, raw: f64) -> Option<f64> {
+    let before = std::mem::replace(&mut stream.last_raw, raw);
+    if kind == SeriesKind::Gauge {
+        return Some(raw);
+    }
+    if stream.count == 0 && stream.last_ns == 0 {
+        // The first point of a total only says where it begins.
+        stream.last_ns = time;
+        stream.first_ns = time;
+        return None;
+    }
+    let elapsed_s = (time - stream.last_ns) as f64 / SECOND as f64;
+    if elapsed_s <= 0.0 {
+        return None;
+    }
+    match kind {
+        SeriesKind::Counter if raw < before => {
+            stream.last_ns = time;
+            None
+        }
+        SeriesKind::Counter => Some((raw - before) / elapsed_s),
+        _ => Some(raw / elapsed_s),
+    }
+}
+
+fn claim(
+    view: &View,
+    series: SeriesId,
+    def: &SeriesDef,
+    stream: &Stream,
+    learned: Time,
+    ongoing: bool,
+) -> Option<Finding> {
+    let entity = view.registry.entity_id(def.entity)?.clone();
+    let up = stream.peak > stream.expected;
+    let (low, high) = (stream.expected - stream.band, stream.expected + stream.band);
+    let start = Time(if stream.since_ns != 0 { stream.since_ns } else { stream.last_ns });
+    let lasted = stream.last_ns - start.0;
+    let enormous = stream.effect() >= ENORMOUS && lasted >= MINUTE && start.0 - stream.first_ns >= KNOWN_NS;
+    let unit = match (def.kind, &*def.unit) {
+        (SeriesKind::Gauge, unit) => unit.to_owned(),
+        (_, unit) => format!("{unit}/s"),
+    };
+    let words = |v: f32| quantity(f64::from(v), &unit);
+    let summary = format!(
+        "{} of {} {} to {}, usually {} to {}, since {}",
+        def.metric,
+        plain(&entity),
+        if up { "rose" } else { "fell" },
+        words(stream.peak),
+        words(low),
+        words(high),
+        clock(start)
+    );
+    Some(Finding {
+        id: FindingId(0),
+        method: NAME.into(),
+        version: VERSION,
+        tenant: def.tenant.clone(),
+        entity,
+        shape: Shape::Abnormal,
+        measure: "metric".into(),
+        scope: format!("{}{}", def.metric, def.labels.to_json()),
+        start,
+        end: Time(stream.last_ns.min(view.now.0)).max(start),
+        ongoing,
+        learned,
+        belief: round3(belief_from_surprise(f64::from(stream.surprise))),
+        surprise: round3(f64::from(stream.surprise)),
+        impact: if enormous { 0.4 } else { crate::measures::impact("metric") },
+        direction: if up { Direction::Up } else { Direction::Down },
+        expected: Some(Band { mean: f64::from(stream.expected), low: f64::from(low), high: f64::from(high) }),
+        observed: f64::from(stream.peak),
+        cause: None,
+        incident: None,
+        summary,
+        evidence: vec![Evidence::Series {
+            series,
+            metric: def.metric.to_string(),
+            from: start.plus(-15 * MINUTE),
+            to: view.now,
+        }],
+    })
+}
+
+fn silence(view: &View, sender: &Sender, last: Time, known: Option<&Finding>) -> Option<Finding> {
+    let entity = view.registry.entity_id(sender.entity)?.clone();
+    let who = if sender.instance.is_empty() {
+        plain(&entity)
+    } else {
+        format!("instance {} of {}", sender.instance, plain(&entity))
+    };
+    let series = SeriesId(*sender.series.first()?);
+    let metric = view.registry.series_def(series)?.metric.to_string();
+    Some(Finding {
+        id: FindingId(0),
+        method: NAME.into(),
+        version: VERSION,
+        tenant: sender.tenant.clone(),
+        entity,
+        shape: Shape::Abnormal,
+        measure: "silence".into(),
+        scope: sender.instance.clone(),
+        start: last,
+        end: view.now,
+        ongoing: true,
+        learned: known.map_or(view.now, |k| k.learned),
+        belief: 0.9,
+        surprise: 9.0,
+        impact: crate::measures::impact("silence"),
+        direction: Direction::Silent,
+        expected: None,
+        observed: 0.0,
+        cause: None,
+        incident: None,
+        summary: format!("no metrics of {who} came since {}, {} series have stopped", clock(last), sender.series.len()),
+        evidence: vec![Evidence::Series { series, metric, from: last.plus(-15 * MINUTE), to: view.now }],
+    })
+}
+
+/// A number with its unit for people: bytes as KB to TB, ratios as they are.
+pub(crate) fn quantity(value: f64, unit: &str) -> String {
+    let bytes = unit.starts_with("By");
+    let (scaled, prefix) = match value.abs() {
+        v if v >= 1e12 => (value / 1e12, "T"),
+        v if v >= 1e9 => (value / 1e9, "G"),
+        v if v >= 1e6 => (value / 1e6, "M"),
+        v if v >= 1e4 => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    let digits = if scaled.abs() >= 100.0 || scaled.fract() == 0.0 {
+        0
+    } else if scaled.abs() >= 1.0 {
+        1
+    } else {
+        3
+    };
+    let name = match unit {
+        _ if bytes => unit.replacen("By", "B", 1),
+        "1" | "" | "/s" if !unit.ends_with("/s") => String::new(),
+        other if other.starts_with('{') => other.replace(['{', '}'], ""),
+        other => other.trim_start_matches('1').to_owned(),
+    };
+    let gap = if prefix.is_empty() && name.is_empty() { "" } else { " " };
+    format!("{scaled:.digits$}{gap}{prefix}{name}")
+}
+
+impl StateData for Fleetwide {
+    fn schema(&self) -> u32 {
+        1
+    }
+
+    fn save(&mut self, all: bool, pages: &mut Pages) {
+        self.streams.save("streams", all, pages);
+        self.rings.save("rings", all, pages);
+        self.seasons.save("seasons", all, pages);
+        pages.insert("fleet".into(), self.small.to_bytes());
+    }
+
+    fn load(&mut self, schema: u32, pages: &Pages) -> Result<(), String> {
+        if schema != 1 {
+            return Err(format!("schema {schema} of {NAME} is not known"));
+        }
+        self.streams.load("streams", pages)?;
+        self.rings.load("rings", pages)?;
+        self.seasons.load("seasons", pages)?;
+        if let Some(bytes) = pages.get("fleet") {
+            self.small = Fleet::from_bytes(bytes)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quantity;
+
+    #[test]
+    fn quantities_read_like_a_person_wrote_them() {
+        assert_eq!(quantity(412_000_000.0, "By"), "412 MB");
+        assert_eq!(quantity(0.25, "1"), "0.250");
+        assert_eq!(quantity(12.5, "{request}/s"), "12.5 request/s");
+        assert_eq!(quantity(3.0, ""), "3");
+    }
+}

@@ -1,0 +1,47 @@
+//! The measures that findings speak of: one table, so that a new domain adds a row and ripples nowhere.
+
+/// What is known of a measure.
+pub struct Measure {
+    /// As in [`types::Finding::measure`].
+    pub name: &'static str,
+    /// Unit of observed and expected values.
+    pub unit: &'static str,
+    /// 0..=1: how much it hurts whoever uses the entity when it is abnormal.
+    pub impact: f64,
+    /// One sentence.
+    pub summary: &'static str,
+}
+
+/// All measures.
+pub const ALL: &[Measure] = &[
+    Measure { name: "error_ratio", unit: "1", impact: 0.9, summary: "Share of requests that failed." },
+    Measure {
+        name: "latency_ms_p95",
+        unit: "ms",
+        impact: 0.7,
+        summary: "95th percentile of the time that requests take.",
+    },
+    Measure { name: "silence", unit: "s", impact: 0.7, summary: "Something that sent steadily sends no more." },
+    Measure {
+        name: "resource",
+        unit: "",
+        impact: 0.7,
+        summary: "Memory, disk or another bounded resource runs out or leaks.",
+    },
+    Measure { name: "log_errors_rate", unit: "1/s", impact: 0.7, summary: "Error lines a second." },
+    Measure {
+        name: "log_template_new",
+        unit: "",
+        impact: 0.4,
+        summary: "A kind of log line that was never seen of this service.",
+    },
+    Measure { name: "log_template_rate", unit: "1/s", impact: 0.4, summary: "Lines of one kind a second." },
+    Measure { name: "request_rate", unit: "1/s", impact: 0.4, summary: "Requests a second." },
+    Measure { name: "metric", unit: "", impact: 0.2, summary: "Any metric that left its band." },
+    Measure { name: "cause", unit: "", impact: 0.0, summary: "Why an incident happened." },
+];
+
+/// Impact of a measure; 0.2 (evidence only) for one that is not registered.
+pub fn impact(name: &str) -> f64 {
+    ALL.iter().find(|m| m.name == name).map_or(0.2, |m| m.impact)
+}

@@ -1,0 +1,42 @@
+//! Properties of whole worlds.
+
+use super::*;
+
+#[test]
+fn the_same_seed_gives_the_same_journal_and_another_seed_another() {
+    let config = SimConfig { minutes: 28, faults: vec![FaultKind::ErrorBurst], ..SimConfig::default() };
+    let report = run(&config).unwrap();
+    assert_eq!(report, run(&config).unwrap());
+    assert_ne!(report.journal_digest, run(&SimConfig { seed: 2, ..config }).unwrap().journal_digest);
+}
+
+#[test]
+fn restarts_at_random_steps_change_nothing() {
+    let faults = vec![FaultKind::BadDeployment, FaultKind::LogStorm];
+    let config = SimConfig { minutes: 38, faults, ..SimConfig::default() };
+    let straight = run(&config).unwrap();
+    let restarted = run(&SimConfig { restart_percent: 20, ..config }).unwrap();
+    assert_eq!(straight, restarted);
+    assert_eq!(straight.faults.len(), 2);
+}
+
+#[test]
+fn a_healthy_world_opens_no_incident() {
+    for seed in 1..=3 {
+        let report = run(&SimConfig { seed, minutes: 75, faults: Vec::new(), ..SimConfig::default() }).unwrap();
+        assert_eq!(report.false_incidents, [] as [String; 0], "seed {seed}");
+        assert!(report.rows > 100_000, "there was load: {} rows", report.rows);
+    }
+}
+
+#[test]
+fn most_faults_are_found_in_time_and_named_first() {
+    let reports: Vec<SimReport> =
+        (1..=3).map(|seed| run(&SimConfig { seed, ..SimConfig::default() }).unwrap()).collect();
+    reports.iter().for_each(|report| println!("{}", report.render()));
+    let sum = |what: fn(&SimReport) -> usize| reports.iter().map(what).sum::<usize>();
+    let all = sum(|r| r.faults.len());
+    assert_eq!(all, 27);
+    assert!(sum(SimReport::found_in_time) * 100 >= all * 70, "found {} of {all}", sum(SimReport::found_in_time));
+    assert!(sum(SimReport::named_first) * 100 >= all * 60, "named {} of {all}", sum(SimReport::named_first));
+}

@@ -1,0 +1,8 @@
+//! The store as its users see it: real files in a temporary folder, opened, damaged, killed and opened again.
+
+mod crash;
+mod damage;
+mod metadata;
+mod queries;
+mod recovery;
+mod world;

@@ -1,0 +1,157 @@
+/** The one place that speaks HTTP. Every error comes out as an {@link ApiError}: what, why, what to do, code. */
+
+import type {
+  Change, Fault, Finding, Incident, IncidentState, LogLine, MetricName, Pattern, Points, SeriesInfo, ServiceDetail, ServiceRow,
+  Span, SqlAnswer, Status, Topology,
+} from './types';
+
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly code: string,
+    readonly hint: string,
+    readonly status: number,
+  ) {
+    super(message);
+  }
+
+  static from(error: unknown): ApiError {
+    if (error instanceof ApiError) return error;
+    return new ApiError(
+      'the server cannot be reached',
+      'BELLWETHER-E0000',
+      'see whether it still runs (`bellwether status`); this page tries again by itself',
+      0,
+    );
+  }
+}
+
+type Query = Record<string, string | number | boolean | null | undefined>;
+
+interface Window {
+  from: number;
+  to: number;
+}
+
+const TOKEN = 'bellwether.token';
+
+export function token(): string {
+  return read(TOKEN);
+}
+
+/** Keeps the token for this tab only. */
+export function setToken(text: string): void {
+  try {
+    sessionStorage.setItem(TOKEN, text);
+  } catch {
+    // Without storage the token is asked for again after a reload.
+  }
+}
+
+function read(name: string): string {
+  try {
+    return sessionStorage.getItem(name) ?? '';
+  } catch {
+    return '';
+  }
+}
+
+async function ask<T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = { accept: 'application/json' };
+  if (body !== undefined) headers['content-type'] = 'application/json';
+  if (token()) headers['authorization'] = `Bearer ${token()}`;
+  const response = await fetch(path, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(signal ? { signal } : {}),
+  });
+  const text = await response.text();
+  let value: unknown;
+  try {
+    value = text ? JSON.parse(text) : null;
+  } catch {
+    throw new ApiError('the answer is not JSON', 'BELLWETHER-E0000', 'is a proxy in between? open the path in a tab of its own', response.status);
+  }
+  if (!response.ok) throw refused(response.status, value);
+  return value as T;
+}
+
+function refused(status: number, value: unknown): ApiError {
+  const said = (value ?? {}) as { error?: unknown; hint?: unknown; code?: unknown };
+  const text = (part: unknown, otherwise: string) => (typeof part === 'string' && part ? part : otherwise);
+  return new ApiError(
+    text(said.error, `the server answered ${status}`),
+    text(said.code, `BELLWETHER-E0${status}`),
+    text(said.hint, "see the server's log"),
+    status,
+  );
+}
+
+function query(values: Query): string {
+  const parts = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined && value !== null && value !== '' && value !== false) parts.set(name, String(value));
+  }
+  const text = parts.toString();
+  return text ? `?${text}` : '';
+}
+
+function span(range: Window): { from: string; to: string } {
+  return { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString() };
+}
+
+const get = <T>(path: string, signal?: AbortSignal) => ask<T>('GET', path, signal);
+const part = encodeURIComponent;
+
+export const api = {
+  status: (signal?: AbortSignal) => get<Status>('/api/v1/status', signal),
+
+  incidents: (asked: { state?: string; tenant?: string; limit?: number }, signal?: AbortSignal) =>
+    get<Incident[]>('/api/v1/incidents' + query(asked), signal),
+  incident: (id: string, signal?: AbortSignal) => get<Incident>(`/api/v1/incidents/${part(id)}`, signal),
+  say: (id: string, what: 'acknowledge' | 'resolve' | 'dismiss') =>
+    ask<{ incident: string }>('POST', `/api/v1/incidents/${part(id)}/${what}`, undefined, {}),
+  findings: (asked: { entity?: string; ongoing?: boolean; tenant?: string; limit?: number }, range: Window, signal?: AbortSignal) =>
+    get<Finding[]>('/api/v1/findings' + query({ ...asked, ...span(range) }), signal),
+
+  services: (tenant: string, signal?: AbortSignal) => get<ServiceRow[]>('/api/v1/services' + query({ tenant }), signal),
+  service: (namespace: string, name: string, signal?: AbortSignal) =>
+    get<ServiceDetail>(`/api/v1/services/${part(namespace)}/${part(name)}`, signal),
+  topology: (tenant: string, signal?: AbortSignal) => get<Topology>('/api/v1/topology' + query({ tenant }), signal),
+  changes: (asked: { entity?: string }, range: Window | undefined, signal?: AbortSignal) =>
+    get<Change[]>('/api/v1/changes' + query({ ...asked, ...(range ? span(range) : {}) }), signal),
+
+  metrics: (asked: { entity?: string; search?: string; tenant?: string }, signal?: AbortSignal) =>
+    get<MetricName[]>('/api/v1/metrics/names' + query(asked), signal),
+  series: (asked: { metric?: string; entity?: string; tenant?: string; limit?: number }, signal?: AbortSignal) =>
+    get<SeriesInfo[]>('/api/v1/series' + query(asked), signal),
+  points: (
+    asked: { series?: string; metric?: string; entity?: string; labels?: string; tenant?: string; limit?: number; max_points?: number },
+    range: Window,
+    signal?: AbortSignal,
+  ) => get<Points>('/api/v1/series/points' + query({ ...asked, ...span(range) }), signal),
+
+  logs: (
+    asked: { entity?: string; severity?: number; search?: string; template?: string; trace_id?: string; tenant?: string; limit?: number },
+    range: Window,
+    signal?: AbortSignal,
+  ) => get<LogLine[]>('/api/v1/logs' + query({ ...asked, ...span(range) }), signal),
+  patterns: (asked: { entity?: string; severity?: number; tenant?: string; limit?: number }, range: Window, signal?: AbortSignal) =>
+    get<{ patterns: Pattern[]; warnings: string[] }>('/api/v1/logs/patterns' + query({ ...asked, ...span(range) }), signal),
+
+  traces: (
+    asked: { entity?: string; name?: string; errors?: boolean; min_ms?: string; tenant?: string; limit?: number },
+    range: Window,
+    signal?: AbortSignal,
+  ) => get<Span[]>('/api/v1/traces' + query({ ...asked, ...span(range) }), signal),
+  trace: (id: string, tenant: string, signal?: AbortSignal) =>
+    get<{ trace_id: string; spans: Span[] }>(`/api/v1/traces/${part(id)}` + query({ tenant }), signal),
+
+  sql: (text: string, signal?: AbortSignal) => ask<SqlAnswer>('POST', '/api/v1/sql', signal, { query: text }),
+
+  faults: (signal?: AbortSignal) => get<Fault[]>('/api/v1/demo/faults', signal),
+  setFault: (name: string, on: boolean) => ask<Fault>('POST', '/api/v1/demo/faults', undefined, { name, on }),
+};
+
+export type { IncidentState };

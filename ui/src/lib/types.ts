@@ -1,0 +1,240 @@
+/** The shapes of the REST API, as `/api/v1/openapi.json` describes them. Times are RFC 3339 text. */
+
+export type Severity = 'info' | 'warning' | 'major' | 'critical';
+export type IncidentState = 'open' | 'acknowledged' | 'resolved';
+export type CauseKind =
+  | 'change' | 'resource' | 'software' | 'dependency' | 'traffic' | 'data' | 'host' | 'model' | 'external';
+
+export type Evidence =
+  | { type: 'series'; series: number; metric: string; from: string; to: string }
+  | { type: 'derived'; entity: string; metric: string; from: string; to: string }
+  | { type: 'logs'; entity: string; template: number; text: string; sample: string; count: number; from: string; to: string }
+  | { type: 'trace'; trace_id: string }
+  | { type: 'edge'; source: string; target: string }
+  | { type: 'change'; entity: string; kind: string; version: string | null; at: string }
+  | { type: 'note'; text: string };
+
+export interface Band {
+  mean: number;
+  low: number;
+  high: number;
+}
+
+export interface Finding {
+  id: string;
+  method: string;
+  version: number;
+  entity: string;
+  shape: string;
+  measure: string;
+  scope: string;
+  start: string;
+  end: string;
+  ongoing: boolean;
+  learned: string;
+  belief: number;
+  surprise: number;
+  impact: number;
+  direction: 'up' | 'down' | 'silent' | 'new';
+  expected: Band | null;
+  observed: number;
+  cause: CauseKind | null;
+  summary: string;
+  evidence: Evidence[];
+}
+
+export interface Cause {
+  entity: string;
+  kind: CauseKind;
+  belief: number;
+  summary: string;
+  evidence: Evidence[];
+  against: Evidence[];
+}
+
+export interface TimelineEntry {
+  at: string;
+  kind: string;
+  entity: string | null;
+  text: string;
+  finding: string | null;
+}
+
+export interface Incident {
+  id: string;
+  tenant: string;
+  state: IncidentState;
+  severity: Severity;
+  title: string;
+  summary: string;
+  started_at: string;
+  opened_at: string;
+  resolved_at: string | null;
+  actor: string | null;
+  entities: string[];
+  causes: Cause[];
+  undecided: boolean;
+  missing: string[];
+  impact: { dependents: string[]; failed_requests: number; slow_requests: number; requests: number };
+  timeline: TimelineEntry[];
+  findings: string[];
+  finding_details?: Finding[];
+}
+
+export type ServiceState = 'healthy' | 'abnormal' | 'silent';
+
+export interface ServiceRow {
+  tenant: string;
+  entity: string;
+  state: ServiceState;
+  request_rate: number | null;
+  error_ratio: number | null;
+  latency_ms_p50: number | null;
+  latency_ms_p95: number | null;
+  last_seen: string | null;
+  incident: string | null;
+}
+
+export interface MapEdge {
+  source: string;
+  target: string;
+  kind: 'calls' | 'runs_on';
+  first_seen: string;
+  last_seen: string;
+  count: number;
+}
+
+export interface Topology {
+  nodes: { entity: string; service: ServiceRow | null }[];
+  edges: MapEdge[];
+}
+
+export interface Change {
+  at: string;
+  tenant: string;
+  entity: string;
+  kind: string;
+  version: string | null;
+  author?: string | null;
+  link?: string | null;
+}
+
+export interface ServiceDetail {
+  entity: string;
+  service: ServiceRow | null;
+  calls: MapEdge[];
+  called_by: MapEdge[];
+  changes: Change[];
+  incidents: Incident[];
+  findings: Finding[];
+  versions: string[];
+  instances: string[];
+}
+
+export interface SeriesInfo {
+  series: number;
+  tenant: string;
+  metric: string;
+  entity: string;
+  labels: Record<string, string>;
+  kind: string;
+  unit: string;
+}
+
+/** Milliseconds since 1970, mean, least, greatest. */
+export type Point = [number, number | null, number | null, number | null];
+
+export interface SeriesChart {
+  series: number;
+  info: SeriesInfo | null;
+  points: Point[];
+}
+
+export interface Points {
+  from: string;
+  to: string;
+  charts: SeriesChart[];
+  warnings: string[];
+}
+
+export interface MetricName {
+  metric: string;
+  series: number;
+  unit: string;
+}
+
+export interface LogLine {
+  time: string;
+  entity: string;
+  severity: number;
+  body: string;
+  template_id: number;
+  template: string;
+  attributes: Record<string, unknown> | null;
+  resource: Record<string, unknown> | null;
+  trace_id: string | null;
+  span_id: string | null;
+}
+
+export interface Pattern {
+  template: string;
+  template_id: number;
+  entity: string;
+  severity: number;
+  count: number;
+  first: string;
+  last: string;
+  sample: string;
+}
+
+export interface Span {
+  time: string;
+  duration_ns: number;
+  entity: string;
+  name: string;
+  kind: string;
+  status: string;
+  trace_id: string;
+  span_id: string;
+  parent_span_id: string | null;
+  attributes: Record<string, unknown> | null;
+  resource: Record<string, unknown> | null;
+}
+
+export interface SqlAnswer {
+  columns: { name: string; type: string }[];
+  rows: unknown[][];
+  warnings: string[];
+}
+
+export interface Status {
+  version: string;
+  started_at: string;
+  uptime_s: number;
+  ready: boolean;
+  addresses: { listen: string; otlp_grpc: string; otlp_http: string } | null;
+  auth: boolean;
+  demo: boolean;
+  received: Record<'requests' | 'bad_requests' | 'shed_requests' | 'samples' | 'records' | 'spans' | 'events' | 'rejected', number>;
+  judged: {
+    late_rows: number;
+    rows: Record<string, Record<'samples' | 'records' | 'spans' | 'events', number>>;
+  };
+  live: { step: number; now: string; lag_s: number; lag_batches: number };
+  store: Record<string, unknown> & { unavailable?: string | null; damage?: string[] };
+}
+
+export interface Fault {
+  name: string;
+  service: string;
+  kind: CauseKind;
+  on: boolean;
+  summary: string;
+}
+
+export interface JournalRow {
+  number?: number;
+  at: string;
+  kind: string;
+  subject: string;
+}

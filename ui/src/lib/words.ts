@@ -1,0 +1,43 @@
+/** Names of closed sets, as people read them. */
+import type { CauseKind } from './types';
+
+export const CAUSES: Record<CauseKind, string> = {
+  change: 'Change',
+  resource: 'Resource',
+  software: 'Software fault',
+  dependency: 'Dependency',
+  traffic: 'Traffic',
+  data: 'Data',
+  host: 'Host or process',
+  model: 'Model',
+  external: 'Outside',
+};
+
+const MEASURES: Record<string, string> = {
+  error_ratio: 'Error ratio',
+  latency_ms_p95: 'Latency p95',
+  request_rate: 'Request rate',
+  silence: 'Silence',
+  metric: 'Metric',
+  log_template_new: 'New log pattern',
+  log_template_rate: 'Log pattern rate',
+  log_errors_rate: 'Error log rate',
+  resource: 'Resource',
+  cause: 'Cause',
+};
+
+export function measure(name: string): string {
+  return MEASURES[name] ?? name;
+}
+
+/** How strong a belief is, in words beside the number. */
+export function belief(value: number): string {
+  if (value >= 0.85) return 'very likely';
+  if (value >= 0.6) return 'likely';
+  if (value >= 0.35) return 'possible';
+  return 'weak';
+}
+
+export function evidenceWord(count: number): string {
+  return count === 1 ? '1 piece of evidence' : `${count} pieces of evidence`;
+}
