@@ -74,7 +74,9 @@ pub enum Command {
     /// Run the server and a small shop under load that breaks on schedule
     Demo(Demo),
     /// Ask in SQL: samples, records, spans, events, edges
-    #[command(after_help = "Examples:\n  bellwether query 'SELECT entity, count(*) FROM records GROUP BY 1 ORDER BY 2 DESC'\n  bellwether query --data-dir ./data -o csv 'SELECT * FROM samples LIMIT 10'\n  echo 'SELECT 1' | bellwether query -")]
+    #[command(
+        after_help = "Examples:\n  bellwether query 'SELECT entity, count(*) FROM records GROUP BY 1 ORDER BY 2 DESC'\n  bellwether query --data-dir ./data -o csv 'SELECT * FROM samples LIMIT 10'\n  echo 'SELECT 1' | bellwether query -"
+    )]
     Query(Query),
     /// Show the newest log lines, and follow them
     Tail(Tail),
@@ -410,9 +412,9 @@ pub struct Sim {
     /// How many worlds, with seeds counted up
     #[arg(long, default_value_t = 1)]
     pub worlds: u64,
-    /// Length of each in simulated minutes
-    #[arg(long, default_value_t = 60)]
-    pub minutes: u32,
+    /// Length of each in simulated minutes [default: enough for each kind of fault once]
+    #[arg(long)]
+    pub minutes: Option<u32>,
     /// No faults: count what is said of a healthy fleet
     #[arg(long)]
     pub healthy: bool,

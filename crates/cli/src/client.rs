@@ -19,8 +19,10 @@ impl Client {
     pub fn new(remote: &Remote) -> Outcome<Client> {
         let token = match &remote.token_file {
             Some(file) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|e| Failure::new(Kind::Usage, format!("cannot read the token file {}", file.display())).cause(e.to_string()))?;
+                let text = std::fs::read_to_string(file).map_err(|e| {
+                    Failure::new(Kind::Usage, format!("cannot read the token file {}", file.display()))
+                        .cause(e.to_string())
+                })?;
                 Some(text.trim().to_owned())
             }
             None => std::env::var("BELLWETHER_TOKEN").ok().filter(|t| !t.is_empty()),
@@ -69,7 +71,8 @@ impl Client {
             429 | 502..=504 => Kind::Unavailable,
             _ => Kind::Failed,
         };
-        let error = said("error").or_else(|| said("message")).unwrap_or_else(|| format!("the server answered {status}"));
+        let error =
+            said("error").or_else(|| said("message")).unwrap_or_else(|| format!("the server answered {status}"));
         let mut failure = Failure::new(kind, error);
         if let Some(hint) = said("hint") {
             failure = failure.hint(hint);

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod commands;
 mod failure;
+mod logs;
 mod output;
 mod settings;
 
@@ -17,7 +18,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let args = args::Args::parse();
     output::set_color(args.global.color);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if matches!(args.command, args::Command::ShopService(_)) {
+        // The demo runs ten of these: they need no thread a core.
+        builder.worker_threads(2);
+    }
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: cannot start threads: {error}");

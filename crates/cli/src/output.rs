@@ -41,7 +41,10 @@ pub fn paint(text: &str, style: &str) -> String {
 
 /// Text with control characters (but newline) and bidirectional overrides replaced.
 pub fn plain(text: &str) -> String {
-    let bad = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}');
+    let bad = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}')
+    };
     text.chars().map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()
 }
 
@@ -110,7 +113,8 @@ fn table(columns: &[String], rows: &[Vec<Value>], widest: usize) -> String {
         if text.chars().count() <= widest { text } else { text.chars().take(widest - 1).chain(['…']).collect() }
     };
     let cells: Vec<Vec<String>> = rows.iter().map(|r| r.iter().map(|v| cut(cell(v))).collect()).collect();
-    let width = |i: usize| cells.iter().map(|r| r[i].chars().count()).chain([columns[i].chars().count()]).max().unwrap_or(0);
+    let width =
+        |i: usize| cells.iter().map(|r| r[i].chars().count()).chain([columns[i].chars().count()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let right: Vec<bool> = (0..columns.len()).map(|i| rows.iter().any(|r| r[i].is_number())).collect();
     let line = |texts: &[String]| -> String {

@@ -104,7 +104,11 @@ impl Settings {
 
     /// The settings with what the command line says in their place.
     pub fn with_flags(mut self, flags: &ServerFlags) -> Settings {
-        let said = [(&flags.listen, &mut self.listen), (&flags.otlp_grpc, &mut self.otlp_grpc), (&flags.otlp_http, &mut self.otlp_http)];
+        let said = [
+            (&flags.listen, &mut self.listen),
+            (&flags.otlp_grpc, &mut self.otlp_grpc),
+            (&flags.otlp_http, &mut self.otlp_http),
+        ];
         for (flag, setting) in said {
             if let Some(flag) = flag {
                 *setting = flag.clone();
@@ -131,7 +135,8 @@ impl Settings {
 pub fn default_data_dir() -> Outcome<PathBuf> {
     let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(|| home().map(|h| h.join(".local/share")));
     base.map(|b| b.join("bellwether")).ok_or_else(|| {
-        Failure::new(Kind::Usage, "no data folder: neither HOME nor XDG_DATA_HOME is set").hint("name one with --data-dir")
+        Failure::new(Kind::Usage, "no data folder: neither HOME nor XDG_DATA_HOME is set")
+            .hint("name one with --data-dir")
     })
 }
 
@@ -156,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_file_changes_what_it_names_and_nothing_else() {
-        let settings = load("listen = '127.0.0.1:9'\n[retention]\nspans_days = 3\n[analyses.metric]\nx = 2.0\n").unwrap();
+        let settings =
+            load("listen = '127.0.0.1:9'\n[retention]\nspans_days = 3\n[analyses.metric]\nx = 2.0\n").unwrap();
         assert_eq!((settings.listen.as_str(), settings.otlp_grpc.as_str()), ("127.0.0.1:9", "127.0.0.1:4317"));
         assert_eq!((settings.retention.spans_days, settings.retention.samples_days), (3, 90));
         assert_eq!(settings.analyses["metric"]["x"], 2.0);
@@ -164,7 +170,9 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_wrong_types_are_named() {
-        for (text, culprit) in [("lisen = 'x'", "lisen"), ("[retention]\nspan_days = 3", "span_days"), ("listen = 7", "listen")] {
+        for (text, culprit) in
+            [("lisen = 'x'", "lisen"), ("[retention]\nspan_days = 3", "span_days"), ("listen = 7", "listen")]
+        {
             let failure = load(text).unwrap_err();
             assert!(format!("{failure:?}").contains(culprit), "{failure:?}");
             assert_eq!(failure.code(), 2);

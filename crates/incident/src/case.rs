@@ -237,8 +237,7 @@ impl Case {
             return;
         }
         self.public.entities = self.affected(config);
-        let first = self.telling(config.hurts_impact).iter().map(|p| p.start).min();
-        self.public.started_at = first.unwrap_or(self.public.started_at);
+        self.public.started_at = self.onset(config).unwrap_or(self.public.started_at);
         let started_at = self.public.started_at;
         for point in recent.iter().filter(|p| p.at >= started_at) {
             let is_new = self.counted_to.get(&point.entity).is_none_or(|to| *to < point.at);
@@ -259,9 +258,17 @@ impl Case {
     }
 
     /// Whom the incident is named after: the best cause if one is decided, else who is affected most.
-    fn main_entity(&self) -> Option<EntityId> {
+    pub fn main_entity(&self) -> Option<EntityId> {
         let cause = self.public.causes.first().filter(|_| !self.public.undecided).map(|c| c.entity.clone());
         cause.or_else(|| self.public.entities.first().cloned())
+    }
+
+    /// When what hurts began. A kind of log line that is new may have come once long before it came often: it counts
+    /// only where there is nothing else.
+    fn onset(&self, config: &GroupingConfig) -> Option<Time> {
+        let telling = self.telling(config.hurts_impact);
+        let sure = telling.iter().filter(|p| p.measure != "log_template_new").map(|p| p.start).min();
+        sure.or_else(|| telling.iter().map(|p| p.start).min())
     }
 
     /// Entities with telling evidence, by summed weight (each measure once), then by onset, then by name.

@@ -255,9 +255,9 @@ impl Grouper {
         }
     }
 
-    /// Hops from a finding to an incident that it belongs to. On an affected entity anything new belongs while the
-    /// incident goes on; near it what began within the onset window of its evidence; what hurts nobody only within
-    /// one hop.
+    /// Hops from a finding to an incident that it belongs to. While evidence goes on, anything new on its entity
+    /// belongs to it, and near it what began within the onset window; what hurts nobody only within one hop. What is
+    /// over takes in only more of the same: the same measure of the same entity.
     fn distance(&self, case: &Case, piece: &Piece, map: &Neighbourhood) -> Option<u32> {
         if case.public.tenant != piece.tenant {
             return None;
@@ -270,8 +270,13 @@ impl Grouper {
         }
         let close = telling.iter().filter_map(|known| {
             let hops = map.hops(&known.entity, &piece.entity)?;
-            let same_time = self.together_in_time(known, piece);
-            (hops == 0 || hops <= reach && same_time).then_some(hops)
+            let fits = match (hops, known.ongoing) {
+                (0, true) => true,
+                (0, false) => known.measure == piece.measure && known.scope == piece.scope,
+                (_, true) => hops <= reach && self.together_in_time(known, piece),
+                (_, false) => false,
+            };
+            fits.then_some(hops)
         });
         close.min()
     }
@@ -287,11 +292,9 @@ impl Grouper {
             if !self.is_heavy(&pieces, input.now) {
                 continue;
             }
-            let hurting: BTreeSet<EntityId> =
-                pieces.iter().filter(|p| p.impact >= self.config.hurts_impact).map(|p| p.entity.clone()).collect();
             let Some(first) = pieces.iter().min_by_key(|p| (p.start, p.id)) else { continue };
             let (tenant, start) = (first.tenant.clone(), first.start);
-            let number = match self.to_reopen(&tenant, &hurting, input.now) {
+            let number = match self.to_reopen(&tenant, &pieces, input.now) {
                 Some(number) => {
                     news.entry(number).or_default().push(News::Reopened);
                     number
@@ -319,14 +322,21 @@ impl Grouper {
         }
     }
 
-    /// An incident that ended by itself a short while ago on one of these entities.
-    fn to_reopen(&self, tenant: &Tenant, entities: &BTreeSet<EntityId>, now: Time) -> Option<u64> {
+    /// An incident that ended by itself a short while ago and is back: its worst evidence is among these findings.
+    /// That somebody suffers again is not enough, a frontend suffers from whatever breaks.
+    fn to_reopen(&self, tenant: &Tenant, pieces: &[&Piece], now: Time) -> Option<u64> {
         let recent = |case: &&Case| {
             let resolved_at = case.public.resolved_at.unwrap_or(now);
             !case.is_active() && !case.by_hand && now.since(resolved_at) <= self.config.reopen_ns
         };
+        let is_back = |case: &&Case| {
+            let Some(worst) = case.main_entity().and_then(|main| case.worst(&main).cloned()) else { return false };
+            let hurting = pieces.iter().filter(|p| p.impact >= self.config.hurts_impact);
+            let mut same = hurting.filter(|p| p.entity == worst.entity);
+            same.any(|p| p.measure == worst.measure && p.scope == worst.scope)
+        };
         let cases = self.state.cases.values().rev().filter(recent).filter(|case| case.public.tenant == *tenant);
-        cases.into_iter().find(|case| case.public.entities.iter().any(|e| entities.contains(e))).map(|case| case.number)
+        cases.into_iter().find(is_back).map(|case| case.number)
     }
 
     /// Waiting findings in groups of those that are related, each in order of id.

@@ -22,7 +22,7 @@ pub fn symptom(piece: &Piece) -> String {
         ("log_template_rate", _) => "unusual logs",
         (measure, Direction::Down) if measure.starts_with("latency") => "faster answers",
         (measure, _) if measure.starts_with("latency") => "slow answers",
-        ("resource", _) => return format!("{} running out", plain_metric(&piece.scope, "a resource")),
+        ("resource", _) => return resource(&piece.scope),
         (_, Direction::Down) => return format!("low {}", plain_metric(&piece.scope, &piece.measure)),
         _ => return format!("unusual {}", plain_metric(&piece.scope, &piece.measure)),
     };
@@ -101,6 +101,15 @@ pub fn cause_word(kind: CauseKind) -> &'static str {
         CauseKind::Host => "its machine or process",
         CauseKind::Model => "a model",
         CauseKind::External => "something outside",
+    }
+}
+
+/// The scope of a resource may begin with what is wrong: `full process.memory.usage{…}`.
+fn resource(scope: &str) -> String {
+    match scope.split_once(' ') {
+        Some(("full", metric)) => format!("{} full", plain_metric(metric, "a resource")),
+        Some(("leak", metric)) => format!("{} leaking", plain_metric(metric, "a resource")),
+        _ => format!("{} running out", plain_metric(scope, "a resource")),
     }
 }
 

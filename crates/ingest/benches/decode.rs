@@ -156,10 +156,20 @@ fn metric(i: usize) -> Vec<u8> {
 
 fn line(i: usize) -> String {
     match i % 6 {
-        0..=2 => format!("10.0.{}.{} - GET /api/v1/cart/{} HTTP/1.1 200 {} {}.{:03}ms", i % 256, i % 99, i * 7, i * 3, i % 50, i % 999),
+        0..=2 => format!(
+            "10.0.{}.{} - GET /api/v1/cart/{} HTTP/1.1 200 {} {}.{:03}ms",
+            i % 256,
+            i % 99,
+            i * 7,
+            i * 3,
+            i % 50,
+            i % 999
+        ),
         3 => format!("order placed order_id={:x} user={} total={}.50 currency=EUR", i * 7919, i, i % 500),
         4 => format!("slow query took {}ms: SELECT * FROM items WHERE sku='{}' LIMIT 50", 200 + i, i * 31),
-        _ => format!("connection to 10.1.{}.9:5432 failed: timeout after {}ms (attempt {}/5)", i % 256, 1000 + i, i % 5),
+        _ => {
+            format!("connection to 10.1.{}.9:5432 failed: timeout after {}ms (attempt {}/5)", i % 256, 1000 + i, i % 5)
+        }
     }
 }
 
@@ -260,9 +270,7 @@ fn otlp_logs_without_templates(bencher: divan::Bencher) {
 fn templates_alone(bencher: divan::Bencher) {
     let mut miner = math::templates::Miner::default();
     let lines: Vec<String> = (0..ITEMS).map(line).collect();
-    bencher
-        .counter(ItemsCount::new(ITEMS))
-        .bench_local(|| lines.iter().map(|line| miner.assign(line).id).max());
+    bencher.counter(ItemsCount::new(ITEMS)).bench_local(|| lines.iter().map(|line| miner.assign(line).id).max());
 }
 
 #[divan::bench]

@@ -28,7 +28,10 @@ impl Compression {
             "snappy" => Ok(Compression::Snappy),
             other => Err(BadRequest {
                 kind: BadKind::Unsupported,
-                reason: format!("content-encoding {:?} is not supported; use identity, gzip, zstd or snappy", crate::limits::show(other)),
+                reason: format!(
+                    "content-encoding {:?} is not supported; use identity, gzip, zstd or snappy",
+                    crate::limits::show(other)
+                ),
             }),
         }
     }
@@ -44,9 +47,12 @@ pub fn decompress(body: &[u8], compression: Compression, max_len: usize) -> Resu
         Compression::Identity => Ok(Cow::Borrowed(body)),
         Compression::Snappy => snappy_block(body, max_len).map(Cow::Owned),
         // A body of several members is one body; a plain gzip decoder would drop all but the first.
-        Compression::Gzip => inflate(flate2::read::MultiGzDecoder::new(body), body.len(), max_len, "gzip").map(Cow::Owned),
+        Compression::Gzip => {
+            inflate(flate2::read::MultiGzDecoder::new(body), body.len(), max_len, "gzip").map(Cow::Owned)
+        }
         Compression::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(|e| corrupt("zstd", &e.to_string()))?;
+            let mut decoder =
+                zstd::stream::read::Decoder::with_buffer(body).map_err(|e| corrupt("zstd", &e.to_string()))?;
             // The window is allocated before the first byte comes out; 32 MiB covers every level but "ultra" ones.
             decoder.window_log_max(25).map_err(|e| corrupt("zstd", &e.to_string()))?;
             inflate(decoder, body.len(), max_len, "zstd").map(Cow::Owned)
@@ -134,7 +140,11 @@ mod tests {
     #[test]
     fn i1_garbage_is_malformed() {
         for compression in [Compression::Gzip, Compression::Zstd, Compression::Snappy] {
-            assert_eq!(decompress(&[7; 100], compression, MAX).unwrap_err().kind, BadKind::Malformed, "{compression:?}");
+            assert_eq!(
+                decompress(&[7; 100], compression, MAX).unwrap_err().kind,
+                BadKind::Malformed,
+                "{compression:?}"
+            );
         }
         assert_eq!(Compression::from_header("br").unwrap_err().kind, BadKind::Unsupported);
     }

@@ -317,7 +317,13 @@ fn double(out: &mut Vec<u8>, value: f64) {
         out.extend_from_slice(format!("{value:?}").as_bytes());
         return;
     }
-    let name = if value.is_nan() { "\"NaN\"" } else if value > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" };
+    let name = if value.is_nan() {
+        "\"NaN\""
+    } else if value > 0.0 {
+        "\"Infinity\""
+    } else {
+        "\"-Infinity\""
+    };
     out.extend_from_slice(name.as_bytes());
 }
 
@@ -372,7 +378,8 @@ mod tests {
 
     #[test]
     fn base64_reads_back_what_it_wrote() {
-        for (bytes, text) in [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"\xff\xfe", "//4=")] {
+        for (bytes, text) in [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"\xff\xfe", "//4=")]
+        {
             let mut out = Vec::new();
             base64(&mut out, bytes);
             assert_eq!(out, text.as_bytes());

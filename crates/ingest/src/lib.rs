@@ -209,7 +209,9 @@ impl Ingest {
     pub fn otlp_metrics(&self, request: &Request, body: &[u8], encoding: Encoding) -> Result<Decoded, BadRequest> {
         match encoding {
             Encoding::Protobuf => otlp::metrics::decode(self, request, body),
-            Encoding::Json => otlp::metrics::decode(self, request, &otlp::json::metrics_to_protobuf(body, &self.limits)?),
+            Encoding::Json => {
+                otlp::metrics::decode(self, request, &otlp::json::metrics_to_protobuf(body, &self.limits)?)
+            }
         }
     }
 
@@ -230,7 +232,12 @@ impl Ingest {
     }
 
     /// Prometheus remote write, the body already out of its snappy block.
-    pub fn remote_write(&self, request: &Request, body: &[u8], version: RemoteWriteVersion) -> Result<Decoded, BadRequest> {
+    pub fn remote_write(
+        &self,
+        request: &Request,
+        body: &[u8],
+        version: RemoteWriteVersion,
+    ) -> Result<Decoded, BadRequest> {
         match version {
             RemoteWriteVersion::V1 => remote_write::decode_v1(self, request, body),
             RemoteWriteVersion::V2 => remote_write::decode_v2(self, request, body),

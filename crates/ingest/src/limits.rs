@@ -76,7 +76,9 @@ impl Limits {
             return Ok(());
         }
         let max = self.max_rows_per_request;
-        Err(BadRequest::too_large(format!("more than max_rows_per_request {max} rows in one request; send smaller ones")))
+        Err(BadRequest::too_large(format!(
+            "more than max_rows_per_request {max} rows in one request; send smaller ones"
+        )))
     }
 }
 
@@ -131,9 +133,15 @@ impl Window {
 
     pub fn reason(&self, off: Off, what: &str, sent: &str) -> String {
         match off {
-            Off::Future => format!("{what}: time {sent} lies in the future (after {}); check the sender's clock and unit", Time(self.newest)),
+            Off::Future => format!(
+                "{what}: time {sent} lies in the future (after {}); check the sender's clock and unit",
+                Time(self.newest)
+            ),
             Off::Old if self.backfill => format!("{what}: time {sent} lies before 1970"),
-            Off::Old => format!("{what}: time {sent} is older than the retention (before {}); send it to the backfill path", Time(self.oldest)),
+            Off::Old => format!(
+                "{what}: time {sent} is older than the retention (before {}); send it to the backfill path",
+                Time(self.oldest)
+            ),
         }
     }
 }

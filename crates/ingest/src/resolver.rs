@@ -151,13 +151,7 @@ mod tests {
 
     fn alias(from: &str, to: &str, valid: (i64, i64), learned: i64) -> Alias {
         let id = |text| EntityId::parse(text).unwrap();
-        Alias {
-            from: id(from),
-            to: id(to),
-            valid_from: Time(valid.0),
-            valid_to: Time(valid.1),
-            learned: Time(learned),
-        }
+        Alias { from: id(from), to: id(to), valid_from: Time(valid.0), valid_to: Time(valid.1), learned: Time(learned) }
     }
 
     #[test]
@@ -165,7 +159,10 @@ mod tests {
         let otlp = |pairs: &[(&str, &str)]| otlp_entity(of(pairs)).as_str().to_owned();
         assert_eq!(otlp(&[("service.name", "pay"), ("service.namespace", "Shop")]), "service:shop/pay");
         assert_eq!(otlp(&[("service.name", "pay")]), "service:default/pay");
-        assert_eq!(otlp(&[("k8s.pod.name", "p-1"), ("k8s.namespace.name", "shop"), ("host.name", "h")]), "pod:shop/p-1");
+        assert_eq!(
+            otlp(&[("k8s.pod.name", "p-1"), ("k8s.namespace.name", "shop"), ("host.name", "h")]),
+            "pod:shop/p-1"
+        );
         assert_eq!(otlp(&[("host.name", "h")]), "host:default/h");
         assert_eq!(otlp(&[("service.name", "  ")]), "service:default/unknown");
         let prometheus = |pairs: &[(&str, &str)]| prometheus_entity(of(pairs)).as_str().to_owned();

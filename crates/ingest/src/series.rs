@@ -304,7 +304,8 @@ pub(crate) fn check_labels(metric: &str, labels: &mut Labels<'_>, limits: &Limit
         ];
         for (limit, len, max) in too_long {
             if len > max {
-                let reason = format!("{}: label {:?} has {len} bytes, more than {limit} {max}", named(labels), show(name));
+                let reason =
+                    format!("{}: label {:?} has {len} bytes, more than {limit} {max}", named(labels), show(name));
                 return Err(Fault::Item(limit, reason));
             }
         }

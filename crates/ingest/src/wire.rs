@@ -22,7 +22,8 @@ pub(crate) enum Value<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
-    Fixed32(u32),
+    /// No field that is read has this type, so its value is passed over.
+    Fixed32,
 }
 
 /// A field: its number and value.
@@ -68,7 +69,10 @@ impl<'a> Reader<'a> {
                 self.at += len;
                 Value::Bytes(value)
             }
-            5 => Value::Fixed32(u32::from_le_bytes(self.chunk()?)),
+            5 => {
+                self.chunk::<4>()?;
+                Value::Fixed32
+            }
             _ => return Err(Malformed("a field has an unknown wire type")),
         };
         Ok(Some((number, value)))
@@ -126,11 +130,6 @@ impl<'a> Value<'a> {
     #[inline]
     pub fn fixed64(self) -> Result<u64, Malformed> {
         if let Value::Fixed64(v) = self { Ok(v) } else { Err(WRONG_TYPE) }
-    }
-
-    #[inline]
-    pub fn fixed32(self) -> Result<u32, Malformed> {
-        if let Value::Fixed32(v) = self { Ok(v) } else { Err(WRONG_TYPE) }
     }
 
     #[inline]

@@ -44,7 +44,8 @@ fn any_value() -> impl Strategy<Value = AnyValue> {
         let inner = inner.prop_map(|value| AnyValue { value: Some(value) });
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(|values| Any::ArrayValue(ArrayValue { values })),
-            btree_map("[a-z\"é]{1,6}", inner, 0..4).prop_map(|map| Any::KvlistValue(KeyValueList { values: pairs(map) })),
+            btree_map("[a-z\"é]{1,6}", inner, 0..4)
+                .prop_map(|map| Any::KvlistValue(KeyValueList { values: pairs(map) })),
         ]
     });
     value.prop_map(|value| AnyValue { value: Some(value) })
@@ -75,8 +76,8 @@ fn time() -> impl Strategy<Value = u64> {
 
 fn log_record() -> impl Strategy<Value = LogRecord> {
     let ids = (vec(any::<u8>(), 16), vec(any::<u8>(), 8));
-    (option::of(time()), time(), 0..25i32, option::of(any_value()), attributes(), option::of(ids), any::<u32>()).prop_map(
-        |(time, observed, severity_number, body, attributes, ids, flags)| {
+    (option::of(time()), time(), 0..25i32, option::of(any_value()), attributes(), option::of(ids), any::<u32>())
+        .prop_map(|(time, observed, severity_number, body, attributes, ids, flags)| {
             let (trace_id, span_id) = ids.unwrap_or_default();
             LogRecord {
                 time_unix_nano: time.unwrap_or(0),
@@ -90,20 +91,23 @@ fn log_record() -> impl Strategy<Value = LogRecord> {
                 dropped_attributes_count: flags,
                 ..LogRecord::default()
             }
-        },
-    )
+        })
 }
 
 fn logs() -> impl Strategy<Value = ExportLogsServiceRequest> {
     let scope = vec(log_record(), 0..4).prop_map(|log_records| ScopeLogs { log_records, ..Default::default() });
     let resource_logs = (resource(), vec(scope, 0..3));
-    vec(resource_logs.prop_map(|(resource, scope_logs)| ResourceLogs { resource, scope_logs, ..Default::default() }), 0..3)
-        .prop_map(|resource_logs| ExportLogsServiceRequest { resource_logs })
+    vec(
+        resource_logs.prop_map(|(resource, scope_logs)| ResourceLogs { resource, scope_logs, ..Default::default() }),
+        0..3,
+    )
+    .prop_map(|resource_logs| ExportLogsServiceRequest { resource_logs })
 }
 
 fn span() -> impl Strategy<Value = Span> {
     let ids = (vec(1..u8::MAX, 16), vec(1..u8::MAX, 8), option::of(vec(1..u8::MAX, 8)));
-    let event = (".{0,5}", attributes()).prop_map(|(name, attributes)| span::Event { name, attributes, ..Default::default() });
+    let event =
+        (".{0,5}", attributes()).prop_map(|(name, attributes)| span::Event { name, attributes, ..Default::default() });
     let rest = (vec(event, 0..3), 0..3i32, 0..6i32);
     (ids, ".{0,12}", time(), 0..1u64 << 40, attributes(), rest).prop_map(
         |((trace_id, span_id, parent), name, start, length, attributes, (events, code, kind))| Span {
@@ -125,8 +129,15 @@ fn span() -> impl Strategy<Value = Span> {
 fn traces() -> impl Strategy<Value = ExportTraceServiceRequest> {
     let scope = vec(span(), 0..4).prop_map(|spans| ScopeSpans { spans, ..Default::default() });
     let resource_spans = (resource(), vec(scope, 0..3));
-    vec(resource_spans.prop_map(|(resource, scope_spans)| ResourceSpans { resource, scope_spans, ..Default::default() }), 0..3)
-        .prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
+    vec(
+        resource_spans.prop_map(|(resource, scope_spans)| ResourceSpans {
+            resource,
+            scope_spans,
+            ..Default::default()
+        }),
+        0..3,
+    )
+    .prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
 }
 
 /// Doubles that every JSON reader reads exactly; `serde_json` is off by the last bit for some of the others.
@@ -147,8 +158,8 @@ fn number_point(double: BoxedStrategy<f64>) -> impl Strategy<Value = NumberDataP
 }
 
 fn histogram_point() -> impl Strategy<Value = HistogramDataPoint> {
-    (attributes(), time(), vec(0..1000u64, 1..6), option::of(0.0..1e9)).prop_map(|(attributes, time, counts, sum)| {
-        HistogramDataPoint {
+    (attributes(), time(), vec(0..1000u64, 1..6), option::of(plain_double())).prop_map(
+        |(attributes, time, counts, sum)| HistogramDataPoint {
             attributes,
             time_unix_nano: time,
             count: counts.iter().sum(),
@@ -156,8 +167,8 @@ fn histogram_point() -> impl Strategy<Value = HistogramDataPoint> {
             explicit_bounds: (1..counts.len()).map(|i| i as f64 * 2.5).collect(),
             bucket_counts: counts,
             ..HistogramDataPoint::default()
-        }
-    })
+        },
+    )
 }
 
 fn metric(double: BoxedStrategy<f64>) -> impl Strategy<Value = Metric> {
@@ -183,8 +194,11 @@ fn metric(double: BoxedStrategy<f64>) -> impl Strategy<Value = Metric> {
 fn metrics(double: BoxedStrategy<f64>) -> impl Strategy<Value = ExportMetricsServiceRequest> {
     let scope = vec(metric(double), 0..4).prop_map(|metrics| ScopeMetrics { metrics, ..Default::default() });
     let resource_metrics = (resource(), vec(scope, 0..3));
-    let one = resource_metrics
-        .prop_map(|(resource, scope_metrics)| ResourceMetrics { resource, scope_metrics, ..Default::default() });
+    let one = resource_metrics.prop_map(|(resource, scope_metrics)| ResourceMetrics {
+        resource,
+        scope_metrics,
+        ..Default::default()
+    });
     vec(one, 0..3).prop_map(|resource_metrics| ExportMetricsServiceRequest { resource_metrics })
 }
 
@@ -473,7 +487,10 @@ fn try_all(ingest: &Ingest, bytes: &[u8]) {
         let batch = decoded.batch;
         assert_eq!((batch.samples.series.len(), batch.samples.value.len()), (batch.samples.len(), batch.samples.len()));
         let records = batch.records.len();
-        assert_eq!((batch.records.body.len(), batch.records.attributes.len(), batch.records.template.len()), (records, records, records));
+        assert_eq!(
+            (batch.records.body.len(), batch.records.attributes.len(), batch.records.template.len()),
+            (records, records, records)
+        );
         assert_eq!((batch.spans.name.len(), batch.spans.attributes.len()), (batch.spans.len(), batch.spans.len()));
     }
 }
@@ -481,19 +498,20 @@ fn try_all(ingest: &Ingest, bytes: &[u8]) {
 #[test]
 fn json_is_read_tolerantly() {
     let body = json!({"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "s", "unheard": [1]}}]},
-        "scopeSpans": [{"scope": {"name": "x"}, "spans": [{
-            "traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174", "parentSpanId": "",
-            "name": "op", "kind": "SPAN_KIND_SERVER", "startTimeUnixNano": NOW.to_string(), "endTimeUnixNano": NOW + 5,
-            "attributes": [{"key": "n", "value": {"intValue": "7"}}, {"key": "m", "value": {"intValue": 8}}, {"key": "e", "value": {}}],
-            "status": {"code": 2, "message": "boom"}, "future": {"a": [1, {"b": null}]},
-            "events": [{"name": "exception", "attributes": [{"key": "exception.type", "value": {"stringValue": "E"}}]}],
-        }]}]}]});
+    "scopeSpans": [{"scope": {"name": "x"}, "spans": [{
+        "traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "eee19b7ec3c1b174", "parentSpanId": "",
+        "name": "op", "kind": "SPAN_KIND_SERVER", "startTimeUnixNano": NOW.to_string(), "endTimeUnixNano": NOW + 5,
+        "attributes": [{"key": "n", "value": {"intValue": "7"}}, {"key": "m", "value": {"intValue": 8}}, {"key": "e", "value": {}}],
+        "status": {"code": 2, "message": "boom"}, "future": {"a": [1, {"b": null}]},
+        "events": [{"name": "exception", "attributes": [{"key": "exception.type", "value": {"stringValue": "E"}}]}],
+    }]}]}]});
     let ingest = ingest();
     let decoded = ingest.otlp_traces(&request(), body.to_string().as_bytes(), Encoding::Json).unwrap();
     let spans = &decoded.batch.spans;
     assert_eq!((spans.kind[0], spans.status[0], spans.duration_ns[0]), (2, 2, 5));
     assert_eq!(spans.trace_id[0][0], 0x5b);
-    let expected = json!({"n": 7, "m": 8, "e": null, "exception.type": "E", "otel.status_description": "boom", "events": 1});
+    let expected =
+        json!({"n": 7, "m": 8, "e": null, "exception.type": "E", "otel.status_description": "boom", "events": 1});
     assert_eq!(read_object(spans.attributes.get(0)), expected);
     let registry = ingest.directory().read();
     assert_eq!(registry.entity_id(spans.entity[0]).unwrap().as_str(), "service:default/s");

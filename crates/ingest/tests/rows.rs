@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use bellwether_ingest::{Alias, BadKind, Compression, Decoded, Encoding, Ingest, Limits, RemoteWriteVersion, Request, decompress};
+use bellwether_ingest::{
+    Alias, BadKind, Compression, Decoded, Encoding, Ingest, Limits, RemoteWriteVersion, Request, decompress,
+};
 use prost::Message;
 use types::{DAY, Directory, EntityId, HOUR, MILLI, SECOND, SeriesKind, Tenant, Time};
 
@@ -195,7 +197,8 @@ fn i4_bad_label_sets_are_refused_by_name_and_the_rest_is_kept() {
         assert_eq!(decoded.batch.samples.len(), 2);
         assert!(only_reason(&decoded).contains(expected), "{}", only_reason(&decoded));
     }
-    let unsorted = write(&ingest, vec![series(&[("z", "1"), ("__name__", "t"), ("a", "2"), ("empty", "")], &[(1.0, NOW_MS)])]);
+    let unsorted =
+        write(&ingest, vec![series(&[("z", "1"), ("__name__", "t"), ("a", "2"), ("empty", "")], &[(1.0, NOW_MS)])]);
     let sorted = write(&ingest, vec![series(&[("__name__", "t"), ("a", "2"), ("z", "1")], &[(1.0, NOW_MS)])]);
     assert_eq!(unsorted.batch.samples.series, sorted.batch.samples.series);
     assert_eq!(labels_of(&ingest, &unsorted, 0), ("t".into(), r#"{"a":"2","z":"1"}"#.into()));
@@ -212,9 +215,21 @@ fn i5_one_good_one_bad_one_good() {
     let v2 = RequestV2 {
         symbols: ["", "__name__", "m", "job", "j"].map(String::from).to_vec(),
         timeseries: vec![
-            TimeSeriesV2 { labels_refs: vec![1, 2, 3, 4], samples: vec![Sample { value: 1.0, timestamp: NOW_MS }], ..Default::default() },
-            TimeSeriesV2 { labels_refs: vec![1, 99], samples: vec![Sample { value: 1.0, timestamp: NOW_MS }], ..Default::default() },
-            TimeSeriesV2 { labels_refs: vec![1, 2, 3], samples: vec![Sample { value: 1.0, timestamp: NOW_MS }], ..Default::default() },
+            TimeSeriesV2 {
+                labels_refs: vec![1, 2, 3, 4],
+                samples: vec![Sample { value: 1.0, timestamp: NOW_MS }],
+                ..Default::default()
+            },
+            TimeSeriesV2 {
+                labels_refs: vec![1, 99],
+                samples: vec![Sample { value: 1.0, timestamp: NOW_MS }],
+                ..Default::default()
+            },
+            TimeSeriesV2 {
+                labels_refs: vec![1, 2, 3],
+                samples: vec![Sample { value: 1.0, timestamp: NOW_MS }],
+                ..Default::default()
+            },
         ],
     };
     let decoded = ingest.remote_write(&request(), &v2.encode_to_vec(), RemoteWriteVersion::V2).unwrap();
@@ -276,7 +291,10 @@ fn i8_extreme_times_are_refused_one_by_one() {
         assert_eq!(decoded.batch.samples.time, [NOW]);
     }
     assert_eq!(write(&ingest, vec![good("after")]).written.samples, 1);
-    let body = WriteRequest { timeseries: vec![series(&[("__name__", "t")], &[(1.0, NOW_MS - 10 * year)])], metadata: Vec::new() };
+    let body = WriteRequest {
+        timeseries: vec![series(&[("__name__", "t")], &[(1.0, NOW_MS - 10 * year)])],
+        metadata: Vec::new(),
+    };
     let history = Request { backfill: true, ..request() };
     let decoded = ingest.remote_write(&history, &body.encode_to_vec(), RemoteWriteVersion::V1).unwrap();
     assert_eq!(decoded.written.samples, 1);
@@ -297,7 +315,16 @@ fn i9_out_of_order_and_repeated_samples_are_kept_as_sent() {
 #[test]
 fn i10_values_keep_their_bits() {
     let ingest = ingest();
-    let bits = [0x7ff0_0000_0000_0002, f64::NAN.to_bits(), 0x7ff8_0000_0000_0001, f64::INFINITY.to_bits(), f64::NEG_INFINITY.to_bits(), (-0.0f64).to_bits(), 1, u64::MAX];
+    let bits = [
+        0x7ff0_0000_0000_0002,
+        f64::NAN.to_bits(),
+        0x7ff8_0000_0000_0001,
+        f64::INFINITY.to_bits(),
+        f64::NEG_INFINITY.to_bits(),
+        (-0.0f64).to_bits(),
+        1,
+        u64::MAX,
+    ];
     let samples: Vec<(f64, i64)> = bits.iter().map(|b| (f64::from_bits(*b), NOW_MS)).collect();
     let decoded = write(&ingest, vec![series(&[("__name__", "nan")], &samples)]);
     let stored: Vec<u64> = decoded.batch.samples.value.iter().map(|v| v.to_bits()).collect();
@@ -433,7 +460,13 @@ fn a_merge_holds_in_its_span_and_never_touches_earlier_rows() {
     assert_eq!(entities(&before), ["old", "old", "old"]);
     let id = |name| EntityId::new("service", "", name);
     let span = (Time(NOW - 2 * HOUR), Time(NOW - HOUR / 2));
-    ingest.set_aliases(vec![Alias { from: id("old"), to: id("new"), valid_from: span.0, valid_to: span.1, learned: Time(NOW) }]);
+    ingest.set_aliases(vec![Alias {
+        from: id("old"),
+        to: id("new"),
+        valid_from: span.0,
+        valid_to: span.1,
+        learned: Time(NOW),
+    }]);
     let during = send();
     assert_eq!(entities(&during), ["old", "new", "old"]);
     assert_eq!(entities(&send()), ["old", "new", "old"], "from the cache too");

@@ -126,7 +126,11 @@ pub async fn start_service(config: ServiceConfig) -> Result<Running> {
     service.telemetry.watch_process();
     let name = service.config.service.clone();
     let routes = services::routes(service.clone()).await.context(format!("cannot start {name}"))?;
-    let routes = routes.route_layer(middleware::from_fn_with_state(service.clone(), observe));
+    // The load offers nothing, and axum refuses a layer around nothing.
+    let routes = match routes.has_routes() {
+        true => routes.route_layer(middleware::from_fn_with_state(service.clone(), observe)),
+        false => routes,
+    };
     let app = routes.merge(control(service.clone()));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
     let address = listener.local_addr()?;

@@ -170,7 +170,8 @@ impl Shop {
             let old = fleet.processes.insert(name, fresh);
             self.tell_peers(fleet).await?;
             if let Some(old) = old {
-                end(old).await;
+                // It finishes what it has begun while the roll-out goes on.
+                tokio::spawn(end(old));
             }
         }
         Ok(())

@@ -151,9 +151,6 @@ pub fn run_with(config: &SimConfig, engine_config: &dyn Fn() -> EngineConfig) ->
         let cut = StepCut { step: step as u64, now, position: Position(step as u64) };
         let effects = engine.step(cut, vec![(cut.position, batch)], &history);
         for effect in &effects {
-            if std::env::var("SIM_DEBUG").is_ok() { match effect {
-                Effect::Journal(j) => eprintln!("{:>5} {:?} {} {} {} {}", now.since(START)/SECOND, j.kind, j.subject, j.data["what"], j.data["entity"], j.text.clone().unwrap_or_default()),
-                _ => {} } }
             match effect {
                 Effect::Journal(entry) => {
                     digest.add(serde_json::to_string(entry).unwrap_or_default().as_bytes());

@@ -22,7 +22,7 @@ fn restarts_at_random_steps_change_nothing() {
 
 #[test]
 fn a_healthy_world_opens_no_incident() {
-    for seed in 1..=3 {
+    for seed in 1..=2 {
         let report = run(&SimConfig { seed, minutes: 75, faults: Vec::new(), ..SimConfig::default() }).unwrap();
         assert_eq!(report.false_incidents, [] as [String; 0], "seed {seed}");
         assert!(report.rows > 100_000, "there was load: {} rows", report.rows);
@@ -37,6 +37,8 @@ fn most_faults_are_found_in_time_and_named_first() {
     let sum = |what: fn(&SimReport) -> usize| reports.iter().map(what).sum::<usize>();
     let all = sum(|r| r.faults.len());
     assert_eq!(all, 27);
-    assert!(sum(SimReport::found_in_time) * 100 >= all * 70, "found {} of {all}", sum(SimReport::found_in_time));
-    assert!(sum(SimReport::named_first) * 100 >= all * 60, "named {} of {all}", sum(SimReport::named_first));
+    let untrue: Vec<&String> = reports.iter().flat_map(|report| &report.false_incidents).collect();
+    assert!(untrue.is_empty(), "{untrue:?}");
+    assert!(sum(SimReport::found_in_time) * 100 >= all * 85, "found {} of {all}", sum(SimReport::found_in_time));
+    assert!(sum(SimReport::named_first) * 100 >= all * 75, "named {} of {all}", sum(SimReport::named_first));
 }

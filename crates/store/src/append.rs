@@ -324,7 +324,10 @@ impl Writer {
                     Err(error) => self.set_state(LogState::Unavailable(error.to_string())),
                 }
             }
-            if !jobs.is_empty() && !failing && let Err(error) = self.write_jobs(jobs) {
+            if !jobs.is_empty()
+                && !failing
+                && let Err(error) = self.write_jobs(jobs)
+            {
                 failing = true;
                 tracing::error!(%error, "the log cannot be written; nothing is taken in until it can");
                 self.set_state(LogState::Unavailable(error.to_string()));
@@ -453,7 +456,7 @@ impl Writer {
         let commit = Frame::commit(Position(self.next - 1));
         group.extend_from_slice(&commit);
         group.extend_from_slice(&commit);
-        let written = self.write_bytes(&group);
+        let written = self.write_bytes(&group, first);
         if group.capacity() <= 4 * GROUP_BYTES {
             self.group = group;
         }
@@ -463,9 +466,9 @@ impl Writer {
         Ok(())
     }
 
-    fn write_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn write_bytes(&mut self, bytes: &[u8], first: u64) -> std::io::Result<()> {
         if self.open.as_ref().is_none_or(|(_, len)| *len >= self.config.segment_bytes) {
-            self.open_segment()?;
+            self.open_segment(first)?;
         }
         self.config.check_fault("log write")?;
         let Some((file, length)) = &mut self.open else { return Err(std::io::Error::other("no segment is open")) };
@@ -484,11 +487,11 @@ impl Writer {
 
     /// A new segment starts with a commit (or with what is void), so that its name and place are durable before the
     /// first batch is.
-    fn open_segment(&mut self) -> std::io::Result<()> {
+    fn open_segment(&mut self, first: u64) -> std::io::Result<()> {
         self.open = None;
         let (path, mut file) = (0..10_000)
             .find_map(|n| {
-                let path = self.wal_dir.join(format!("{:020}-{n:04}.wal", self.next));
+                let path = self.wal_dir.join(format!("{first:020}-{n:04}.wal"));
                 let made = File::create_new(&path);
                 match made {
                     Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => None,
@@ -540,7 +543,7 @@ impl Writer {
         let probe = self.wal_dir.join("probe.tmp");
         let proof = write_zeros(&probe, GROUP_BYTES as u64, &self.config);
         let _ = std::fs::remove_file(&probe);
-        let result = proof.and_then(|()| self.open_segment());
+        let result = proof.and_then(|()| self.open_segment(self.next));
         if result.is_err() {
             self.release_reserve();
         }

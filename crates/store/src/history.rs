@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::{array::AsArray, datatypes::{Int64Type, UInt32Type}};
+use arrow::{
+    array::AsArray,
+    datatypes::{Int64Type, UInt32Type},
+};
 use types::{EntityKey, SeriesId, Time};
 use view::{EventRow, History};
 

@@ -28,9 +28,8 @@ pub(crate) struct HotBatch {
 impl HotBatch {
     pub fn new(position: Position, batch: Arc<Batch>) -> HotBatch {
         let columns = [&batch.samples.time, &batch.records.time, &batch.spans.time, &batch.events.time];
-        let ranges = columns.map(|times| {
-            times.iter().fold((i64::MAX, i64::MIN), |(low, high), t| (low.min(*t), high.max(*t)))
-        });
+        let ranges =
+            columns.map(|times| times.iter().fold((i64::MAX, i64::MIN), |(low, high), t| (low.min(*t), high.max(*t))));
         let bytes = batch_bytes(&batch);
         HotBatch { position, batch, ranges, late: Vec::new(), bytes }
     }
@@ -77,8 +76,7 @@ pub(crate) struct Snapshot {
 
 impl Visible {
     pub fn new(files: Vec<Arc<SealedFile>>, sealed: u64, last: u64) -> Visible {
-        let sealed_max =
-            files.iter().filter(|f| f.signal == crate::sealed::Signal::Samples).map(|f| f.time_max).max();
+        let sealed_max = files.iter().filter(|f| f.signal == crate::sealed::Signal::Samples).map(|f| f.time_max).max();
         let state = VisibleState {
             files: Arc::new(files),
             sealed,
@@ -177,9 +175,8 @@ impl LateIndex {
     pub fn add(&mut self, rows: &LateRows) {
         for &(series, low, high) in rows {
             let ranges = self.ranges.entry(series).or_default();
-            let near = |r: &&mut (i64, i64)| {
-                low <= r.1.saturating_add(LATE_GAP_NS) && high >= r.0.saturating_sub(LATE_GAP_NS)
-            };
+            let near =
+                |r: &&mut (i64, i64)| low <= r.1.saturating_add(LATE_GAP_NS) && high >= r.0.saturating_sub(LATE_GAP_NS);
             match ranges.iter_mut().find(near) {
                 Some(range) => *range = (range.0.min(low), range.1.max(high)),
                 None => ranges.push((low, high)),

@@ -341,17 +341,20 @@ impl Store {
 
     /// Seals everything hot now. Upkeep does it by itself when it is due; this is for tests, backups and benches.
     pub async fn seal_now(&self) -> Result<(), StoreError> {
-        upkeep::seal(&self.0, true).await.map(|_| ())
+        let inner = self.0.clone();
+        to_its_end(async move { upkeep::seal(&inner).await.map(|_| ()) }).await
     }
 
     /// Merges small files, whether or not it is due. Returns how many files went into larger ones.
     pub async fn compact_now(&self) -> Result<usize, StoreError> {
-        upkeep::compact(&self.0, true).await
+        let inner = self.0.clone();
+        to_its_end(async move { upkeep::compact(&inner, true).await }).await
     }
 
     /// Deletes what is older than the retention at `now`. Returns the number of files deleted.
     pub async fn expire(&self, now: Time) -> Result<usize, StoreError> {
-        upkeep::expire(&self.0, now).await
+        let inner = self.0.clone();
+        to_its_end(async move { upkeep::expire(&inner, now).await }).await
     }
 
     /// Stops the log's writer after what is queued; nothing can be appended afterwards.
@@ -363,6 +366,16 @@ impl Store {
     /// Checks every frame, block and journal line of a folder that no server has open.
     pub async fn scrub(dir: &std::path::Path) -> Result<ScrubReport, StoreError> {
         scrub::run(dir).await
+    }
+}
+
+/// Runs upkeep to its end even where the caller stops waiting: between the manifest and the memory there is no way back.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::fatal(format!("a storage task stopped: {error}"))),
     }
 }
 

@@ -175,10 +175,7 @@ impl Metadata {
         options = if read_only {
             options.read_only(true)
         } else {
-            options
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
+            options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
         };
         let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
         let metadata = Metadata { pool, write: tokio::sync::Mutex::new(()) };
@@ -368,11 +365,8 @@ impl Metadata {
         .await?;
         let edge = |row: &SqliteRow| {
             let kind = if row.get::<&str, _>(2) == "runs_on" { EdgeKind::RunsOn } else { EdgeKind::Calls };
-            let edge = Edge {
-                first_seen: Time(row.get(4)),
-                last_seen: Time(row.get(5)),
-                count: row.get::<i64, _>(6) as u64,
-            };
+            let edge =
+                Edge { first_seen: Time(row.get(4)), last_seen: Time(row.get(5)), count: row.get::<i64, _>(6) as u64 };
             let tenant = Tenant::new(row.get::<&str, _>(3));
             Some((EntityId::parse(row.get(0))?, EntityId::parse(row.get(1))?, kind, tenant, edge))
         };
@@ -445,8 +439,7 @@ impl Metadata {
 
     pub async fn erase_journal_text(&self, seq: u64) -> Result<bool, StoreError> {
         let _one = self.write.lock().await;
-        let done =
-            sqlx::query("DELETE FROM journal_text WHERE seq = ?").bind(seq as i64).execute(&self.pool).await?;
+        let done = sqlx::query("DELETE FROM journal_text WHERE seq = ?").bind(seq as i64).execute(&self.pool).await?;
         Ok(done.rows_affected() > 0)
     }
 

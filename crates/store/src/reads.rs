@@ -323,7 +323,8 @@ fn newest<T>(
     mut take: impl FnMut(&Tenant, &RecordBatch, &mut Vec<T>),
 ) -> Result<Vec<T>, StoreError> {
     let limit = if limit == 0 { 100 } else { limit.min(100_000) };
-    let mut units: Vec<(i64, Unit)> = scan.units().into_iter().map(|unit| (last_time(scan.signal, &unit), unit)).collect();
+    let mut units: Vec<(i64, Unit)> =
+        scan.units().into_iter().map(|unit| (last_time(scan.signal, &unit), unit)).collect();
     units.sort_by_key(|(last, _)| std::cmp::Reverse(*last));
     let mut found: Vec<T> = Vec::new();
     for (last, unit) in units {
@@ -384,71 +385,83 @@ pub(crate) fn tenants_of(snapshot: &crate::hot::Snapshot) -> Vec<Tenant> {
     tenants
 }
 
-const RECORD_COLUMNS: [&str; 10] = [
-    "time", "learned", "resource", "entity", "severity", "template", "body", "attributes", "trace_id", "span_id",
-];
+const RECORD_COLUMNS: [&str; 10] =
+    ["time", "learned", "resource", "entity", "severity", "template", "body", "attributes", "trace_id", "span_id"];
 
 pub(crate) fn records(inner: &Inner, filter: &RecordFilter) -> Result<Vec<RecordRow>, StoreError> {
-    let scan = scan_of(
-        inner,
-        Signal::Records,
-        filter.tenant.as_ref(),
-        filter.from,
-        filter.to,
-        filter.entity.as_ref(),
-    );
+    let scan = scan_of(inner, Signal::Records, filter.tenant.as_ref(), filter.from, filter.to, filter.entity.as_ref());
     let text = filter.text.as_ref().map(|t| t.to_lowercase());
-    newest(&scan, filter.limit, &RECORD_COLUMNS, |row: &RecordRow| row.time.0, |tenant, batch, found| {
-        let columns = Columns(batch);
-        let registry = inner.directory.read();
-        for i in 0..batch.num_rows() {
-            let template = columns.id("template", i);
-            let wanted = columns.byte("severity", i) >= filter.severity_min
-                && filter.template.is_none_or(|t| t.0 == template)
-                && filter.trace_id.as_ref().is_none_or(|t| columns.hex("trace_id", i).as_ref() == Some(t))
-                && text.as_ref().is_none_or(|t| columns.text("body", i).to_lowercase().contains(t.as_str()));
-            if !wanted {
-                continue;
+    newest(
+        &scan,
+        filter.limit,
+        &RECORD_COLUMNS,
+        |row: &RecordRow| row.time.0,
+        |tenant, batch, found| {
+            let columns = Columns(batch);
+            let registry = inner.directory.read();
+            for i in 0..batch.num_rows() {
+                let template = columns.id("template", i);
+                let wanted = columns.byte("severity", i) >= filter.severity_min
+                    && filter.template.is_none_or(|t| t.0 == template)
+                    && filter.trace_id.as_ref().is_none_or(|t| columns.hex("trace_id", i).as_ref() == Some(t))
+                    && text.as_ref().is_none_or(|t| columns.text("body", i).to_lowercase().contains(t.as_str()));
+                if !wanted {
+                    continue;
+                }
+                found.push(RecordRow {
+                    time: Time(columns.int("time", i)),
+                    learned: Time(columns.int("learned", i)),
+                    tenant: tenant.clone(),
+                    entity: entity_name(&registry, EntityKey(columns.id("entity", i))),
+                    severity: columns.byte("severity", i),
+                    body: columns.text("body", i).to_owned(),
+                    template_id: template,
+                    template: registry.template_def(TemplateId(template)).map_or("", |t| &t.text).to_owned(),
+                    attributes: json(columns.text("attributes", i)),
+                    resource: resource_json(&registry, columns.id("resource", i)),
+                    trace_id: columns.hex("trace_id", i),
+                    span_id: columns.hex("span_id", i),
+                });
             }
-            found.push(RecordRow {
-                time: Time(columns.int("time", i)),
-                learned: Time(columns.int("learned", i)),
-                tenant: tenant.clone(),
-                entity: entity_name(&registry, EntityKey(columns.id("entity", i))),
-                severity: columns.byte("severity", i),
-                body: columns.text("body", i).to_owned(),
-                template_id: template,
-                template: registry.template_def(TemplateId(template)).map_or("", |t| &t.text).to_owned(),
-                attributes: json(columns.text("attributes", i)),
-                resource: resource_json(&registry, columns.id("resource", i)),
-                trace_id: columns.hex("trace_id", i),
-                span_id: columns.hex("span_id", i),
-            });
-        }
-    })
+        },
+    )
 }
 
 const SPAN_COLUMNS: [&str; 11] = [
-    "time", "duration_ns", "resource", "entity", "name", "kind", "status", "trace_id", "span_id", "parent_span_id",
+    "time",
+    "duration_ns",
+    "resource",
+    "entity",
+    "name",
+    "kind",
+    "status",
+    "trace_id",
+    "span_id",
+    "parent_span_id",
     "attributes",
 ];
 
 pub(crate) fn spans(inner: &Inner, filter: &SpanFilter) -> Result<Vec<SpanRow>, StoreError> {
-    let scan =
-        scan_of(inner, Signal::Spans, filter.tenant.as_ref(), filter.from, filter.to, filter.entity.as_ref());
-    newest(&scan, filter.limit, &SPAN_COLUMNS, |row: &SpanRow| row.time.0, |tenant, batch, found| {
-        let columns = Columns(batch);
-        let registry = inner.directory.read();
-        for i in 0..batch.num_rows() {
-            let wanted = columns.int("duration_ns", i) >= filter.duration_min_ns
-                && (!filter.errors_only || columns.byte("status", i) == 2)
-                && (!filter.roots_only || columns.hex("parent_span_id", i).is_none())
-                && filter.name.as_ref().is_none_or(|n| n == columns.text("name", i));
-            if wanted {
-                found.push(span_row(&registry, tenant, &columns, i));
+    let scan = scan_of(inner, Signal::Spans, filter.tenant.as_ref(), filter.from, filter.to, filter.entity.as_ref());
+    newest(
+        &scan,
+        filter.limit,
+        &SPAN_COLUMNS,
+        |row: &SpanRow| row.time.0,
+        |tenant, batch, found| {
+            let columns = Columns(batch);
+            let registry = inner.directory.read();
+            for i in 0..batch.num_rows() {
+                let wanted = columns.int("duration_ns", i) >= filter.duration_min_ns
+                    && (!filter.errors_only || columns.byte("status", i) == 2)
+                    && (!filter.roots_only || columns.hex("parent_span_id", i).is_none())
+                    && filter.name.as_ref().is_none_or(|n| n == columns.text("name", i));
+                if wanted {
+                    found.push(span_row(&registry, tenant, &columns, i));
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 pub(crate) fn trace(inner: &Inner, tenant: Option<&Tenant>, trace_id: &str) -> Result<Vec<SpanRow>, StoreError> {
@@ -495,27 +508,32 @@ fn span_row(registry: &Registry, tenant: &Tenant, columns: &Columns<'_>, i: usiz
 }
 
 pub(crate) fn events(inner: &Inner, filter: &EventFilter) -> Result<Vec<StoredEvent>, StoreError> {
-    let scan =
-        scan_of(inner, Signal::Events, filter.tenant.as_ref(), filter.from, filter.to, filter.entity.as_ref());
+    let scan = scan_of(inner, Signal::Events, filter.tenant.as_ref(), filter.from, filter.to, filter.entity.as_ref());
     let columns = ["time", "learned", "entity", "kind", "attributes"];
-    newest(&scan, filter.limit, &columns, |row: &StoredEvent| row.time.0, |tenant, batch, found| {
-        let columns = Columns(batch);
-        let registry = inner.directory.read();
-        for i in 0..batch.num_rows() {
-            let kind = columns.text("kind", i);
-            if filter.kind_prefix.as_ref().is_some_and(|p| !kind.starts_with(p.as_str())) {
-                continue;
+    newest(
+        &scan,
+        filter.limit,
+        &columns,
+        |row: &StoredEvent| row.time.0,
+        |tenant, batch, found| {
+            let columns = Columns(batch);
+            let registry = inner.directory.read();
+            for i in 0..batch.num_rows() {
+                let kind = columns.text("kind", i);
+                if filter.kind_prefix.as_ref().is_some_and(|p| !kind.starts_with(p.as_str())) {
+                    continue;
+                }
+                found.push(StoredEvent {
+                    time: Time(columns.int("time", i)),
+                    learned: Time(columns.int("learned", i)),
+                    tenant: tenant.clone(),
+                    entity: entity_name(&registry, EntityKey(columns.id("entity", i))),
+                    kind: kind.to_owned(),
+                    attributes: json(columns.text("attributes", i)),
+                });
             }
-            found.push(StoredEvent {
-                time: Time(columns.int("time", i)),
-                learned: Time(columns.int("learned", i)),
-                tenant: tenant.clone(),
-                entity: entity_name(&registry, EntityKey(columns.id("entity", i))),
-                kind: kind.to_owned(),
-                attributes: json(columns.text("attributes", i)),
-            });
-        }
-    })
+        },
+    )
 }
 
 /// Cells of a batch of stored columns; what is not there reads as zero or empty.
@@ -563,7 +581,7 @@ fn entity_name(registry: &Registry, key: EntityKey) -> EntityId {
 }
 
 fn resource_json(registry: &Registry, id: u32) -> serde_json::Value {
-    registry.resource_def(ResourceId(id)).map_or(serde_json::Value::Null, |r| {
-        serde_json::to_value(&r.attributes).unwrap_or_default()
-    })
+    registry
+        .resource_def(ResourceId(id))
+        .map_or(serde_json::Value::Null, |r| serde_json::to_value(&r.attributes).unwrap_or_default())
 }

@@ -355,6 +355,14 @@ impl Replay<'_> {
         let end = committed_end(bytes);
         let mut last = 0;
         let mut hot = Vec::new();
+        // All definitions first: where one copy is damaged the other stands behind the data that needs it.
+        for (_, found) in format::frames(&bytes[..end]) {
+            if let Found::Frame(header, payload) = found
+                && header.kind == FrameKind::Definitions
+            {
+                self.definitions(&header, payload);
+            }
+        }
         for (at, found) in format::frames(&bytes[..end]) {
             let place = || format!("wal/{name} at {at}");
             let (header, payload) = match found {
@@ -366,7 +374,10 @@ impl Replay<'_> {
             };
             match header.kind {
                 FrameKind::Commit | FrameKind::Void => last = last.max(header.sequence),
-                FrameKind::Definitions => self.definitions(&header, payload),
+                FrameKind::Definitions if format::plain_payload(&header, payload).is_none() => {
+                    self.damage.push(plain_damage(&place(), "definitions are damaged; their other copy is used"));
+                }
+                FrameKind::Definitions => {}
                 FrameKind::Data => {
                     last = last.max(header.sequence);
                     if voids.iter().any(|v| (v.0..=v.1).contains(&header.sequence)) {
@@ -455,7 +466,12 @@ impl Replay<'_> {
 }
 
 /// Batches with `after < position <= up_to` from the log's segments, about `rows_max` rows of them.
-pub(crate) fn read_log(inner: &Inner, after: Position, up_to: Position, rows_max: usize) -> Vec<(Position, Arc<Batch>)> {
+pub(crate) fn read_log(
+    inner: &Inner,
+    after: Position,
+    up_to: Position,
+    rows_max: usize,
+) -> Vec<(Position, Arc<Batch>)> {
     let listed = list_segments(&inner.config.dir);
     let voids = void_ranges(&listed);
     let mut found = Vec::new();

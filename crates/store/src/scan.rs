@@ -245,18 +245,22 @@ impl Scan {
         Some(footer.metadata.metadata().row_group(*group).num_rows() as usize)
     }
 
-    fn keeps(&self, series: u32, time: i64, late: bool) -> bool {
+    /// `may_repeat`: the series has rows that may repeat others, so each of its rows must be looked up.
+    fn keeps(&self, series: u32, time: i64, may_repeat: bool, late: bool) -> bool {
         (self.wanted.from..=self.wanted.to).contains(&time)
-            && self.wanted.series.as_ref().is_none_or(|marks| marked(marks, series))
-            && (self.snapshot.late.is_empty() || self.snapshot.late.covers(series, time) == late)
+            && (may_repeat && self.snapshot.late.covers(series, time)) == late
     }
 
     fn take_hot(&self, hot: &HotBatch, need: SampleColumns, late: bool, rows: &mut SampleRows) {
         let samples = &hot.batch.samples;
+        let any_late = !self.snapshot.late.is_empty();
         for i in 0..samples.len() {
             let (series, time) = (samples.series[i].0, samples.time[i]);
             let learned = if hot.batch.backfill { time } else { hot.batch.learned.0 };
-            if !self.keeps(series, time, late) || self.wanted.learned_by.is_some_and(|by| learned > by) {
+            if self.wanted.series.as_ref().is_some_and(|marks| !marked(marks, series)) {
+                continue;
+            }
+            if !self.keeps(series, time, any_late, late) || self.wanted.learned_by.is_some_and(|by| learned > by) {
                 continue;
             }
             rows.series.push(series);
@@ -294,11 +298,13 @@ impl Scan {
         while at < n {
             let series = part.series[at];
             let run = part.series[at..].iter().take_while(|s| **s == series).count();
-            if self.wanted.series.as_ref().is_none_or(|marks| marked(marks, series)) {
+            let may_repeat = self.snapshot.late.has(series);
+            let wanted = self.wanted.series.as_ref().is_none_or(|marks| marked(marks, series));
+            if wanted && (may_repeat || !late) {
                 for i in at..at + run {
                     let learned = part.learned.get(i).copied();
                     let known = self.wanted.learned_by.is_none_or(|by| learned.is_none_or(|l| l <= by));
-                    if !known || !self.keeps(series, part.time[i], late) {
+                    if !known || !self.keeps(series, part.time[i], may_repeat, late) {
                         continue;
                     }
                     rows.series.push(series);

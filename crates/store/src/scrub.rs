@@ -67,9 +67,10 @@ pub(crate) async fn run(dir: &Path) -> Result<ScrubReport, StoreError> {
                 }
             };
             let bad = checked.blocks();
-            report.faults.extend(bad.iter().map(|block| {
-                fault(&format!("data/{} block {block}", file.name), "does not match its checksum")
-            }));
+            report.faults.extend(
+                bad.iter()
+                    .map(|block| fault(&format!("data/{} block {block}", file.name), "does not match its checksum")),
+            );
             let longer = std::fs::metadata(&file.path).is_ok_and(|m| m.len() != file.bytes);
             if longer {
                 report.faults.push(fault(&format!("data/{}", file.name), "has not the length that was written"));

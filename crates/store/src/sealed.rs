@@ -443,12 +443,8 @@ fn scatter(
     }
     starts.push(total);
     let table = learned_table(sources);
-    let mut rows = SampleRows {
-        series: vec![0; total],
-        time: vec![0; total],
-        value: vec![0.0; total],
-        learned: Vec::new(),
-    };
+    let mut rows =
+        SampleRows { series: vec![0; total], time: vec![0; total], value: vec![0.0; total], learned: Vec::new() };
     let mut learned = vec![0u32; total];
     for source in sources {
         let mut index = 0;
@@ -915,7 +911,11 @@ fn id_array<const N: usize>(ids: &[[u8; N]]) -> Result<ArrayRef, ArrowError> {
 }
 
 /// Rows of one signal and day, in order of time, encoded.
-pub(crate) fn encode_rows(signal: Signal, parts: &[RecordBatch], day: std::ops::Range<i64>) -> Result<Encoded, ParquetError> {
+pub(crate) fn encode_rows(
+    signal: Signal,
+    parts: &[RecordBatch],
+    day: std::ops::Range<i64>,
+) -> Result<Encoded, ParquetError> {
     let schema = storage_schema(signal);
     let all = concat_batches(&schema, parts)?;
     let times = all.column(0).as_primitive::<Int64Type>().values();
@@ -1020,8 +1020,7 @@ mod tests {
     fn the_last_of_two_values_wins_and_equal_rows_are_one() {
         let (series, time) = ([1, 1, 1, 1, 0], [10, 20, 10, 20, 5]);
         let value = [1.0, 2.0, 1.0, 3.0, 9.0];
-        let part =
-            SampleSource { series: &series, time: &time, value: &value, learned: LearnedColumn::Same(None) };
+        let part = SampleSource { series: &series, time: &time, value: &value, learned: LearnedColumn::Same(None) };
         let encoded =
             encode_samples(&[part], 0..100, |ids| ids.iter().map(|i| Arc::from(format!("m{}", 9 - i))).collect());
         let encoded = encoded.unwrap();

@@ -17,8 +17,10 @@ use arrow::{
     util::display::{ArrayFormatter, FormatOptions},
 };
 use datafusion::{
-    catalog::MemTable,
-    catalog::memory::MemoryCatalogProviderList,
+    catalog::{
+        CatalogProvider, CatalogProviderList, MemTable, MemoryCatalogProvider, MemoryCatalogProviderList,
+        MemorySchemaProvider,
+    },
     common::{DataFusionError, tree_node::TreeNodeRecursion},
     execution::{
         SessionState, SessionStateBuilder,
@@ -111,18 +113,19 @@ impl Engine {
             .with_information_schema(true)
             .with_default_catalog_and_schema("bellwether", "public");
         settings.options_mut().sql_parser.enable_ident_normalization = true;
-        let state = SessionStateBuilder::new()
-            .with_config(settings)
-            .with_runtime_env(runtime)
-            .with_default_features()
-            .build();
+        let state =
+            SessionStateBuilder::new().with_config(settings).with_runtime_env(runtime).with_default_features().build();
         Ok(Engine { state })
     }
 
     fn context(&self) -> SessionContext {
-        let state = SessionStateBuilder::new_from_existing(self.state.clone())
-            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
-            .build();
+        let catalog = MemoryCatalogProvider::new();
+        // Neither can fail: the catalogue is new and in memory.
+        let _ = catalog.register_schema("public", Arc::new(MemorySchemaProvider::new()));
+        let catalogs = MemoryCatalogProviderList::new();
+        let _ = catalogs.register_catalog("bellwether".into(), Arc::new(catalog));
+        let state =
+            SessionStateBuilder::new_from_existing(self.state.clone()).with_catalog_list(Arc::new(catalogs)).build();
         let context = SessionContext::new_with_state(state);
         context.register_udf(label_function());
         context
@@ -157,7 +160,11 @@ async fn answer(inner: &Arc<Inner>, request: SqlRequest) -> Result<SqlAnswer, St
         let table = Arc::new(SignalTable::new(signal, shared.clone()));
         context.register_table(signal.as_str(), table).map_err(from_engine)?;
     }
-    register_edges(inner, &context, request.tenant.as_ref(), false).await?;
+    let lower = request.query.to_lowercase();
+    let wants_edges = ["edges", "show", "information_schema"].iter().any(|word| lower.contains(word));
+    if wants_edges {
+        register_edges(inner, &context, request.tenant.as_ref(), false).await?;
+    }
     let plan = context.state().create_logical_plan(&request.query).await.map_err(from_engine)?;
     SQLOptions::new()
         .with_allow_ddl(false)
@@ -167,7 +174,7 @@ async fn answer(inner: &Arc<Inner>, request: SqlRequest) -> Result<SqlAnswer, St
         .map_err(|_| StoreError::bad_request("only reading is allowed: SELECT, WITH, EXPLAIN and SHOW"))?;
     let hide_self = !mentions_tenant(&plan).map_err(from_engine)?;
     shared.hide_self.store(hide_self, Ordering::Relaxed);
-    let plan = if hide_self && request.tenant.is_none() {
+    let plan = if wants_edges && hide_self && request.tenant.is_none() {
         // The plan holds on to its tables, so the edges are read again without those of `_self`.
         register_edges(inner, &context, None, true).await?;
         context.state().create_logical_plan(&request.query).await.map_err(from_engine)?

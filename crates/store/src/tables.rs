@@ -106,7 +106,14 @@ pub(crate) fn table_schema(signal: Signal) -> SchemaRef {
             names("tenant"),
         ],
         Signal::Events => {
-            vec![times("time"), times("learned"), names("entity"), text("kind"), json(text("attributes")), names("tenant")]
+            vec![
+                times("time"),
+                times("learned"),
+                names("entity"),
+                text("kind"),
+                json(text("attributes")),
+                names("tenant"),
+            ]
         }
     };
     Arc::new(Schema::new(fields))
@@ -238,7 +245,12 @@ impl SignalTable {
     }
 
     /// Which rows of `columns` pass all filters that speak only of them; `None` where no filter does.
-    fn evaluate(&self, state: &dyn Session, filters: &[Expr], columns: &[(&str, ArrayRef)]) -> Result<Option<Vec<bool>>> {
+    fn evaluate(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+        columns: &[(&str, ArrayRef)],
+    ) -> Result<Option<Vec<bool>>> {
         let known: Vec<&str> = columns.iter().map(|(n, _)| *n).collect();
         let usable: Vec<&Expr> = filters.iter().filter(|f| speaks_only_of(f, &known)).collect();
         if usable.is_empty() {
@@ -467,7 +479,8 @@ impl ScanPlan {
                 let missing = || DataFusionError::Internal(format!("no stored column {name}"));
                 batch.column_by_name(name).ok_or_else(missing)
             };
-            let ids = |name: &str| Ok::<_, DataFusionError>(stored(name)?.as_primitive::<UInt32Type>().values().to_vec());
+            let ids =
+                |name: &str| Ok::<_, DataFusionError>(stored(name)?.as_primitive::<UInt32Type>().values().to_vec());
             columns.push(match name {
                 "time" | "learned" => timestamps(stored(name)?.as_primitive::<Int64Type>().values().to_vec()),
                 "tenant" => one_name(tenant.as_str(), rows)?,
@@ -602,9 +615,8 @@ fn series_names(registry: &Registry, name: &str, wanted: &Wanted) -> (Vec<i32>, 
 pub(crate) fn edges_batch(
     edges: &[(types::EntityId, types::EntityId, types::EdgeKind, Tenant, types::Edge)],
 ) -> Result<RecordBatch> {
-    let column = |f: &dyn Fn(usize) -> String| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values((0..edges.len()).map(f)))
-    };
+    let column =
+        |f: &dyn Fn(usize) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values((0..edges.len()).map(f))) };
     let schema = Arc::new(Schema::new(vec![
         text("source"),
         text("target"),

@@ -68,7 +68,7 @@ pub(crate) fn spawn(inner: &Arc<Inner>) {
 
 async fn tick(inner: &Arc<Inner>, turn: u64) -> Result<(), StoreError> {
     if is_due(inner) {
-        seal(inner, false).await?;
+        seal(inner).await?;
     }
     if turn.is_multiple_of(30) {
         compact(inner, false).await?;
@@ -94,7 +94,7 @@ fn is_due(inner: &Inner) -> bool {
 // ---- sealing
 
 /// Seals all hot batches into files; gives how many files.
-pub(crate) async fn seal(inner: &Arc<Inner>, _all: bool) -> Result<usize, StoreError> {
+pub(crate) async fn seal(inner: &Arc<Inner>) -> Result<usize, StoreError> {
     let _one = inner.upkeep.lock().await;
     let hot: Vec<Arc<HotBatch>> = inner.visible.state.read().hot.iter().cloned().collect();
     let Some(last) = hot.last().map(|h| h.position) else { return Ok(0) };
@@ -123,15 +123,14 @@ fn seal_files(inner: &Inner, hot: &[Arc<HotBatch>]) -> Result<Vec<(SealedFile, u
         let encoded = match signal {
             Signal::Samples => {
                 let sources: Vec<SampleSource<'_>> = part.iter().map(|h| hot_source(h)).collect();
-                sealed::encode_samples(&sources, range, |ids| {
-                    sealed::metric_names(&inner.directory.read(), ids)
-                })
+                sealed::encode_samples(&sources, range, |ids| sealed::metric_names(&inner.directory.read(), ids))
             }
             _ => {
                 let schema = storage_schema(signal);
                 let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
                 let filled = part.iter().filter(|h| !signal.times(&h.batch).is_empty());
-                let parts: Result<Vec<RecordBatch>, _> = filled.map(|h| hot_columns(signal, &h.batch, &names)).collect();
+                let parts: Result<Vec<RecordBatch>, _> =
+                    filled.map(|h| hot_columns(signal, &h.batch, &names)).collect();
                 parts.map_err(Into::into).and_then(|parts| sealed::encode_rows(signal, &parts, range))
             }
         };
@@ -198,7 +197,9 @@ fn clip_late(late: LateRows, day: i64) -> LateRows {
     let mut merged: LateRows = Vec::with_capacity(rows.len());
     for row in rows {
         match merged.last_mut() {
-            Some(last) if last.0 == row.0 && row.1 <= last.2.saturating_add(types::MINUTE) => last.2 = last.2.max(row.2),
+            Some(last) if last.0 == row.0 && row.1 <= last.2.saturating_add(types::MINUTE) => {
+                last.2 = last.2.max(row.2)
+            }
             _ => merged.push(row),
         }
     }
@@ -214,7 +215,11 @@ fn folder_name(tenant: &str) -> String {
     let plain = !tenant.is_empty()
         && tenant.len() <= 64
         && tenant.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
-    if plain { tenant.to_owned() } else { format!("x{}", hex(&xxhash_rust::xxh3::xxh3_128(tenant.as_bytes()).to_be_bytes())) }
+    if plain {
+        tenant.to_owned()
+    } else {
+        format!("x{}", hex(&xxhash_rust::xxh3::xxh3_128(tenant.as_bytes()).to_be_bytes()))
+    }
 }
 
 fn write_sealed(inner: &Inner, mut meta: SealedFile, encoded: Encoded) -> Result<(SealedFile, u64), StoreError> {
@@ -413,7 +418,8 @@ fn persist_definitions(inner: &Inner) -> Result<(), StoreError> {
 /// Deletes segments that neither recovery nor the engine needs.
 fn trim_log(inner: &Inner) -> Result<(), StoreError> {
     let sealed = inner.visible.state.read().sealed;
-    let checkpoint = if inner.config.keep_for_engine { inner.sealed_log.checkpoint.load(Ordering::Relaxed) } else { u64::MAX };
+    let checkpoint =
+        if inner.config.keep_for_engine { inner.sealed_log.checkpoint.load(Ordering::Relaxed) } else { u64::MAX };
     let done = Position(sealed.min(checkpoint));
     let old: Vec<_> = {
         let segments = inner.log.shared.segments.lock();

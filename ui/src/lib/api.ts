@@ -56,7 +56,19 @@ function read(name: string): string {
   }
 }
 
+/** How many questions are open; the clock waits for them, so that a slow server is not asked again and again. */
+export const pending = { questions: 0 };
+
 async function ask<T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal, body?: unknown): Promise<T> {
+  pending.questions += 1;
+  try {
+    return await send<T>(method, path, signal, body);
+  } finally {
+    pending.questions -= 1;
+  }
+}
+
+async function send<T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal, body?: unknown): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' };
   if (body !== undefined) headers['content-type'] = 'application/json';
   if (token()) headers['authorization'] = `Bearer ${token()}`;

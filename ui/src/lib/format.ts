@@ -25,6 +25,7 @@ export function percent(ratio: number | null | undefined): string {
 export function millis(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);
+  if (size === 0) return '0 ms';
   if (size < 0.001) return `${Math.round(value * 1e6)} ns`;
   if (size < 1) return `${Math.round(value * 1000)} µs`;
   if (size < 10) return `${value.toFixed(1)} ms`;

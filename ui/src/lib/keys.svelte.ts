@@ -32,7 +32,9 @@ function press(event: KeyboardEvent): void {
   const control = event.ctrlKey || event.metaKey;
   if (event.altKey || (control && event.key.toLowerCase() !== 'k')) return;
   const key = control ? `ctrl+${event.key.toLowerCase()}` : event.key;
-  if (!control && key !== 'Escape' && (typing(event.target) || document.querySelector('dialog[open]'))) return;
+  // An open dialog keeps its keys, above all Escape; a field keeps all but Escape.
+  if (document.querySelector('dialog[open]')) return;
+  if (!control && key !== 'Escape' && typing(event.target)) return;
   // Enter and space belong to the control that has the focus.
   if ((key === 'Enter' || key === ' ') && (event.target as Element).closest('a, button, summary, [role=tab]')) return;
   const sequence = pending ? `${pending} ${key}` : key;

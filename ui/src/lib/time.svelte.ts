@@ -1,5 +1,6 @@
 /** The time range of the page: read from the URL, moved by the clock. All moments are milliseconds since 1970. */
 
+import { pending } from './api';
 import { route, setQuery } from './router.svelte';
 
 export interface Range {
@@ -105,7 +106,7 @@ export function startClock(): () => void {
     if (document.hidden) return;
     clock.second = Date.now();
     const every = refreshSeconds();
-    if (every && Date.now() - clock.now >= every * 1000 - 50) clock.now = Date.now();
+    if (every && pending.questions === 0 && Date.now() - clock.now >= every * 1000 - 50) clock.now = Date.now();
   }, 1000);
   return () => clearInterval(timer);
 }

@@ -343,7 +343,7 @@ mod tests {
 
     /// The best cause is one of `expected` and decided, for several seeds.
     fn names_first(fault: Fault, expected: &[&str]) {
-        for seed in 20..24 {
+        for seed in 20..22 {
             let mut shop = all(seed).fault(200, 200, fault.clone());
             let causes = causes(&mut shop, 290);
             let (name, belief) = causes.first().unwrap_or_else(|| panic!("no cause: {:#?}", shop.summaries()));

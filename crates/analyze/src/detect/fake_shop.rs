@@ -228,7 +228,7 @@ impl Shop {
     }
 
     fn is(&self, wanted: impl Fn(&Fault) -> bool) -> bool {
-        self.active().any(|f| wanted(f))
+        self.active().any(wanted)
     }
 
     fn active(&self) -> impl Iterator<Item = &Fault> {

@@ -77,7 +77,9 @@ const WARM_LINES: i64 = 18;
 /// Longest sample kept, bytes.
 const SAMPLE_BYTES: usize = 1000;
 /// After so many buckets a new template is known.
-const NEW_FOR_BUCKETS: i64 = 180;
+const NEW_FOR_BUCKETS: i64 = 60;
+/// 0..=1: belief in a new template at most.
+const NEW_BELIEF_MAX: f64 = 0.85;
 
 /// The state of the analysis.
 #[derive(Default)]
@@ -400,8 +402,8 @@ impl Node {
         for (id, template) in self.templates.iter().filter(|(_, t)| t.is_new && t.since(bucket) > 0) {
             let count = template.since(bucket - 5);
             let (needed, belief) = match template.severity {
-                FATAL.. => (1, 0.8),
-                ERROR.. => (2, 0.7),
+                FATAL.. => (1, 0.7),
+                ERROR.. => (4, 0.6),
                 WARN.. => (8, 0.5),
                 _ => (60, 0.4),
             };
@@ -418,8 +420,9 @@ impl Node {
             let weight = weight_of(template.severity);
             let scope = format!("template {id}");
             let about = About { measure: "log_template_new", scope, weight, direction: Direction::New };
-            let mut finding = self.finding(about, template.first, bucket, &rise, words, evidence, view);
-            finding.belief = round3(1.0 - (1.0 - belief) / (count as f64 / needed as f64).sqrt());
+            let mut finding = self.finding(about, template.begun(bucket - 5), bucket, &rise, words, evidence, view);
+            // Every service has rare errors that a short past has not shown yet: never more than a strong hint.
+            finding.belief = round3((1.0 - (1.0 - belief) / (count as f64 / needed as f64).sqrt()).min(NEW_BELIEF_MAX));
             claims.push((ongoing, f64::from(template.severity) + rise.surprise, key, finding));
         }
         strongest(claims)
@@ -515,6 +518,13 @@ impl Template {
     /// Lines in `bucket` and later.
     fn since(&self, bucket: i64) -> u64 {
         self.counts.iter().rev().take_while(|(b, _)| *b >= bucket).map(|(_, c)| u64::from(*c)).sum()
+    }
+
+    /// The first bucket from `bucket` on that holds a third of the most: a stray line before is not the begin.
+    fn begun(&self, bucket: i64) -> i64 {
+        let recent = || self.counts.iter().filter(|(b, _)| *b >= bucket);
+        let most = recent().map(|(_, c)| *c).max().unwrap_or(0);
+        recent().find(|(_, c)| c * 3 >= most).map_or(bucket, |(b, _)| *b)
     }
 
     /// Its counts in the given buckets (in order), zeros included.

@@ -90,6 +90,8 @@ struct Small {
 struct Said {
     last_ns: i64,
     learned: Time,
+    /// Start as first said, ns: it is part of the finding's id, so its end must name the same.
+    start_ns: Option<i64>,
 }
 
 struct Sender {
@@ -115,7 +117,11 @@ fn run(view: &View, params: &Params, state: &mut State, out: &mut Findings) {
                 Verdict::Normal => {}
                 Verdict::Abnormal { first } => {
                     if first {
-                        fleet.small.0.abnormal.insert(series.0, Said { last_ns: i64::MIN, learned: view.now });
+                        fleet
+                            .small
+                            .0
+                            .abnormal
+                            .insert(series.0, Said { last_ns: i64::MIN, learned: view.now, start_ns: None });
                     }
                 }
                 Verdict::Ended => ended.push(*series),
@@ -215,11 +221,13 @@ impl Fleetwide {
             }
             let due = is_over || view.now.0.saturating_sub(said.last_ns) >= AGAIN_NS;
             let enough = f64::from(stream.surprise) >= params.get("surprise_min");
-            if !due || !enough || (*claims > MAX_CLAIMS && said.last_ns == i64::MIN) {
+            let never_said = said.last_ns == i64::MIN;
+            if !due || !enough || never_said && (is_over || *claims > MAX_CLAIMS) {
                 continue;
             }
             said.last_ns = view.now.0;
-            if let Some(finding) = claim(view, series, def, stream, said.learned, !is_over) {
+            let start = Time(*said.start_ns.get_or_insert(stream.since_ns));
+            if let Some(finding) = claim(view, series, def, stream, start, said.learned, !is_over) {
                 out.say(finding);
             }
         }
@@ -320,13 +328,13 @@ fn claim(
     series: SeriesId,
     def: &SeriesDef,
     stream: &Stream,
+    start: Time,
     learned: Time,
     ongoing: bool,
 ) -> Option<Finding> {
     let entity = view.registry.entity_id(def.entity)?.clone();
     let up = stream.peak > stream.expected;
     let (low, high) = (stream.expected - stream.band, stream.expected + stream.band);
-    let start = Time(if stream.since_ns != 0 { stream.since_ns } else { stream.last_ns });
     let lasted = stream.last_ns - start.0;
     let enormous = stream.effect() >= ENORMOUS && lasted >= MINUTE && start.0 - stream.first_ns >= KNOWN_NS;
     let unit = match (def.kind, &*def.unit) {

@@ -211,7 +211,7 @@ async fn patterns(State(app): State<Arc<App>>, Query(query): Query<LogQuery>) ->
         "SELECT template, template_id, entity, max(severity) AS severity, count(*) AS count, min(time) AS first, max(time) AS last, max(body) AS sample \
          FROM records WHERE {filter} GROUP BY template, template_id, entity ORDER BY count DESC LIMIT {limit}"
     );
-    let answer = app.store.sql(SqlRequest::new(sql)).await?;
+    let answer = app.store.sql(SqlRequest { query: sql, ..SqlRequest::default() }).await?;
     let names: Vec<&str> = answer.columns.iter().map(|c| c.name.as_str()).collect();
     let rows: Vec<Value> = answer
         .rows

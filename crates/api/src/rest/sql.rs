@@ -21,5 +21,5 @@ struct Ask {
 async fn ask(State(app): State<Arc<App>>, body: axum::body::Bytes) -> Result<Json<SqlAnswer>, ApiError> {
     let ask: Ask = serde_json::from_slice(&body)
         .map_err(|e| ApiError::bad_request(format!("the body must be {{\"query\":\"SELECT …\"}}: {e}")))?;
-    Ok(Json(app.store.sql(SqlRequest::new(ask.query)).await?))
+    Ok(Json(app.store.sql(SqlRequest { query: ask.query, ..SqlRequest::default() }).await?))
 }

@@ -105,5 +105,8 @@ struct SetFault {
 async fn set_fault(State(app): State<Arc<App>>, body: axum::body::Bytes) -> Result<Json<shop::FaultInfo>, ApiError> {
     let said: SetFault = serde_json::from_slice(&body)
         .map_err(|e| ApiError::bad_request(format!("the body must be {{\"name\":\"…\",\"on\":true}}: {e}")))?;
-    demo(&app)?.set(&said.name, said.on).await.map(Json).map_err(|e| ApiError::bad_request(e.to_string()))
+    demo(&app)?.set(&said.name, said.on).await.map(Json).map_err(|error| match error {
+        shop::FaultError::Unknown(_) => ApiError::not_found(error.to_string()),
+        shop::FaultError::Failed { .. } => ApiError::unavailable(error.to_string()),
+    })
 }

@@ -29,7 +29,7 @@ impl From<StoreError> for Failure {
 /// Runs SQL on a folder that no server has open.
 pub async fn query(dir: &Path, sql: &str) -> Outcome<(Vec<String>, Vec<Vec<Value>>, Vec<String>)> {
     let store = open(dir, true).await?;
-    let answer = store.sql(SqlRequest::new(sql)).await?;
+    let answer = store.sql(SqlRequest { query: sql.to_owned(), ..SqlRequest::default() }).await?;
     store.close().await;
     Ok((answer.columns.into_iter().map(|c| c.name).collect(), answer.rows, answer.warnings))
 }
@@ -40,12 +40,12 @@ pub async fn audit(what: Audit) -> Outcome {
         Audit::Verify(flags) => {
             let store = open(&dir(&flags)?, true).await?;
             let check = store.verify_journal().await?;
-            let Some(bad) = &check.first_bad else {
-                output::write(&format!("{} journal records, all as they were written\n", check.records));
+            let Some((seq, reason)) = &check.bad else {
+                output::write(&format!("{} journal records, all as they were written\n", check.lines));
                 return Ok(());
             };
-            Err(Failure::new(Kind::Failed, format!("journal record {} is not as it was written", bad.seq))
-                .cause(bad.reason.clone())
+            Err(Failure::new(Kind::Failed, format!("journal record {seq} is not as it was written"))
+                .cause(reason.clone())
                 .hint("records before it are whole; compare with a head kept elsewhere (`bellwether audit head`) and a backup"))
         }
         Audit::Head(flags) => {
@@ -60,9 +60,16 @@ pub async fn audit(what: Audit) -> Outcome {
 /// `verify`: every frame, block and journal record.
 pub async fn verify(flags: DataDir) -> Outcome {
     let report = Store::scrub(&dir(&flags)?).await?;
-    output::write(&format!("{report}\n"));
-    if report.faults.is_empty() {
+    let (frames, files, rows) = (report.frames, report.files, report.rows);
+    output::write(&format!("{frames} frames of the log and {files} sealed files with {rows} rows are whole\n"));
+    if report.is_clean() {
         return Ok(());
+    }
+    for fault in &report.faults {
+        output::write(&format!("damaged: {}\n", output::plain(&format!("{fault:?}"))));
+    }
+    if let Some((seq, reason)) = &report.journal.bad {
+        output::write(&format!("journal record {seq}: {reason}\n"));
     }
     Err(Failure::new(Kind::Failed, format!("{} damaged place(s)", report.faults.len()))
         .hint("the rest stays readable; queries that touch them carry a warning"))
@@ -87,14 +94,22 @@ pub async fn tokens(what: Tokens) -> Outcome {
                 .tokens()
                 .await?
                 .into_iter()
-                .map(|t| vec![t.id.into(), t.scope.into(), t.name.into(), t.expires.map_or(Value::Null, |e| e.rfc3339().into())])
+                .map(|t| {
+                    vec![
+                        t.id.into(),
+                        t.scopes.into(),
+                        t.name.into(),
+                        t.expires_at.map_or(Value::Null, |e| e.rfc3339().into()),
+                    ]
+                })
                 .collect();
             output::rows(&columns, &rows, Format::Table);
         }
         Tokens::Revoke { id, data } => {
             let store = open(&dir(&data)?, false).await?;
             if !store.delete_token(&id).await? {
-                return Err(Failure::new(Kind::NotFound, format!("no token {id:?}")).hint("`bellwether tokens list` shows them"));
+                return Err(Failure::new(Kind::NotFound, format!("no token {id:?}"))
+                    .hint("`bellwether tokens list` shows them"));
             }
             store.close().await;
             output::write(&format!("{id} is revoked\n"));
@@ -105,7 +120,9 @@ pub async fn tokens(what: Tokens) -> Outcome {
 
 async fn open(dir: &Path, read_only: bool) -> Outcome<Store> {
     if !dir.exists() {
-        return Err(Failure::new(Kind::NotFound, format!("no data folder {}", dir.display())).hint("name it with --data-dir"));
+        return Err(
+            Failure::new(Kind::NotFound, format!("no data folder {}", dir.display())).hint("name it with --data-dir")
+        );
     }
     let mut config = StoreConfig::new(dir);
     config.read_only = read_only;

@@ -31,7 +31,11 @@ pub async fn run(flags: Doctor) -> Outcome {
     match client.get("/readyz").await {
         Ok(_) => say(true, &format!("server at {} is ready", client.url()), ""),
         Err(failure) => {
-            say(false, &format!("server at {} is not ready", client.url()), "start it with `bellwether serve`, or name another with --url");
+            say(
+                false,
+                &format!("server at {} is not ready", client.url()),
+                "start it with `bellwether serve`, or name another with --url",
+            );
             failure.print();
             return Err(Failure::new(Kind::Unavailable, "the other checks need a server"));
         }
@@ -39,14 +43,22 @@ pub async fn run(flags: Doctor) -> Outcome {
     match ask(&client, "SELECT count(*) FROM samples WHERE tenant <> '_self'").await {
         Ok((_, rows, warnings)) => {
             let count = rows.first().and_then(|r| r.first()).and_then(Value::as_u64).unwrap_or(0);
-            say(count > 0, &format!("{count} metric points were taken in"), "point a sender at it: the page /welcome has snippets, `bellwether send metric x 1` a test");
+            say(
+                count > 0,
+                &format!("{count} metric points were taken in"),
+                "point a sender at it: the page /welcome has snippets, `bellwether send metric x 1` a test",
+            );
             say(warnings.is_empty(), "stored blocks read back whole", &warnings.join("; "));
         }
         Err(_) => say(false, "queries are answered", "see the server's log"),
     }
     if let Ok(status) = client.get("/api/v1/status").await {
         let lag = status.pointer("/live/lag_s").and_then(Value::as_f64).unwrap_or(0.0);
-        say(lag < 30.0, &format!("analyses are {lag:.0} s behind"), "fewer series or more processor time: see `bellwether status`");
+        say(
+            lag < 30.0,
+            &format!("analyses are {lag:.0} s behind"),
+            "fewer series or more processor time: see `bellwether status`",
+        );
     }
     if bad > 0 { Err(Failure::new(Kind::Failed, format!("{bad} check(s) failed"))) } else { Ok(()) }
 }

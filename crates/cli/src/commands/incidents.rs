@@ -50,11 +50,20 @@ fn print_list(list: &Value, format: Format) {
         .map(|i| {
             let cause = match i["causes"].get(0) {
                 _ if i["undecided"] == json!(true) => "undecided".to_owned(),
-                Some(c) => format!("{} ({})", c["entity"].as_str().unwrap_or_default(), c["kind"].as_str().unwrap_or_default()),
+                Some(c) => {
+                    format!("{} ({})", c["entity"].as_str().unwrap_or_default(), c["kind"].as_str().unwrap_or_default())
+                }
                 None => "undecided".to_owned(),
             };
             let opened = i["opened_at"].as_str().unwrap_or_default();
-            vec![i["id"].clone(), i["state"].clone(), i["severity"].clone(), opened.get(..19).unwrap_or(opened).replace('T', " ").into(), i["title"].clone(), cause.into()]
+            vec![
+                i["id"].clone(),
+                i["state"].clone(),
+                i["severity"].clone(),
+                opened.get(..19).unwrap_or(opened).replace('T', " ").into(),
+                i["title"].clone(),
+                cause.into(),
+            ]
         })
         .collect();
     output::rows(&columns, &rows, format);
@@ -63,12 +72,22 @@ fn print_list(list: &Value, format: Format) {
 /// An incident as a page of text.
 fn story(incident: &Value) -> String {
     let text = |v: &Value| plain(v.as_str().unwrap_or_default());
-    let mut page = format!("{}  {}  {}\n", paint(&text(&incident["title"]), "bold"), text(&incident["state"]), text(&incident["severity"]));
+    let mut page = format!(
+        "{}  {}  {}\n",
+        paint(&text(&incident["title"]), "bold"),
+        text(&incident["state"]),
+        text(&incident["severity"])
+    );
     page += &format!("{}\n", text(&incident["summary"]));
     page += &format!("\n{}\n", paint("Suspected causes", "bold"));
     for cause in incident["causes"].as_array().into_iter().flatten() {
         let belief = cause["belief"].as_f64().unwrap_or(0.0) * 100.0;
-        page += &format!("  {belief:3.0} %  {} ({})  {}\n", text(&cause["entity"]), text(&cause["kind"]), text(&cause["summary"]));
+        page += &format!(
+            "  {belief:3.0} %  {} ({})  {}\n",
+            text(&cause["entity"]),
+            text(&cause["kind"]),
+            text(&cause["summary"])
+        );
         for evidence in cause["evidence"].as_array().into_iter().flatten() {
             page += &format!("         · {}\n", evidence_line(evidence));
         }
@@ -115,5 +134,6 @@ fn checked(id: &str) -> Outcome<&str> {
     if !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
         return Ok(id);
     }
-    Err(Failure::new(Kind::Usage, format!("not an incident's id: {id:?}")).hint("ids look like inc-3; `bellwether incidents list` shows them"))
+    Err(Failure::new(Kind::Usage, format!("not an incident's id: {id:?}"))
+        .hint("ids look like inc-3; `bellwether incidents list` shows them"))
 }

@@ -34,11 +34,14 @@ pub async fn ask(client: &Client, sql: &str) -> Outcome<(Vec<String>, Vec<Vec<Va
     let answer = client.post("/api/v1/sql", &json!({ "query": sql })).await?;
     let names = |v: &Value| v.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let columns = answer["columns"].as_array().map(|c| c.iter().map(names).collect());
-    let rows = answer["rows"].as_array().map(|rows| rows.iter().map(|r| r.as_array().cloned().unwrap_or_default()).collect());
+    let rows =
+        answer["rows"].as_array().map(|rows| rows.iter().map(|r| r.as_array().cloned().unwrap_or_default()).collect());
     let (Some(columns), Some(rows)) = (columns, rows) else {
-        return Err(Failure::new(Kind::Failed, "the server's answer is not a query result").hint("is this address a bellwether server?"));
+        return Err(Failure::new(Kind::Failed, "the server's answer is not a query result")
+            .hint("is this address a bellwether server?"));
     };
-    let warnings = answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let warnings =
+        answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
     Ok((columns, rows, warnings))
 }
 

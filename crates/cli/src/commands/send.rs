@@ -21,16 +21,28 @@ pub async fn run(what: Send) -> Outcome {
                 "info" => 9,
                 "warn" => 13,
                 "error" => 17,
-                _ => return Err(Failure::new(Kind::Usage, format!("no level {level:?}")).hint("use debug, info, warn or error")),
+                _ => {
+                    return Err(
+                        Failure::new(Kind::Usage, format!("no level {level:?}")).hint("use debug, info, warn or error")
+                    );
+                }
             };
             let record = json!({"timeUnixNano": now.to_string(), "severityNumber": severity, "severityText": level.to_uppercase(),
                 "body": {"stringValue": body}, "attributes": attributes(common)?});
-            ("/v1/logs", json!({"resourceLogs": [{"resource": resource(common), "scopeLogs": [{"logRecords": [record]}]}]}), common)
+            (
+                "/v1/logs",
+                json!({"resourceLogs": [{"resource": resource(common), "scopeLogs": [{"logRecords": [record]}]}]}),
+                common,
+            )
         }
         Send::Metric { name, value, common } => {
             let point = json!({"timeUnixNano": now.to_string(), "asDouble": value, "attributes": attributes(common)?});
             let metric = json!({"name": name, "gauge": {"dataPoints": [point]}});
-            ("/v1/metrics", json!({"resourceMetrics": [{"resource": resource(common), "scopeMetrics": [{"metrics": [metric]}]}]}), common)
+            (
+                "/v1/metrics",
+                json!({"resourceMetrics": [{"resource": resource(common), "scopeMetrics": [{"metrics": [metric]}]}]}),
+                common,
+            )
         }
         Send::Span { name, duration_ms, error, common } => {
             if !duration_ms.is_finite() || *duration_ms < 0.0 {
@@ -40,11 +52,16 @@ pub async fn run(what: Send) -> Outcome {
             let status = if *error { json!({"code": 2}) } else { json!({}) };
             let span = json!({"traceId": format!("{:032x}", u128::from(now) | 1 << 100), "spanId": format!("{:016x}", now | 1 << 60), "name": name, "kind": 2,
                 "startTimeUnixNano": start.to_string(), "endTimeUnixNano": now.to_string(), "status": status, "attributes": attributes(common)?});
-            ("/v1/traces", json!({"resourceSpans": [{"resource": resource(common), "scopeSpans": [{"spans": [span]}]}]}), common)
+            (
+                "/v1/traces",
+                json!({"resourceSpans": [{"resource": resource(common), "scopeSpans": [{"spans": [span]}]}]}),
+                common,
+            )
         }
         Send::Event { kind, version, common } => {
             let pairs: serde_json::Map<String, Value> = pairs(common)?.map(|(k, v)| (k.to_owned(), v.into())).collect();
-            let mut change = json!({"entity": format!("service:default/{}", common.service), "kind": kind, "attributes": pairs});
+            let mut change =
+                json!({"entity": format!("service:default/{}", common.service), "kind": kind, "attributes": pairs});
             if let Some(version) = version {
                 change["version"] = version.as_str().into();
             }

@@ -16,18 +16,30 @@ pub async fn run(flags: Serve) -> Outcome {
     let mut config = server_config(&settings)?;
     config.run_analyses = !flags.no_analyses;
     config.watch_host &= !flags.no_host;
-    let running = api::start(config).await?;
+    config.own_logs = Some(crate::logs::start());
+    let running = start(config).await?;
     announce(&running);
     wait_for_stop().await;
     running.shutdown().await?;
     Ok(())
 }
 
+/// Starts the server; a first administrator's token is shown once.
+pub async fn start(config: api::ServerConfig) -> Outcome<api::Running> {
+    let running = api::start(config).await?;
+    if let Some(token) = &running.first_token {
+        eprintln!("the first administrator's token, shown once: {token}");
+    }
+    Ok(running)
+}
+
 /// The server's settings, from the program's.
 pub fn server_config(settings: &Settings) -> Outcome<api::ServerConfig> {
     check_analyses(settings)?;
     let address = |text: &str, key: &str| {
-        text.parse().map_err(|_| Failure::new(Kind::Usage, format!("{key} = {text:?} is not ADDRESS:PORT")).hint("e.g. 127.0.0.1:7171"))
+        text.parse().map_err(|_| {
+            Failure::new(Kind::Usage, format!("{key} = {text:?} is not ADDRESS:PORT")).hint("e.g. 127.0.0.1:7171")
+        })
     };
     let days = |days: u32| i64::from(days) * types::DAY;
     let mut config = api::ServerConfig::new(settings.data_dir()?);
@@ -53,9 +65,12 @@ pub fn check_analyses(settings: &Settings) -> Outcome {
     for (name, said) in &settings.analyses {
         let Some(analysis) = analyze::catalog::ALL.iter().find(|a| a.name == name) else {
             let known: Vec<_> = analyze::catalog::ALL.iter().map(|a| a.name).collect();
-            return Err(Failure::new(Kind::Usage, format!("no analysis {name:?}")).hint(format!("known: {}", known.join(", "))));
+            return Err(
+                Failure::new(Kind::Usage, format!("no analysis {name:?}")).hint(format!("known: {}", known.join(", ")))
+            );
         };
-        analyze::resolve_params(analysis, said).map_err(|error| Failure::new(Kind::Usage, format!("[analyses.{name}] {error}")))?;
+        analyze::resolve_params(analysis, said)
+            .map_err(|error| Failure::new(Kind::Usage, format!("[analyses.{name}] {error}")))?;
     }
     Ok(())
 }

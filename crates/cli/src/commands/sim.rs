@@ -1,11 +1,22 @@
 //! `sim`: the analyses on simulated fleets with known faults.
 
-use crate::{args::Sim, failure::Outcome, output};
+use crate::{
+    args::Sim,
+    failure::{Failure, Kind, Outcome},
+    output,
+};
 
 /// Runs the worlds and prints what was found and named of what broke.
 pub fn run(flags: Sim) -> Outcome {
     for seed in flags.seed..flags.seed + flags.worlds {
-        let report = sim::run(sim::SimConfig { seed, minutes: flags.minutes, faults: !flags.healthy, ..Default::default() });
+        let mut config = sim::SimConfig { seed, ..sim::SimConfig::default() };
+        if let Some(minutes) = flags.minutes {
+            config.minutes = minutes;
+        }
+        if flags.healthy {
+            config.faults.clear();
+        }
+        let report = sim::run(&config).map_err(|error| Failure::new(Kind::Failed, error))?;
         output::write(&report.render());
     }
     Ok(())

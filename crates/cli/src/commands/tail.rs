@@ -18,7 +18,11 @@ pub async fn run(flags: Tail) -> Outcome {
     let client = Client::new(&flags.remote)?;
     let mut filter = format!("severity >= {}", level(&flags.level)?);
     if let Some(entity) = &flags.entity {
-        let name = if entity.contains(':') { format!("entity = {}", literal(entity)) } else { format!("entity LIKE {}", literal(&format!("%/{entity}"))) };
+        let name = if entity.contains(':') {
+            format!("entity = {}", literal(entity))
+        } else {
+            format!("entity LIKE {}", literal(&format!("%/{entity}")))
+        };
         filter += &format!(" AND {name}");
     }
     if let Some(text) = &flags.grep {
@@ -30,7 +34,9 @@ pub async fn run(flags: Tail) -> Outcome {
             Some(since) => (format!(" AND learned > {}", literal(since)), 1000),
             None => (String::new(), flags.lines),
         };
-        let sql = format!("SELECT learned, time, severity, entity, body FROM records WHERE {filter}{bound} ORDER BY learned DESC, time DESC LIMIT {limit}");
+        let sql = format!(
+            "SELECT learned, time, severity, entity, body FROM records WHERE {filter}{bound} ORDER BY learned DESC, time DESC LIMIT {limit}"
+        );
         let (_, mut rows, warnings) = ask(&client, &sql).await?;
         for warning in warnings {
             eprintln!("warning: {}", plain(&warning));

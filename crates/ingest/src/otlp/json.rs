@@ -11,9 +11,9 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::BadRequest;
 use crate::json_text::from_base64;
 use crate::limits::{Limits, show};
-use crate::BadRequest;
 
 /// `ExportMetricsServiceRequest` from JSON to protobuf.
 pub fn metrics_to_protobuf(body: &[u8], limits: &Limits) -> Result<Vec<u8>, BadRequest> {
@@ -71,7 +71,8 @@ enum Kind {
 use Kind::*;
 
 static METRICS: Message = Message(&[("resourceMetrics", 1, Many(&RESOURCE_METRICS))]);
-static RESOURCE_METRICS: Message = Message(&[("resource", 1, One(&RESOURCE)), ("scopeMetrics", 2, Many(&SCOPE_METRICS))]);
+static RESOURCE_METRICS: Message =
+    Message(&[("resource", 1, One(&RESOURCE)), ("scopeMetrics", 2, Many(&SCOPE_METRICS))]);
 static SCOPE_METRICS: Message = Message(&[("metrics", 2, Many(&METRIC))]);
 static METRIC: Message = Message(&[
     ("name", 1, Text),
@@ -83,8 +84,11 @@ static METRIC: Message = Message(&[
     ("summary", 11, One(&SUMMARY)),
 ]);
 static GAUGE: Message = Message(&[("dataPoints", 1, Many(&NUMBER_POINT))]);
-static SUM: Message =
-    Message(&[("dataPoints", 1, Many(&NUMBER_POINT)), ("aggregationTemporality", 2, TEMPORALITY), ("isMonotonic", 3, Bool)]);
+static SUM: Message = Message(&[
+    ("dataPoints", 1, Many(&NUMBER_POINT)),
+    ("aggregationTemporality", 2, TEMPORALITY),
+    ("isMonotonic", 3, Bool),
+]);
 static HISTOGRAM: Message =
     Message(&[("dataPoints", 1, Many(&HISTOGRAM_POINT)), ("aggregationTemporality", 2, TEMPORALITY)]);
 static EXPONENTIAL: Message =
@@ -174,7 +178,8 @@ const SPAN_KIND: Kind = Enum(&[
     ("SPAN_KIND_PRODUCER", 4),
     ("SPAN_KIND_CONSUMER", 5),
 ]);
-static EVENT: Message = Message(&[("timeUnixNano", 1, Fixed64), ("name", 2, Text), ("attributes", 3, Many(&KEY_VALUE))]);
+static EVENT: Message =
+    Message(&[("timeUnixNano", 1, Fixed64), ("name", 2, Text), ("attributes", 3, Many(&KEY_VALUE))]);
 static LINK: Message = Message(&[]);
 static STATUS: Message = Message(&[("message", 2, Text), ("code", 3, STATUS_CODE)]);
 const STATUS_CODE: Kind = Enum(&[("STATUS_CODE_OK", 1), ("STATUS_CODE_ERROR", 2)]);

@@ -109,9 +109,10 @@ fn read<'a>(
     let sent = [time, observed].into_iter().find(|t| *t != 0);
     let time = match sent {
         None => scope.now,
-        Some(sent) => scope.window.check_unsigned(sent).map_err(|off| {
-            Fault::Item(off.key(), scope.window.reason(off, "time", &format!("{sent} ns")))
-        })?,
+        Some(sent) => scope
+            .window
+            .check_unsigned(sent)
+            .map_err(|off| Fault::Item(off.key(), scope.window.reason(off, "time", &format!("{sent} ns"))))?,
     };
     let entry = resource.at(time)?;
     records.time.push(time);

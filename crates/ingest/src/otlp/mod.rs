@@ -57,7 +57,9 @@ pub(crate) fn attributes<'a>(message: &'a [u8], number: u32, limits: &Limits) ->
 fn value_text<'a>(value: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, Fault> {
     let plain = match value {
         // The usual case, one string: borrowed.
-        [0x0a, ..] => crate::wire::find_bytes(value, 1).ok().filter(|t| value.ends_with(t) && t.len() + 6 >= value.len()),
+        [0x0a, ..] => {
+            crate::wire::find_bytes(value, 1).ok().filter(|t| value.ends_with(t) && t.len() + 6 >= value.len())
+        }
         _ => None,
     };
     if let Some(plain) = plain {
@@ -139,7 +141,13 @@ impl<'i, 'a> ResourceCursor<'i, 'a> {
         for (name, value) in &attributes {
             if value.len() > limits.max_attribute_value_len {
                 let max = limits.max_attribute_value_len;
-                return Err(crate::json_text::over(name, value.as_bytes(), value.len(), "max_attribute_value_len", max));
+                return Err(crate::json_text::over(
+                    name,
+                    value.as_bytes(),
+                    value.len(),
+                    "max_attribute_value_len",
+                    max,
+                ));
             }
         }
         let resolution = self.resolver.resolve_otlp(|name| get(&attributes, name), Time(time));

@@ -110,9 +110,10 @@ fn read<'a>(
         return Err(Fault::Item("span_id", reason));
     };
     let name = bounded(name, "span name", "max_span_name_len", limits.max_span_name_len)?;
-    let time = scope.window.check_unsigned(start).map_err(|off| {
-        Fault::Item(off.key(), scope.window.reason(off, "start", &format!("{start} ns")))
-    })?;
+    let time = scope
+        .window
+        .check_unsigned(start)
+        .map_err(|off| Fault::Item(off.key(), scope.window.reason(off, "start", &format!("{start} ns"))))?;
     let entry = resource.at(time)?;
     spans.time.push(time);
     spans.duration_ns.push(i64::try_from(end.saturating_sub(start)).unwrap_or(i64::MAX));

@@ -1,7 +1,7 @@
 //! One pass over a line: words, with what looks like a parameter replaced by `<*>`. No regular expressions.
 //!
 //! A word (between blanks) is cut at delimiters into atoms; an atom is a parameter where it is a number (with sign,
-//! unit or exponent), hexadecimal, an id (`blk_1073741825`), or the value after `=`. Addresses, paths, URLs, times and
+//! unit or exponent), hexadecimal, an id (`blk_1073741825`), or a value with a digit after `=`. Addresses, paths, URLs, times and
 //! versions follow from atoms next to each other: `<*>.<*>`, `<*>:<*>`, `<*>-<*>` and `<*>/<*>` are one parameter, as
 //! in the corrected ground truths of Khan et al. (ICSE 2022).
 
@@ -91,7 +91,8 @@ impl Masked {
             }
             // Delimiters are ASCII, so an atom always ends between characters.
             let atom = word.get(at..at + length).unwrap_or("");
-            if after_equals || bytes[at] == b'/' || is_parameter(atom) {
+            let is_value = after_equals && atom.bytes().any(|b| b.is_ascii_digit());
+            if is_value || bytes[at] == b'/' || is_parameter(atom) {
                 self.parameter(start);
             } else {
                 self.text.push_str(atom);
@@ -109,6 +110,7 @@ impl Masked {
             self.text.truncate(start + joined.len());
             return;
         }
+        // A host and its port.
         // A sign at the start belongs to its number.
         if so_far == "-" || so_far == "+" {
             self.text.truncate(start);
@@ -131,7 +133,10 @@ fn atom_length(bytes: &[u8], at: usize) -> usize {
 
 /// What may stand around a path within a word.
 fn ends_path(byte: u8) -> bool {
-    matches!(byte, b',' | b'!' | b';' | b':' | b'=' | b'|' | b'"' | b'\'' | b'[' | b']' | b'(' | b')' | b'{' | b'}' | b'<' | b'>')
+    matches!(
+        byte,
+        b',' | b'!' | b';' | b':' | b'=' | b'|' | b'"' | b'\'' | b'[' | b']' | b'(' | b')' | b'{' | b'}' | b'<' | b'>'
+    )
 }
 
 use super::PARAMETER;

@@ -5,4 +5,5 @@ mod damage;
 mod metadata;
 mod queries;
 mod recovery;
+mod size;
 mod world;

@@ -38,11 +38,8 @@ async fn the_chain_verifies_and_survives_an_erasure() {
     assert_eq!(check.head, store.journal_head().await.unwrap());
     let rows = store.journal(JournalFilter { limit: 3, ..Default::default() }).await.unwrap();
     assert_eq!(rows.iter().map(|r| r.seq).collect::<Vec<_>>(), [20, 19, 18]);
-    let verdicts = JournalFilter {
-        kind: Some(JournalKind::Verdict),
-        subject: Some("inc-1".into()),
-        ..Default::default()
-    };
+    let verdicts =
+        JournalFilter { kind: Some(JournalKind::Verdict), subject: Some("inc-1".into()), ..Default::default() };
     assert_eq!(store.journal(verdicts).await.unwrap().len(), 4);
     assert!(store.erase_journal_text(1).await.unwrap());
     let first = store.journal(JournalFilter { before: Some(2), ..Default::default() }).await.unwrap().remove(0);

@@ -78,7 +78,7 @@ pub fn series(directory: &Directory, tenant: &Tenant, metric: &str, service: &st
     })
 }
 
-/// Samples of `series` metrics at one time; the value of series i at step s is `s + i / 100`.
+/// Samples of `series` metrics at one time; the value of series i at step s is `s + i / 64`, so that sums are exact in any order.
 pub fn sample_batch(store: &Store, series_count: usize, step: i64) -> Batch {
     let tenant = Tenant::default();
     let mut batch = Batch { tenant: tenant.clone(), ..Batch::default() };
@@ -90,7 +90,7 @@ pub fn sample_batch(store: &Store, series_count: usize, step: i64) -> Batch {
             ["cart", "payments"][i % 2],
             &format!("h{i}"),
         );
-        batch.samples.push(id, START + step * 15 * SECOND, step as f64 + i as f64 / 100.0);
+        batch.samples.push(id, START + step * 15 * SECOND, step as f64 + i as f64 / 64.0);
     }
     batch
 }
@@ -115,7 +115,7 @@ pub fn text_batch(store: &Store, step: i64) -> Batch {
         records.template.push(TemplateId(u32::from(i == 0)));
         records.body.push(&format!("order {step}-{i} placed"));
         records.attributes.push(if i == 0 { r#"{"thread":"w-1","n":3}"# } else { "" });
-        records.trace_id.push([step as u8 + 1; 16]);
+        records.trace_id.push([(step as u8).wrapping_add(1); 16]);
         records.span_id.push([i; 8]);
     }
     for i in 0..2u8 {
@@ -127,7 +127,7 @@ pub fn text_batch(store: &Store, step: i64) -> Batch {
         spans.name.push("GET /cart");
         spans.kind.push(2 + i);
         spans.status.push(2 * i);
-        spans.trace_id.push([step as u8 + 1; 16]);
+        spans.trace_id.push([(step as u8).wrapping_add(1); 16]);
         spans.span_id.push([i + 1; 8]);
         spans.parent_span_id.push([i; 8]);
         spans.attributes.push(r#"{"http.route":"/cart"}"#);

@@ -8,8 +8,12 @@ use types::{
 };
 use view::View;
 
-/// How far before an incident a finding may have ended and still belong to its story.
-const BEFORE_NS: i64 = 10 * MINUTE;
+/// How far before an incident a finding that is not listed in it may have begun, and ended, and still belong to its
+/// story: what was over before is another story, and what goes on for long is its usual state.
+const BEGUN_BEFORE_NS: i64 = 10 * MINUTE;
+const ENDED_BEFORE_NS: i64 = MINUTE;
+/// While something goes on, what ended so long ago no longer speaks of it.
+const STALE_NS: i64 = 3 * MINUTE;
 /// How far before the onset a change may lie.
 pub(super) const CHANGE_WINDOW_NS: i64 = 15 * MINUTE;
 /// Onsets are known to a bucket of ten seconds, and clocks differ: what lies this little later may have been first.
@@ -73,6 +77,11 @@ impl About<'_> {
         groups.into_iter().chain([&self.load, &self.calls_unseen]).flatten().copied()
     }
 
+    /// When the first of its strong signs came.
+    fn strong_onset(&self) -> Option<Time> {
+        [&self.own, &self.silent, &self.lost, &self.resources].into_iter().flatten().map(|f| f.start).min()
+    }
+
     /// When the first sign that it is at fault itself came.
     pub fn onset(&self) -> Option<Time> {
         let groups =
@@ -88,22 +97,30 @@ pub(super) fn gather<'a>(
     incident: &Incident,
     changes_of: impl Fn(&Tenant, &EntityId) -> Vec<Change>,
 ) -> Facts<'a> {
-    let since = incident.started_at.plus(-BEFORE_NS);
     let listed: BTreeSet<_> = incident.findings.iter().collect();
     let around = around(view, incident);
     let mut facts = Facts { entities: BTreeMap::new(), onset: incident.started_at };
     for entity in &around {
         facts.entities.insert(entity.clone(), About::default());
     }
-    for finding in view.findings.iter().filter(|f| f.shape == Shape::Abnormal && f.tenant == incident.tenant) {
-        let near = around.contains(&finding.entity) && (finding.ongoing || finding.end >= since);
-        // Two weak beliefs do not make a strong one: what is hardly believed is left out.
-        if (near || listed.contains(&finding.id)) && finding.belief >= 0.3 {
+    // Two weak beliefs do not make a strong one: what is hardly believed is left out.
+    let belongs = |f: &&Finding| {
+        let near = around.contains(&f.entity)
+            && (f.ongoing || f.end >= incident.started_at.plus(-ENDED_BEFORE_NS))
+            && f.start >= incident.started_at.plus(-BEGUN_BEFORE_NS);
+        let is_claim = f.shape == Shape::Abnormal && f.tenant == incident.tenant && f.belief >= 0.3;
+        is_claim && (near || listed.contains(&f.id))
+    };
+    let goes_on = view.findings.iter().filter(belongs).any(|f| f.ongoing);
+    for finding in view.findings.iter().filter(belongs) {
+        let is_stale = goes_on && !finding.ongoing && view.now.since(finding.end) > STALE_NS;
+        if !is_stale {
             facts.sort_in(finding);
         }
     }
     for (entity, about) in &mut facts.entities {
-        let onset = about.onset().unwrap_or(incident.started_at).max(since);
+        // Something minor may have begun before the change that made it an incident.
+        let onset = about.strong_onset().or(about.onset()).unwrap_or_default().max(incident.started_at);
         let window = onset.0 - CHANGE_WINDOW_NS..=onset.0 + SLACK_NS;
         about.changes = changes_of(&incident.tenant, entity);
         about.changes.retain(|c| window.contains(&c.at.0));

@@ -55,7 +55,7 @@ pub const WEIGHTS: Weights = Weights {
     change: 3.0,
     unseen: 4.5,
     blamed: 1.5,
-    surge: 3.5,
+    surge: 4.5,
     caller: 0.6,
     first: 0.6,
     explained: 1.5,
@@ -214,6 +214,13 @@ impl<'a> Place<'a> {
                 self.points -= WEIGHTS.explained;
             } else {
                 by_others *= 0.25;
+            }
+        }
+        if let Some(entry) = surge_above(facts, self.entity, self.onset) {
+            self.against.push(format!("far more requests came in at {} than usual", plain(entry)));
+            by_others *= 0.25;
+            if by_spans > 0.0 {
+                self.points -= WEIGHTS.explained;
             }
         }
         if !about.has_spans {
@@ -398,6 +405,13 @@ fn at_fault_no_later(facts: &Facts, entity: &EntityId, onset: Time) -> bool {
     let first = groups.into_iter().flatten().map(|f| f.start).min();
     let others = about.logs.iter().chain(&about.metrics).filter(|_| about.passed_on.is_empty()).map(|f| f.start).min();
     first.into_iter().chain(others).min().is_some_and(|first| first.since(onset) <= SLACK_NS)
+}
+
+/// An entry (or the entity itself) at which a surge of requests began no later.
+fn surge_above<'a>(facts: &'a Facts, entity: &EntityId, onset: Time) -> Option<&'a EntityId> {
+    let surges = |about: &About| about.load.iter().any(|f| is_up(f) && f.start.since(onset) <= SLACK_NS);
+    let entry = facts.entities.iter().find(|(e, a)| (*e == entity || a.needs.contains(entity)) && surges(a));
+    entry.map(|(entity, _)| entity)
 }
 
 /// Whether an entity sends no spans of its own.

@@ -27,12 +27,16 @@ const SLOW_SHARE_MIN: f64 = 0.2;
 /// A tail that got this much worse counts even where few requests are hit.
 const TAIL_FACTOR: f64 = 4.0;
 const TAIL_RISE_US: f64 = 200_000.0;
-/// Load may double and halve within its cycle; only what leaves the seen range by this factor is said.
+/// Load may double and halve within its cycle; only what leaves the seen range by this factor is said: by less once
+/// ten minutes are known.
 const RATE_FACTOR: f64 = 3.0;
+const RATE_FACTOR_KNOWN: f64 = 2.2;
+const RATE_KNOWN_BUCKETS: usize = 60;
 
 /// What is usual, from normal buckets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Usual {
+    pub buckets: usize,
     pub requests: u64,
     pub errors: u64,
     /// Median of the buckets' 95th percentiles, µs, and the spread of their logarithms.
@@ -100,6 +104,7 @@ pub(super) fn usual(ring: &VecDeque<Point>) -> Option<Usual> {
     spans.sort_unstable();
     let at = |sorted: &[u32], q: f64| f64::from(sorted[((sorted.len() - 1) as f64 * q).round() as usize]);
     Some(Usual {
+        buckets: ring.len(),
         requests: ring.iter().map(|p| u64::from(p.requests)).sum(),
         errors: ring.iter().map(|p| u64::from(p.errors)).sum(),
         p95,
@@ -212,7 +217,8 @@ pub(super) fn judge_rate(recent: &VecDeque<Point>, usual: &Usual, ongoing: bool)
     let sum: u64 = window.iter().map(|p| u64::from(p.requests)).sum();
     let per_bucket = sum as f64 / 3.0;
     let [low, _, high] = usual.rate;
-    let factor = if ongoing { RATE_FACTOR / 1.5 } else { RATE_FACTOR };
+    let factor = if usual.buckets >= RATE_KNOWN_BUCKETS { RATE_FACTOR_KNOWN } else { RATE_FACTOR };
+    let factor = if ongoing { factor / 1.5 } else { factor };
     let all_above = window.iter().all(|p| f64::from(p.requests) > high * factor);
     let all_below = window.iter().all(|p| f64::from(p.requests) < low / factor);
     let up = all_above && per_bucket - high >= 20.0;
@@ -221,7 +227,7 @@ pub(super) fn judge_rate(recent: &VecDeque<Point>, usual: &Usual, ongoing: bool)
         return None;
     }
     let surprise = if up {
-        negative_binomial_upper(sum, high.max(1.0) * 3.0, 10.0)
+        negative_binomial_upper(sum, high.max(1.0) * 3.0, 30.0)
     } else {
         // Against two thirds of the least ever seen: the cycle may have a deeper valley.
         poisson_lower(sum, low * 2.0)

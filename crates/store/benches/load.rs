@@ -1,0 +1,168 @@
+//! What the store costs: CPU seconds of durable appends, bytes a sample, CPU of queries. Run with
+//! `cargo bench -p bellwether-store --bench load [-- HOSTS STEPS]`.
+
+use std::time::{Duration, Instant};
+
+use bellwether_store::{SqlLimits, SqlRequest, Store, StoreConfig};
+use types::{Batch, EntityId, LabelSet, SECOND, SeriesDef, SeriesId, SeriesKind, Tenant, Time};
+
+const START: i64 = 1_795_428_000 * SECOND;
+
+fn main() {
+    let numbers: Vec<usize> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    let (hosts, steps) = (numbers.first().copied().unwrap_or(1000), numbers.get(1).copied().unwrap_or(240));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(load(hosts, steps));
+}
+
+async fn load(hosts: usize, steps: usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = StoreConfig { keep_for_engine: false, ..StoreConfig::new(folder.path()) };
+    let store = Store::open(config.clone()).await.expect("a store");
+    let ids = define(&store, hosts);
+    let rows = (hosts * 10 * steps) as f64;
+    let (cpu, wall) = (cpu_seconds(), Instant::now());
+    let mut values = vec![0.0f64; hosts * 10];
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut making = 0.0;
+    for step in 0..steps {
+        let made = cpu_seconds();
+        let mut batches = Vec::new();
+        for part in 0..(hosts * 10).div_ceil(2000) {
+            let mut batch = Batch::default();
+            for i in part * 2000..((part + 1) * 2000).min(hosts * 10) {
+                values[i] = next(&mut random, i % 10, values[i]);
+                batch.samples.push(ids[i], START + step as i64 * 15 * SECOND, values[i]);
+            }
+            batches.push(batch);
+        }
+        making += cpu_seconds() - made;
+        let appends = batches.into_iter().map(|batch| store.append(batch, None));
+        for appended in futures::future::join_all(appends).await {
+            appended.expect("an append");
+        }
+    }
+    let spent = cpu_seconds() - cpu - making;
+    println!(
+        "append: {:.0} samples a CPU second, {:.0} a second; sealing on the way included",
+        rows / spent,
+        rows / wall.elapsed().as_secs_f64()
+    );
+    let cpu = cpu_seconds();
+    store.seal_now().await.expect("a seal");
+    store.compact_now().await.expect("a merge");
+    let status = store.status();
+    println!(
+        "settled: {:.3} bytes a sample, {} files; last seal and merge {:.2} CPU s",
+        status.sealed_bytes as f64 / status.sealed_rows as f64,
+        status.sealed_files,
+        cpu_seconds() - cpu
+    );
+    let end = Time(START + steps as i64 * 15 * SECOND);
+    let from = Time(end.0 - 3600 * SECOND);
+    let window = format!("time >= '{}' AND time < '{}'", from.rfc3339(), end.rfc3339());
+    for (name, query) in [
+        ("count", "SELECT count(*) FROM samples".to_owned()),
+        (
+            "raw, 1 h of one metric",
+            format!("SELECT series, time, value FROM samples WHERE metric = 'node_load1' AND {window}"),
+        ),
+        (
+            "mean a minute of one metric",
+            format!(
+                "SELECT date_bin(interval '1 minute', time), avg(value) FROM samples
+                 WHERE metric = 'http_requests_total' AND {window} GROUP BY 1"
+            ),
+        ),
+        (
+            "one series",
+            "SELECT time, value FROM samples WHERE metric = 'up' AND label(labels, 'instance') = 'host-00007'".into(),
+        ),
+        ("sum of everything", "SELECT metric, sum(value) FROM samples GROUP BY metric".into()),
+    ] {
+        let mut best = (f64::MAX, f64::MAX);
+        let mut answered = 0;
+        for _ in 0..3 {
+            let (cpu, wall) = (cpu_seconds(), Instant::now());
+            let limits = SqlLimits { rows_max: 10_000_000, time_max: Duration::from_secs(120) };
+            let request = SqlRequest { query: query.clone(), tenant: None, limits };
+            answered = store.sql(request).await.expect("an answer").rows.len();
+            best = (best.0.min(cpu_seconds() - cpu), best.1.min(wall.elapsed().as_secs_f64()));
+        }
+        println!("query {name}: {:.0} ms CPU, {:.0} ms wall, {answered} rows", best.0 * 1e3, best.1 * 1e3);
+    }
+    store.close().await;
+    drop(store);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let wall = Instant::now();
+    let store = Store::open(config).await.expect("the store again");
+    println!("open again: {:.0} ms; {} rows", wall.elapsed().as_secs_f64() * 1e3, store.status().sealed_rows);
+}
+
+fn define(store: &Store, hosts: usize) -> Vec<SeriesId> {
+    const METRICS: [&str; 10] = [
+        "node_cpu_seconds_total",
+        "node_cpu_steal_seconds_total",
+        "http_requests_total",
+        "node_network_receive_bytes_total",
+        "node_memory_used_bytes",
+        "node_load1",
+        "node_hwmon_temp_celsius",
+        "http_request_latency_seconds",
+        "up",
+        "app_queue_depth",
+    ];
+    let mut registry = store.directory().write();
+    let entity = registry.entity(&EntityId::new("service", "default", "node"));
+    let mut ids = Vec::with_capacity(hosts * 10);
+    for host in 0..hosts {
+        for metric in METRICS {
+            let instance = format!("host-{host:05}");
+            let labels = LabelSet::pack(&mut vec![("instance", instance.as_str()), ("env", "prod")]);
+            let metric = metric.into();
+            let tenant = Tenant::default();
+            ids.push(registry.series(SeriesDef {
+                tenant,
+                metric,
+                entity,
+                labels,
+                kind: SeriesKind::Gauge,
+                unit: "".into(),
+            }));
+        }
+    }
+    ids
+}
+
+/// Counters with two decimals, byte counters, levels with steps, random floats, constants.
+fn next(random: &mut u64, metric: usize, v: f64) -> f64 {
+    let mut f = || {
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        (*random >> 11) as f64 / (1u64 << 53) as f64
+    };
+    match metric {
+        0 => ((v + f() * 15.0) * 100.0).round() / 100.0,
+        1 if f() < 0.1 => ((v + 0.01) * 100.0).round() / 100.0,
+        1 => v,
+        2 => v + (f() * 300.0).floor(),
+        3 => v + (f() * 2e6).floor(),
+        4 => (v + 4096.0 * ((f() - 0.5) * 2000.0).floor()).max(0.0),
+        5 => ((v + (f() - 0.5) * 0.2).max(0.0) * 100.0).round() / 100.0,
+        6 if f() < 0.2 => v + if f() < 0.5 { 0.5 } else { -0.5 },
+        6 => v,
+        7 => 0.05 + 0.1 * f(),
+        8 => 1.0,
+        _ if f() < 0.05 => (f() * 20.0).floor(),
+        _ => 0.0,
+    }
+}
+
+/// CPU time of this process, user and system, seconds.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
+}

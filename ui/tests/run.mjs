@@ -1,0 +1,322 @@
+// Looks at the interface in a real browser: every page, both themes, three widths; accessibility, keyboard, layout shifts, states, hostile text.
+// With BELLWETHER_URL the pages of that server are looked at too.
+import { readFileSync } from 'node:fs';
+import AxeBuilder from '@axe-core/playwright';
+import { launch, open, PAGES, settled } from './browser.mjs';
+import { start } from './fixtures/server.mjs';
+
+const CLS_LIMIT = 0.02;
+const fixture = await start();
+const browser = await launch();
+let failed = 0;
+let passed = 0;
+
+function check(name, problems) {
+  const list = [...new Set(problems.flat().filter(Boolean))];
+  if (list.length) {
+    failed += 1;
+    console.log(`FAILED  ${name}`);
+    for (const text of list.slice(0, 8)) console.log(`        ${text}`);
+  } else {
+    passed += 1;
+    console.log(`ok      ${name}`);
+  }
+}
+
+async function test(name, work) {
+  try {
+    check(name, (await work()) ?? []);
+  } catch (error) {
+    check(name, [error.message.split('\n').slice(0, 3).join(' ')]);
+  }
+}
+
+async function axe(page) {
+  const result = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze();
+  return result.violations
+    .filter((v) => ['serious', 'critical'].includes(v.impact))
+    .map((v) => `axe ${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} ${(n.any[0]?.message ?? '').slice(0, 140)}`).join(' | ')}`);
+}
+
+async function shifted(page) {
+  const { total, worst } = await page.evaluate(() => ({ total: window.shifts.reduce((sum, s) => sum + s.value, 0), worst: [...window.shifts].sort((a, b) => b.value - a.value)[0] }));
+  return total > CLS_LIMIT ? `layout shift ${total.toFixed(3)}: ${JSON.stringify(worst?.nodes)}` : '';
+}
+
+async function tooWide(page) {
+  const by = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  return by > 0 ? `${by} px wider than the window` : '';
+}
+
+async function eachPage(base, scene, pages = PAGES) {
+  fixture.scene.name = scene;
+  for (const theme of ['light', 'dark']) {
+    for (const width of [1440, 360]) {
+      for (const [name, path] of Object.entries(pages)) {
+        await test(`${scene}: ${name}, ${theme}, ${width} px`, async () => {
+          const view = await open(browser, { theme, width });
+          await view.page.goto(base + path);
+          await settled(view.page);
+          const problems = [await tooWide(view.page), await shifted(view.page), ...view.bad];
+          if (width === 1440 || theme === 'light') problems.push(...(await axe(view.page)));
+          await view.close();
+          return problems;
+        });
+      }
+    }
+  }
+}
+
+async function withPage(path, work, options) {
+  const view = await open(browser, options);
+  await view.page.goto(fixture.url + path);
+  await settled(view.page);
+  const problems = (await work(view.page)) ?? [];
+  await view.close();
+  return [...problems, ...view.bad];
+}
+
+const here = (page) => page.evaluate(() => location.pathname + location.search);
+const want = (got, expected, what) => (got === expected ? '' : `${what}: ${JSON.stringify(got)} instead of ${JSON.stringify(expected)}`);
+
+async function keyboard() {
+  await test('keyboard: go to each page', () =>
+    withPage('/', async (page) => {
+      const problems = [];
+      for (const [key, path] of [['i', '/incidents'], ['s', '/services'], ['e', '/explore'], ['n', '/']]) {
+        await page.keyboard.press('g');
+        await page.keyboard.press(key);
+        await page.waitForTimeout(100);
+        problems.push(want(await here(page), path, `g ${key}`));
+      }
+      return problems;
+    }));
+  await test('keyboard: rows, open, back, acknowledge', () =>
+    withPage('/incidents', async (page) => {
+      await page.keyboard.press('j');
+      await page.keyboard.press('j');
+      await page.keyboard.press('k');
+      await page.keyboard.press('Enter');
+      await page.waitForTimeout(150);
+      const problems = [want(await here(page), '/incidents/inc-3', 'Enter')];
+      await page.keyboard.press('e');
+      await page.getByText('inc-3 acknowledged', { exact: false }).waitFor();
+      await page.keyboard.press('Escape');
+      await page.waitForTimeout(150);
+      problems.push(want(await here(page), '/incidents', 'Escape'));
+      problems.push(fixture.scene.said.some(([id, what]) => id === 'inc-3' && what === 'acknowledge') ? '' : 'the server was not told');
+      fixture.scene.said = [];
+      return problems;
+    }));
+  await test('keyboard: help, palette, filter, time', () =>
+    withPage('/incidents', async (page) => {
+      const problems = [];
+      await page.keyboard.press('?');
+      await page.getByRole('dialog', { name: 'Keyboard' }).waitFor();
+      problems.push(...(await axe(page)));
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('Control+k');
+      await page.getByRole('dialog', { name: 'Search or go to' }).waitFor();
+      await page.keyboard.type('service map');
+      problems.push(...(await axe(page)));
+      await page.keyboard.press('Enter');
+      await page.waitForTimeout(150);
+      problems.push(want(await here(page), '/services?view=map', 'palette'));
+      await page.keyboard.press('/');
+      await page.keyboard.type('cat');
+      await page.waitForTimeout(100);
+      problems.push(want(await here(page), '/services?view=map&q=cat', 'filter'));
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('t');
+      await page.getByRole('dialog', { name: 'Time range' }).waitFor();
+      await page.waitForTimeout(100);
+      problems.push(...(await axe(page)));
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('Enter');
+      await page.waitForTimeout(150);
+      problems.push(/from=now-1h/.test(await here(page)) ? '' : `picker: ${await here(page)}`);
+      await page.keyboard.press('t');
+      await page.keyboard.press('z');
+      await page.waitForTimeout(100);
+      problems.push(/from=now-7200s/.test(await here(page)) ? '' : `zoom out: ${await here(page)}`);
+      await page.keyboard.press('t');
+      await page.keyboard.press('ArrowLeft');
+      await page.waitForTimeout(100);
+      problems.push(/from=20.*to=20/.test(await here(page)) ? '' : `earlier: ${await here(page)}`);
+      return problems;
+    }));
+  await test('keyboard: everything on an incident can be reached with Tab, with a visible ring', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      const seen = new Set();
+      const problems = [];
+      for (let i = 0; i < 80; i++) {
+        await page.keyboard.press('Tab');
+        const at = await page.evaluate(() => {
+          const element = document.activeElement;
+          const style = getComputedStyle(element);
+          const ring = style.outlineStyle !== 'none' || element.closest('svg') !== null;
+          return { text: (element.textContent || element.getAttribute('aria-label') || '').trim().slice(0, 40), ring, body: element === document.body };
+        });
+        if (at.body) break;
+        if (!at.ring) problems.push(`no focus ring: ${at.text}`);
+        seen.add(at.text);
+      }
+      for (const text of ['Acknowledge, key e', 'Resolve', 'Not an incident']) if (!seen.has(text)) problems.push(`not reached: ${text}`);
+      return problems;
+    }));
+}
+
+async function behaviour() {
+  await test('brushing a chart zooms the page', () =>
+    withPage('/explore', async (page) => {
+      const box = await page.locator('.u-over').first().boundingBox();
+      await page.mouse.move(box.x + 100, box.y + 60);
+      await page.mouse.down();
+      await page.mouse.move(box.x + 300, box.y + 60, { steps: 5 });
+      await page.mouse.up();
+      await page.waitForTimeout(200);
+      return [/from=20.*to=20/.test(await here(page)) ? '' : `no range in the URL: ${await here(page)}`];
+    }));
+  await test('evidence opens: chart, trace, log lines', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      const problems = [(await page.locator('.cause .u-over').count()) === 1 ? '' : 'the first chart is not open'];
+      await page.getByRole('button', { name: /Trace 0af/ }).click();
+      await page.locator('.waterfall li').first().waitFor();
+      await page.getByRole('button', { name: /2 pieces of evidence/ }).click();
+      await page.getByRole('button', { name: /checkout wrote 31 lines/ }).click();
+      await page.getByText('One line as it came in').waitFor();
+      await page.locator('summary').first().click();
+      await page.getByText('40 ms (22 ms … 71 ms)').waitFor();
+      problems.push(...(await axe(page)));
+      return problems;
+    }));
+  await test('nothing received: the first page opens by itself', async () => {
+    fixture.scene.name = 'empty';
+    const view = await open(browser);
+    await view.page.goto(`${fixture.url}/`);
+    await view.page.waitForURL('**/welcome', { timeout: 5000 });
+    await view.page.getByText('Waiting for data').waitFor();
+    fixture.scene.name = 'normal';
+    await view.page.getByText('Data is coming in').waitFor({ timeout: 6000 });
+    await view.close();
+    return view.bad;
+  });
+  await test('loading: the place is held', async () => {
+    const problems = [];
+    for (const [name, path] of Object.entries(PAGES)) {
+      fixture.scene.name = 'normal';
+      fixture.scene.delay = 900;
+      const view = await open(browser);
+      await view.page.goto(fixture.url + path);
+      await view.page.waitForTimeout(400);
+      await settled(view.page);
+      await view.page.waitForTimeout(1200);
+      const shift = await shifted(view.page);
+      if (shift) problems.push(`${name}: ${shift}`);
+      await view.close();
+    }
+    fixture.scene.delay = undefined;
+    return problems;
+  });
+  await test('errors say what, why, what to do, and a code', async () => {
+    fixture.scene.name = 'error';
+    const problems = [];
+    for (const [name, path] of Object.entries(PAGES)) {
+      if (name === 'welcome') continue;
+      const view = await open(browser);
+      await view.page.goto(fixture.url + path);
+      await settled(view.page);
+      const text = await view.page.locator('main').innerText();
+      for (const part of ['data folder is full', 'What to do: free some space', 'BELLWETHER-E0503']) if (!text.includes(part)) problems.push(`${name} does not say: ${part}`);
+      problems.push(...(await axe(view.page)).map((t) => `${name}: ${t}`), ...view.bad);
+      await view.close();
+    }
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  await test('partial results carry a warning', async () => {
+    fixture.scene.name = 'partial';
+    const problems = [];
+    for (const name of ['now', 'metrics', 'patterns', 'sql']) {
+      const view = await open(browser);
+      await view.page.goto(fixture.url + PAGES[name]);
+      await settled(view.page);
+      if (!(await view.page.locator('.banner').count())) problems.push(`${name}: no warning`);
+      await view.close();
+    }
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  await test('huge: every page stays small and quick', async () => {
+    fixture.scene.name = 'huge';
+    const problems = [];
+    for (const [name, path] of Object.entries(PAGES)) {
+      const view = await open(browser);
+      const began = Date.now();
+      await view.page.goto(fixture.url + path);
+      await settled(view.page);
+      const took = Date.now() - began;
+      const size = await view.page.evaluate(() => document.querySelectorAll('*').length);
+      if (size > 12_000) problems.push(`${name}: ${size} elements`);
+      if (took > 8000) problems.push(`${name}: ${took} ms`);
+      problems.push(...view.bad, await tooWide(view.page));
+      await view.close();
+    }
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  await test('hostile text is shown as text', async () => {
+    fixture.scene.name = 'hostile';
+    const problems = [];
+    for (const [name, path] of Object.entries(PAGES)) {
+      const view = await open(browser);
+      await view.page.goto(fixture.url + path);
+      await settled(view.page);
+      const made = await view.page.evaluate(() => document.querySelectorAll('main img, main script, a[href^="javascript:"]').length);
+      if (made) problems.push(`${name}: ${made} elements came out of text`);
+      problems.push(...view.bad.map((b) => `${name}: ${b}`), await tooWide(view.page));
+      await view.close();
+    }
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  await test('200 % zoom: nothing is cut off', async () => {
+    const problems = [];
+    for (const [name, path] of Object.entries(PAGES)) {
+      const view = await open(browser, { width: 640, height: 400 });
+      await view.page.goto(fixture.url + path);
+      await settled(view.page);
+      const wide = await tooWide(view.page);
+      if (wide) problems.push(`${name}: ${wide}`);
+      await view.close();
+    }
+    return problems;
+  });
+  await test('no markup from text in the sources', () => {
+    const page = readFileSync(new URL('../dist/index.html', import.meta.url), 'utf8');
+    return [/<script(?![^>]*src=)/.test(page) ? 'an inline script' : '', /style=/.test(page) ? 'an inline style' : ''];
+  });
+}
+
+const only = process.env.ONLY ?? '';
+if (!only || only.includes('pages')) await eachPage(fixture.url, 'normal');
+if (!only || only.includes('pages')) await eachPage(fixture.url, 'empty');
+fixture.scene.name = 'normal';
+if (!only || only.includes('keys')) await keyboard();
+if (!only || only.includes('behaviour')) await behaviour();
+if (process.env.BELLWETHER_URL) {
+  const base = process.env.BELLWETHER_URL;
+  const [newest] = await (await fetch(`${base}/api/v1/incidents?limit=1`)).json();
+  const [service] = await (await fetch(`${base}/api/v1/services`)).json();
+  const pages = { ...PAGES };
+  delete pages.incident;
+  delete pages.service;
+  delete pages.trace;
+  if (newest) pages.incident = `/incidents/${newest.id}`;
+  if (service) pages.service = `/services/${service.entity.split(':')[1]}`;
+  await eachPage(base, 'real', pages);
+}
+await browser.close();
+fixture.close();
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);
