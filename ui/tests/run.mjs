@@ -300,7 +300,7 @@ async function behaviour() {
 
 const only = process.env.ONLY ?? '';
 if (!only || only.includes('pages')) await eachPage(fixture.url, 'normal');
-if (!only || only.includes('pages')) await eachPage(fixture.url, 'empty');
+if (!only || only.includes('pages') || only.includes('empty')) await eachPage(fixture.url, 'empty');
 fixture.scene.name = 'normal';
 if (!only || only.includes('keys')) await keyboard();
 if (!only || only.includes('behaviour')) await behaviour();

@@ -105,6 +105,8 @@ pub struct Engine {
     shelf: Shelf,
     page_hashes: BTreeMap<String, u64>,
     warnings: Vec<String>,
+    /// Seen through others in this step.
+    unregistered: Vec<types::EntityId>,
 }
 
 /// One analysis with what it needs from step to step.
@@ -172,6 +174,7 @@ impl Engine {
             shelf: Shelf::default(),
             page_hashes: BTreeMap::new(),
             warnings: Vec::new(),
+            unregistered: Vec::new(),
         })
     }
 
@@ -246,6 +249,10 @@ impl Engine {
 
         self.forget(now);
         self.cut = StepCut { now, ..cut };
+        drop(registry);
+        for entity in std::mem::take(&mut self.unregistered) {
+            directory.write().entity(&entity);
+        }
         effects
     }
 
@@ -323,6 +330,8 @@ impl Engine {
     /// Takes over what a stratum said: findings, edges, derived points. Answers with the findings as they are now.
     fn take_over(&mut self, out: Findings, now: Time, effects: &mut Vec<Effect>) -> Vec<Finding> {
         effects.extend(out.derived.into_iter().map(Effect::Derived));
+        // Registered at the end of the step, when nobody reads the directory.
+        self.unregistered.extend(out.entities);
         for edge in out.edges {
             self.topology.see(edge.source, edge.target, edge.kind, edge.at, edge.count);
             effects.push(Effect::Edge(edge));

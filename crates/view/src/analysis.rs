@@ -135,6 +135,8 @@ pub struct Findings {
     pub derived: Vec<DerivedSample>,
     /// Edges to add to the map.
     pub edges: Vec<SeenEdge>,
+    /// Entities that were seen only through others (a database that sends nothing itself) and have no number yet.
+    pub entities: Vec<types::EntityId>,
 }
 
 impl Findings {

@@ -183,10 +183,14 @@ fn close_edges(book: &mut Book, joined: Joined, bucket: i64, view: &View, out: &
         edge.last = bucket;
         let point = point_of_calls(bucket, calls);
         derive(&tenant, &caller, Some(&entity), &point, &edge.recent, view, out);
-        let ends = book::key_of(view.registry, &caller).zip(book::key_of(view.registry, &entity));
-        if let Some((source, target)) = ends {
-            let (at, count) = (Time(bucket_start(bucket + 1).0.min(view.now.0)), u64::from(point.requests));
-            out.edges.push(SeenEdge { source, target, kind: EdgeKind::Calls, at, count });
+        match (book::key_of(view.registry, &caller), book::key_of(view.registry, &entity)) {
+            (Some(source), Some(target)) => {
+                let (at, count) = (Time(bucket_start(bucket + 1).0.min(view.now.0)), u64::from(point.requests));
+                out.edges.push(SeenEdge { source, target, kind: EdgeKind::Calls, at, count });
+            }
+            // A peer that sends nothing itself: its edge is said from the next bucket on.
+            (_, None) => out.entities.push(entity),
+            (None, _) => {}
         }
         let frozen = !edge.abnormal.is_empty();
         push(&mut edge.recent, &mut edge.ring, None, point, frozen, false);

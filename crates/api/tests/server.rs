@@ -1,0 +1,261 @@
+//! The real server on free ports, asked over real sockets.
+
+use std::time::Duration;
+
+use api::{Running, ServerConfig};
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+
+struct Server {
+    running: Running,
+    http: Client,
+    dir: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start(change: impl FnOnce(&mut ServerConfig)) -> Server {
+        Server::on(tempfile::tempdir().unwrap(), change).await
+    }
+
+    async fn on(dir: tempfile::TempDir, change: impl FnOnce(&mut ServerConfig)) -> Server {
+        let mut config = ServerConfig::new(dir.path());
+        let free = "127.0.0.1:0".parse().unwrap();
+        (config.listen, config.otlp_grpc, config.otlp_http) = (free, free, free);
+        config.watch_host = false;
+        change(&mut config);
+        let running = api::start(config).await.unwrap();
+        Server { running, http: Client::new(), dir }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.running.listen)
+    }
+
+    async fn post(&self, path: &str, kind: &str, body: impl Into<reqwest::Body>) -> (StatusCode, String) {
+        let answer = self.http.post(self.url(path)).header("content-type", kind).body(body).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    }
+
+    async fn count(&self, table: &str) -> u64 {
+        let (status, text) = self
+            .post(
+                "/api/v1/sql",
+                "application/json",
+                json!({"query": format!("SELECT count(*) FROM {table}")}).to_string(),
+            )
+            .await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        serde_json::from_str::<Value>(&text).unwrap()["rows"][0][0].as_u64().unwrap()
+    }
+}
+
+fn logs(count: usize) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+    let record = |i: usize| json!({"timeUnixNano": (now as u64 + i as u64).to_string(), "severityNumber": 9, "body": {"stringValue": format!("line {i}")}});
+    json!({"resourceLogs": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "t"}}]},
+        "scopeLogs": [{"logRecords": (0..count).map(record).collect::<Vec<_>>()}]}]})
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_counted_at_once_and_after_a_restart() {
+    let server = Server::start(|_| {}).await;
+    let (status, text) = server.post("/v1/logs", "application/json", logs(7)).await;
+    assert_eq!((status, text.as_str()), (StatusCode::OK, "{}"));
+    assert_eq!(server.count("records").await, 7);
+    let Server { running, dir, .. } = server;
+    running.shutdown().await.unwrap();
+    let server = Server::on(dir, |_| {}).await;
+    assert_eq!(server.count("records").await, 7);
+    server.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_again_is_not_stored_again() {
+    let server = Server::start(|_| {}).await;
+    let body = logs(3);
+    for _ in 0..2 {
+        assert_eq!(server.post("/v1/logs", "application/json", body.clone()).await.0, StatusCode::OK);
+    }
+    assert_eq!(server.count("records").await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_bodies_are_refused_with_a_reason_and_harm_nothing() {
+    let server = Server::start(|_| {}).await;
+    let cases: [(&str, &str, Vec<u8>, u16); 7] = [
+        ("/v1/logs", "application/x-protobuf", vec![0xff; 40], 400),
+        ("/v1/traces", "application/json", b"{".to_vec(), 400),
+        ("/v1/metrics", "text/plain", b"x".to_vec(), 415),
+        ("/api/v1/write", "application/x-protobuf", vec![0xff, 0xff, 0xff, 0xff, 0x0f, 1, 2], 413),
+        ("/api/v1/write", "application/json", b"{}".to_vec(), 415),
+        ("/api/v1/sql", "application/json", br#"{"query":"SELEC 1"}"#.to_vec(), 400),
+        (
+            "/api/v1/changes",
+            "application/json",
+            br#"{"entity":"service:a/b","kind":"deployment","colour":"red"}"#.to_vec(),
+            400,
+        ),
+    ];
+    for (path, kind, body, expected) in cases {
+        let (status, text) = server.post(path, kind, body).await;
+        assert_eq!(status.as_u16(), expected, "{path}: {text}");
+        assert!(!text.is_empty(), "{path}: no reason");
+    }
+    let (_, text) = server
+        .post("/api/v1/changes", "application/json", r#"{"entity":"service:a/b","kind":"deployment","colour":"red"}"#)
+        .await;
+    assert!(text.contains("colour"), "the reason names the culprit: {text}");
+    assert_eq!(server.post("/v1/logs", "application/json", logs(2)).await.0, StatusCode::OK);
+    assert_eq!(server.count("records").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gzip_bomb_is_refused_within_the_limit() {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let zeros = vec![0_u8; 1 << 20];
+    for _ in 0..200 {
+        encoder.write_all(&zeros).unwrap();
+    }
+    let bomb = encoder.finish().unwrap();
+    let server = Server::start(|_| {}).await;
+    let answer = server
+        .http
+        .post(server.url("/v1/logs"))
+        .header("content-type", "application/x-protobuf")
+        .header("content-encoding", "gzip")
+        .body(bomb)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn remote_write_keeps_the_good_series_and_names_the_bad_one() {
+    let server = Server::start(|_| {}).await;
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let mut body = Vec::new();
+    for labels in
+        [vec![("__name__", "good_a")], vec![("__name__", "bad"), ("x", "1"), ("x", "2")], vec![("__name__", "good_b")]]
+    {
+        series(&mut body, &labels, 1.5, now_ms);
+    }
+    let packed = snap::raw::Encoder::new().compress_vec(&body).unwrap();
+    let answer = server
+        .http
+        .post(server.url("/api/v1/write"))
+        .header("content-type", "application/x-protobuf")
+        .header("content-encoding", "snappy")
+        .body(packed)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(answer.headers()["x-prometheus-remote-write-samples-written"], "2");
+    let reason = answer.text().await.unwrap();
+    assert!(reason.contains("bad"), "{reason}");
+    assert_eq!(server.count("samples").await, 2);
+}
+
+fn series(out: &mut Vec<u8>, labels: &[(&str, &str)], value: f64, time_ms: u64) {
+    use prost::encoding::{bytes, double, string, uint64};
+    let mut message = Vec::new();
+    for (name, text) in labels {
+        let mut label = Vec::new();
+        string::encode(1, &(*name).to_owned(), &mut label);
+        string::encode(2, &(*text).to_owned(), &mut label);
+        bytes::encode(1, &label, &mut message);
+    }
+    let mut sample = Vec::new();
+    double::encode(1, &value, &mut sample);
+    uint64::encode(2, &time_ms, &mut sample);
+    bytes::encode(2, &sample, &mut message);
+    bytes::encode(1, &message, out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_allow_what_their_scope_says_and_every_route_is_declared() {
+    let server = Server::start(|config| config.require_auth = true).await;
+    let admin = server.running.first_token.clone().expect("a first token is made");
+    let document: Value = serde_json::from_str(
+        &server.http.get(server.url("/api/v1/openapi.json")).send().await.unwrap().text().await.unwrap(),
+    )
+    .unwrap();
+    let mut checked = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let permission = operation["x-permission"].as_str().expect("every route declares a permission");
+            let url = server.url(&path.replace('{', "x").replace('}', ""));
+            let ask = || if method == "get" { server.http.get(&url) } else { server.http.post(&url) };
+            let without = ask().send().await.unwrap().status();
+            assert_eq!(without == StatusCode::UNAUTHORIZED, permission != "public", "{method} {path}: {without}");
+            let with = ask().bearer_auth(&admin).send().await.unwrap().status();
+            assert!(with != StatusCode::UNAUTHORIZED && with != StatusCode::FORBIDDEN, "{method} {path}: {with}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "only {checked} routes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_hosts_and_pages_are_turned_away() {
+    let server = Server::start(|_| {}).await;
+    let foreign_host =
+        server.http.get(server.url("/api/v1/status")).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(foreign_host.status(), StatusCode::FORBIDDEN);
+    let foreign_page = server
+        .http
+        .post(server.url("/api/v1/changes"))
+        .header("origin", "https://evil.example")
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(foreign_page.status(), StatusCode::FORBIDDEN);
+    let own = server.http.get(server.url("/")).send().await.unwrap();
+    let policy = own.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+}
+
+#[tokio::test]
+async fn listening_beyond_loopback_needs_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = ServerConfig::new(dir.path());
+    config.listen = "0.0.0.0:0".parse().unwrap();
+    let error = api::start(config).await.err().expect("it refuses").to_string();
+    assert!(error.contains("--insecure"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_sender_is_cut_off_and_others_are_served() {
+    use std::io::Write;
+    let server = Server::start(|_| {}).await;
+    let slow: Vec<_> = (0..50)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(server.running.listen).unwrap();
+            stream.write_all(b"POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{").unwrap();
+            stream
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(server.post("/v1/logs", "application/json", logs(1)).await.0, StatusCode::OK);
+    drop(slow);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_is_the_one_in_the_repository() {
+    let server = Server::start(|_| {}).await;
+    let document: Value = serde_json::from_str(
+        &server.http.get(server.url("/api/v1/openapi.json")).send().await.unwrap().text().await.unwrap(),
+    )
+    .unwrap();
+    let text = serde_json::to_string_pretty(&document).unwrap() + "\n";
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(file, &text).unwrap();
+    }
+    let known = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(known == text, "openapi.json is out of date: run this test with UPDATE_EXPECT=1");
+}
