@@ -86,11 +86,12 @@ impl Settings {
             }
             Some(file) => figment = figment.merge(Toml::file_exact(file)),
             None => {
-                figment = figment.merge(Toml::file_exact("/etc/bellwether/bellwether.toml"));
-                if let Some(dir) = config_dir() {
-                    figment = figment.merge(Toml::file_exact(dir.join("bellwether/bellwether.toml")));
+                let user = config_dir().map(|dir| dir.join("bellwether/bellwether.toml"));
+                let files =
+                    [Some(PathBuf::from("/etc/bellwether/bellwether.toml")), user, Some("bellwether.toml".into())];
+                for file in files.into_iter().flatten().filter(|f| f.exists()) {
+                    figment = figment.merge(Toml::file_exact(file));
                 }
-                figment = figment.merge(Toml::file_exact("bellwether.toml"));
             }
         }
         // Names that the commands read for themselves are not settings.

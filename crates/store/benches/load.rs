@@ -1,5 +1,5 @@
 //! What the store costs: CPU seconds of durable appends, bytes a sample, CPU of queries. Run with
-//! `cargo bench -p bellwether-store --bench load [-- HOSTS STEPS]`.
+//! `cargo bench --profile dev -p bellwether-store --bench load [-- HOSTS STEPS]`.
 
 use std::time::{Duration, Instant};
 

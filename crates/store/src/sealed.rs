@@ -657,9 +657,11 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 /// The integer that gives back exactly these bits when divided by 10^scale.
 fn decimal(value: f64, scale: usize) -> Option<i64> {
     let power = POWERS[scale];
-    let integer = (value * power).round_ties_even();
-    let exact = integer.abs() < EXACT && (integer / power).to_bits() == value.to_bits();
-    exact.then_some(integer as i64)
+    let rounded = (value * power).round_ties_even();
+    let integer = rounded as i64;
+    // By way of the integer, so that a negative zero is not one.
+    let exact = rounded.abs() < EXACT && (integer as f64 / power).to_bits() == value.to_bits();
+    exact.then_some(integer)
 }
 
 /// The smallest scale that all values of a run fit, but for a few that are stored raw; `None`: most do not fit.

@@ -24,6 +24,8 @@ const ROWS: usize = 5;
 fn child() {
     let Ok(dir) = std::env::var(FOLDER) else { return };
     let first: i64 = std::env::var(FIRST).unwrap().parse().unwrap();
+    // The test harness has begun a line.
+    std::io::stdout().write_all(b"\n").unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(4).build().unwrap();
     runtime.block_on(async {
         let seal = SealPolicy { rows: 300, ..SealPolicy::default() };
