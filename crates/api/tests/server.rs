@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{Running, ServerConfig};
+use bellwether_api::{Running, ServerConfig};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ impl Server {
         (config.listen, config.otlp_grpc, config.otlp_http) = (free, free, free);
         config.watch_host = false;
         change(&mut config);
-        let running = api::start(config).await.unwrap();
+        let running = bellwether_api::start(config).await.unwrap();
         Server { running, http: Client::new(), dir }
     }
 
@@ -224,7 +224,7 @@ async fn listening_beyond_loopback_needs_a_word() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = ServerConfig::new(dir.path());
     config.listen = "0.0.0.0:0".parse().unwrap();
-    let error = api::start(config).await.err().expect("it refuses").to_string();
+    let error = bellwether_api::start(config).await.err().expect("it refuses").to_string();
     assert!(error.contains("--insecure"), "{error}");
 }
 

@@ -69,7 +69,7 @@ impl Default for GroupingConfig {
             lasting_belief: 0.9,
             lasting_ns: 2 * MINUTE,
             onset_window_ns: 5 * MINUTE,
-            quiet_ns: 75 * SECOND,
+            quiet_ns: 45 * SECOND,
             reopen_ns: 10 * MINUTE,
             keep_ns: 60 * MINUTE,
             decided_belief: 0.5,

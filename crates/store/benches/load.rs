@@ -44,7 +44,7 @@ async fn load(hosts: usize, steps: usize) {
     }
     let spent = cpu_seconds() - cpu - making;
     println!(
-        "append: {:.0} samples a CPU second, {:.0} a second; sealing on the way included",
+        "append: {:.0} samples a CPU second, {:.0} a second; with what was sealed meanwhile",
         rows / spent,
         rows / wall.elapsed().as_secs_f64()
     );

@@ -1,6 +1,6 @@
 //! One written policy for what freezes a baseline, for how long, and what adopts a new level.
 
-use types::{HOUR, MINUTE};
+use types::{HOUR, MINUTE, SECOND};
 
 /// All detectors follow it, so that a level is never learned by one and refused by another.
 ///
@@ -26,7 +26,7 @@ pub struct BaselinePolicy {
 impl Default for BaselinePolicy {
     fn default() -> BaselinePolicy {
         BaselinePolicy {
-            settle_ns: MINUTE,
+            settle_ns: 30 * SECOND,
             adopt_after_ns: 6 * HOUR,
             adopt_after_change_ns: HOUR,
             change_window_ns: 15 * MINUTE,
