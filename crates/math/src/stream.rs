@@ -182,7 +182,14 @@ pub struct Freeze {
 impl Stream {
     /// Takes the next point, a finite value later than the last. `ring` and `season` are the series' own, if it has
     /// them.
-    pub fn observe(&mut self, time_ns: i64, value: f64, ring: Option<&mut Ring>, mut season: Option<&mut Season>, freeze: Freeze) -> Verdict {
+    pub fn observe(
+        &mut self,
+        time_ns: i64,
+        value: f64,
+        ring: Option<&mut Ring>,
+        mut season: Option<&mut Season>,
+        freeze: Freeze,
+    ) -> Verdict {
         let offset = season.as_ref().map_or(0.0, |s| s.offset(time_ns));
         let x = (value.clamp(-1e30, 1e30) as f32) - offset;
         self.count = self.count.saturating_add(1);
@@ -346,7 +353,8 @@ impl Stream {
         self.tail_edge *= (0.05 * (f32::from(u8::from(beyond)) - TAIL_SHARE)).exp();
         self.tail_edge = self.tail_edge.clamp(0.5, 50.0);
         if beyond {
-            self.tail_excess += 0.05 * ((z / self.tail_edge).max(1.0).ln() * std::f32::consts::LOG10_E * 2.0 - self.tail_excess);
+            self.tail_excess +=
+                0.05 * ((z / self.tail_edge).max(1.0).ln() * std::f32::consts::LOG10_E * 2.0 - self.tail_excess);
         }
         let slow = rate(SLOW_POINTS);
         let wide = x - self.slow;
@@ -452,7 +460,8 @@ fn best_lag(values: &[f32]) -> Option<(f32, f32)> {
 
 /// A round period (minutes, hours, day, week) where one is within half a bucket.
 fn natural_period(period_s: f32, width_s: f32) -> f32 {
-    let round = [300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0, 28800.0, 43200.0, 86400.0, 604_800.0];
+    let round =
+        [300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0, 7200.0, 14400.0, 21600.0, 28800.0, 43200.0, 86400.0, 604_800.0];
     let near = round.into_iter().find(|r: &f32| (r - period_s).abs() <= 0.6 * width_s);
     near.unwrap_or(period_s)
 }
@@ -521,7 +530,9 @@ mod tests {
         for i in 0..points {
             let time = 1_700_000_000_000_000_000 + i as i64 * step_s * 1_000_000_000;
             let value = signal(i, (time / 1_000_000_000) as f64);
-            if stream.observe(time, value, Some(&mut ring), season.as_mut(), FREEZE) == (Verdict::Abnormal { first: true }) {
+            if stream.observe(time, value, Some(&mut ring), season.as_mut(), FREEZE)
+                == (Verdict::Abnormal { first: true })
+            {
                 starts.push(i);
             }
             if season.is_none() {
@@ -563,7 +574,9 @@ mod tests {
             let mut noise = Noise(11);
             let turns = if period < 86_400.0 { 8.0 } else { 10.0 };
             let points = (turns * period / step as f64) as usize;
-            let (starts, found) = claims(points, step, |_, t| 100.0 * (1.0 + 0.5 * (t / period * std::f64::consts::TAU).sin()) + 4.0 * noise.normal());
+            let (starts, found) = claims(points, step, |_, t| {
+                100.0 * (1.0 + 0.5 * (t / period * std::f64::consts::TAU).sin()) + 4.0 * noise.normal()
+            });
             assert_eq!(starts, Vec::<usize>::new(), "period {period}");
             assert_eq!(found, Some(period as f32), "step {step}");
         }

@@ -178,7 +178,7 @@ impl Fleetwide {
         let ring = (ring_number > 0).then(|| self.rings.row(ring_number as usize - 1));
         let season = (season_number > 0).then(|| self.seasons.row(season_number as usize - 1));
         let verdict = stream.observe(time, value, ring, season, freeze);
-        if stream.count % 32 == 0 {
+        if stream.count.is_multiple_of(32) {
             self.find_season(number);
         }
         verdict

@@ -424,7 +424,7 @@ mod tests {
     fn ramps_saw_teeth_and_steady_memory_are_not() {
         assert!(!leaks(2000, |s| 50e6 + 400e6 * (1.0 - (-s / 60.0).exp())), "a start-up ramp that flattens");
         assert!(!leaks(4000, |s| 100e6 + (s % 90.0) * 4e6), "a saw-tooth");
-        assert!(!leaks(8000, |s| 100e6 + 8e6 * (s / 600.0 * 6.28).sin()), "a load cycle");
+        assert!(!leaks(8000, |s| 100e6 + 8e6 * (s / 600.0 * std::f64::consts::TAU).sin()), "a load cycle");
         assert!(!leaks(2000, |_| 100e6));
     }
 }

@@ -286,7 +286,7 @@ mod tests {
     fn a_rebuilt_miner_goes_on_the_same() {
         let line = |i: usize| match i % 7 {
             0 => format!("order {} placed by user{}", i, i % 13),
-            1 => format!("cache lookup key=sess:{:x} hit={}", i * 7919, i % 2 == 0),
+            1 => format!("cache lookup key=sess:{:x} hit={}", i * 7919, i.is_multiple_of(2)),
             2 => format!("worker-{} picked job {} from queue q{}", i % 5, i, i % 11),
             3 => format!("task {} moved from {} to {}", i, ["NEW", "RUNNING", "DONE"][i % 3], ["A", "B"][i % 2]),
             4 => format!("{} connected", ["alice", "bob", "carol"][i / 7 % 3]),
