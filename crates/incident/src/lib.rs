@@ -70,7 +70,7 @@ impl Default for GroupingConfig {
             lasting_ns: 2 * MINUTE,
             onset_window_ns: 5 * MINUTE,
             quiet_ns: 45 * SECOND,
-            reopen_ns: 10 * MINUTE,
+            reopen_ns: 3 * MINUTE,
             keep_ns: 60 * MINUTE,
             decided_belief: 0.5,
             decided_margin: 0.15,
