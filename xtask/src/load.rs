@@ -30,8 +30,8 @@ pub fn load(args: &[String]) -> Result<()> {
             continue;
         }
         let requests = signals::requests(shape);
-        measure(shape, &requests, Target::bellwether(&["--no-analyses", "--no-host"], "bellwether")?)?;
-        measure(shape, &requests, Target::bellwether(&["--no-host"], "bellwether, analyses on")?)?;
+        measure(shape, &requests, Target::bellwether(&["--no-analyses"], "bellwether")?)?;
+        measure(shape, &requests, Target::bellwether(&[], "bellwether, analyses on")?)?;
         if matches!(shape, Shape::RemoteWrite | Shape::RemoteWriteSmall) {
             for peer in [Target::victoria_metrics()?, Target::prometheus()?].into_iter().flatten() {
                 measure(shape, &requests, peer)?;
@@ -123,18 +123,21 @@ impl Drop for Target {
     }
 }
 
+/// How long a server may take to seal and merge before its disk is looked at, s.
+const SETTLE_S: u32 = 75;
+
 fn measure(shape: Shape, requests: &[Vec<sender::Request>], server: Target) -> Result<()> {
     let before = server.process();
     let sent = sender::send(&server.listen, shape.path(), shape.headers(), requests)?;
     let after = server.process();
-    // Sealing, merging and catching up belong to the cost: wait until the server rests.
+    // Sealing, merging and catching up belong to the cost: wait until the server has had time for them and rests.
     let mut settled = after;
-    for _ in 0..60 {
+    for second in 0..180 {
         pause(1000);
         let now = server.process();
         let rests = now.cpu_s - settled.cpu_s < 0.05;
         settled = now;
-        if rests {
+        if rests && second >= SETTLE_S {
             break;
         }
     }

@@ -137,6 +137,8 @@ pub(crate) struct LogShared {
     pub segments: Mutex<Vec<Segment>>,
     pub repeats: Mutex<Repeats>,
     pub repeated: std::sync::atomic::AtomicU64,
+    /// The next group begins a new segment: all of the open one is sealed, so it can go.
+    pub roll: std::sync::atomic::AtomicBool,
     /// What the log holds of the directory.
     pub watermark: Mutex<Watermark>,
 }
@@ -167,6 +169,7 @@ impl LogHandle {
             segments: Mutex::new(segments),
             repeats: Mutex::default(),
             repeated: Default::default(),
+            roll: Default::default(),
             watermark: Mutex::default(),
         };
         LogHandle { shared: Arc::new(shared), room: Arc::new(Semaphore::new(ROOM_KIB)), thread: Mutex::new(None) }
@@ -467,7 +470,8 @@ impl Writer {
     }
 
     fn write_bytes(&mut self, bytes: &[u8], first: u64) -> std::io::Result<()> {
-        if self.open.as_ref().is_none_or(|(_, len)| *len >= self.config.segment_bytes) {
+        let roll = self.shared.roll.swap(false, std::sync::atomic::Ordering::Relaxed);
+        if self.open.as_ref().is_none_or(|(_, len)| roll || *len >= self.config.segment_bytes) {
             self.open_segment(first)?;
         }
         self.config.check_fault("log write")?;

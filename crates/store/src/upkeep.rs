@@ -47,6 +47,12 @@ const MERGED_ROWS_MAX: u64 = 4_000_000;
 /// So many small files of one day are worth a merge.
 const MERGE_AT_FILES: usize = 6;
 
+/// So many rows are worth a file once the oldest has waited this long, whatever the policy says.
+const SETTLED_ROWS: usize = 200_000;
+const SETTLED_NS: i64 = 30 * SECOND;
+/// An open segment of this size is left behind once it is sealed.
+const ROLL_BYTES: u64 = 4 << 20;
+
 /// Runs upkeep once a second until the store is gone.
 pub(crate) fn spawn(inner: &Arc<Inner>) {
     let weak = Arc::downgrade(inner);
@@ -88,7 +94,8 @@ fn is_due(inner: &Inner) -> bool {
     let state = inner.visible.state.read();
     let Some(oldest) = state.hot.front() else { return false };
     let age = inner.config.now().since(oldest.batch.learned);
-    state.hot_rows >= policy.rows || state.hot_bytes >= policy.bytes || age >= policy.age_ns
+    let settled = state.hot_rows >= SETTLED_ROWS && age >= SETTLED_NS;
+    state.hot_rows >= policy.rows || state.hot_bytes >= policy.bytes || age >= policy.age_ns || settled
 }
 
 // ---- sealing
@@ -110,6 +117,10 @@ pub(crate) async fn seal(inner: &Arc<Inner>) -> Result<usize, StoreError> {
     let count = files.len();
     inner.visible.swap(last.0, files, &[]);
     inner.visible.state.write().replaced += replaced;
+    let open_bytes = inner.log.shared.segments.lock().last().map_or(0, |s| s.bytes);
+    if open_bytes >= ROLL_BYTES {
+        inner.log.shared.roll.store(true, Ordering::Relaxed);
+    }
     let work = inner.clone();
     blocking(move || trim_log(&work)).await?;
     Ok(count)
