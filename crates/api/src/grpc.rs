@@ -6,22 +6,18 @@ use axum::{
     Extension,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::Method,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
-use bytes::{Buf, BufMut};
-use ingest::{Compression, Encoding};
-use tonic::{
-    Code, Status,
-    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    server::{Grpc, UnaryService},
-};
+use http_body_util::{BodyExt, Full};
+use ingest::{Compression, Decoded, Encoding};
+use tonic::{Code, Status};
 
 use crate::{
     auth::Permission,
     errors::ApiError,
     guard::Caller,
-    intake::{self, Signal, outcome_of, partial_success, statuses},
+    intake::{Signal, outcome_of, partial_success, read_body, statuses, store_otlp},
     routes::Routes,
     state::App,
 };
@@ -58,45 +54,71 @@ async fn export(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response {
-    let limit = app.ingest.limits().max_body_len;
-    let path = request.uri().path().to_owned();
-    let mut grpc = Grpc::new(RawCodec).accept_compressed(CompressionEncoding::Gzip).max_decoding_message_size(limit);
-    let service = Export { app, caller, signal, path };
-    grpc.unary(service, request).await.map(Body::new)
-}
-
-struct Export {
-    app: Arc<App>,
-    caller: Caller,
-    signal: Signal,
-    path: String,
-}
-
-impl UnaryService<Bytes> for Export {
-    type Response = Vec<u8>;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<tonic::Response<Vec<u8>>, Status>> + Send>>;
-
-    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
-        let (app, caller, signal, path) = (self.app.clone(), self.caller.clone(), self.signal, self.path.clone());
-        Box::pin(async move {
-            let body = request.into_inner();
-            match intake::store_otlp(
-                &app,
-                signal,
-                false,
-                caller,
-                Encoding::Protobuf,
-                Compression::Identity,
-                &path,
-                body,
-            )
-            .await
-            {
-                Ok(decoded) => Ok(tonic::Response::new(partial_success(&decoded))),
-                Err(error) => Err(status(error)),
-            }
-        })
+    match take(&app, signal, caller, request).await {
+        Ok(decoded) => answer(&partial_success(&decoded)),
+        Err(error) => refuse(error),
     }
+}
+
+/// Reads the call's one message within the same memory budget and limits as bodies over HTTP.
+async fn take(app: &Arc<App>, signal: Signal, caller: Caller, request: Request) -> Result<Decoded, ApiError> {
+    let encoding = encoding(request.headers())?;
+    let path = request.uri().path().to_owned();
+    let (body, _held) = read_body(app, request).await?;
+    let (message, compressed) = one_message(&body)?;
+    let compression = if compressed { encoding } else { Compression::Identity };
+    store_otlp(app, signal, false, caller, Encoding::Protobuf, compression, &path, message).await
+}
+
+/// How the call's message is compressed, if its flag says so.
+fn encoding(headers: &HeaderMap) -> Result<Compression, ApiError> {
+    let text = |name: &str| headers.get(name).and_then(|h| h.to_str().ok()).unwrap_or_default();
+    let kind = text("content-type");
+    if !kind.starts_with("application/grpc") {
+        return Err(ApiError::unsupported(format!(
+            "content-type {kind:?} is not gRPC: OTLP over HTTP has its own port"
+        )));
+    }
+    let encoding = Compression::from_header(text("grpc-encoding"))?;
+    if encoding == Compression::Snappy {
+        return Err(ApiError::unsupported("grpc-encoding snappy is not spoken: use gzip, zstd or identity"));
+    }
+    Ok(encoding)
+}
+
+/// A message on the wire is one byte (1: compressed), its length in four, and its bytes.
+fn one_message(body: &Bytes) -> Result<(Bytes, bool), ApiError> {
+    let Some((head, rest)) = body.split_first_chunk::<5>() else {
+        return Err(ApiError::bad_request("the call holds no message"));
+    };
+    let len = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    if head[0] > 1 || len != rest.len() {
+        let have = rest.len();
+        return Err(ApiError::bad_request(format!("not one gRPC message: it says {len} bytes, {have} came")));
+    }
+    Ok((body.slice(5..), head[0] == 1))
+}
+
+fn answer(message: &[u8]) -> Response {
+    let mut frame = vec![0];
+    frame.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+    frame.extend_from_slice(message);
+    let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
+    let body = Full::new(Bytes::from(frame)).with_trailers(std::future::ready(Some(Ok(trailers))));
+    let mut response = Response::new(Body::new(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}
+
+/// An error as gRPC says it: HTTP 200 and the status in the head.
+pub fn refuse(error: ApiError) -> Response {
+    let unspoken = error.status == StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    let mut response: Response = status(error).into_http();
+    if unspoken {
+        let spoken = HeaderValue::from_static("identity,gzip,zstd");
+        response.headers_mut().insert(HeaderName::from_static("grpc-accept-encoding"), spoken);
+    }
+    response
 }
 
 /// The status of an error; where trying again helps it says when (`google.rpc.RetryInfo`).
@@ -120,41 +142,29 @@ fn status(error: ApiError) -> Status {
     Status::with_details(code, message, details.into())
 }
 
-/// Messages as they are on the wire.
-#[derive(Clone, Copy, Default)]
-struct RawCodec;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Codec for RawCodec {
-    type Encode = Vec<u8>;
-    type Decode = Bytes;
-    type Encoder = RawCodec;
-    type Decoder = RawCodec;
-
-    fn encoder(&mut self) -> RawCodec {
-        RawCodec
+    #[test]
+    fn a_call_holds_exactly_one_message() {
+        assert_eq!(
+            one_message(&Bytes::from_static(&[1, 0, 0, 0, 2, 7, 8])).unwrap(),
+            (Bytes::from_static(&[7, 8]), true)
+        );
+        assert!(one_message(&Bytes::from_static(&[0, 0, 0, 0, 0])).unwrap().0.is_empty());
+        for bad in [&[][..], &[0, 0, 0, 0], &[0, 0, 0, 0, 3, 1], &[0, 0, 0, 0, 1, 1, 2], &[2, 0, 0, 0, 1, 1]] {
+            assert!(one_message(&Bytes::copy_from_slice(bad)).is_err(), "{bad:?}");
+        }
     }
 
-    fn decoder(&mut self) -> RawCodec {
-        RawCodec
-    }
-}
-
-impl Encoder for RawCodec {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        let len = from.remaining();
-        Ok(Some(from.copy_to_bytes(len)))
+    #[test]
+    fn only_what_a_retry_can_mend_says_when_to_retry() {
+        let busy = status(ApiError::unavailable("full"));
+        assert_eq!(busy.code(), Code::Unavailable);
+        assert!(busy.details().windows(9).any(|w| w == b"RetryInfo"));
+        let bad = status(ApiError::bad_request("broken"));
+        assert_eq!((bad.code(), bad.details().len()), (Code::InvalidArgument, 0));
+        assert_eq!(status(ApiError::no_token()).code(), Code::Unauthenticated);
     }
 }

@@ -6,13 +6,14 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use types::Tenant;
 
 use crate::{
     auth::{self, Permission, Scope},
     errors::ApiError,
+    intake,
     state::App,
 };
 
@@ -36,8 +37,12 @@ pub async fn permit(
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(error) => error.into_response(),
+        Err(error) => refused(&request, error),
     }
+}
+
+fn refused(request: &Request, error: ApiError) -> Response {
+    intake::refusal(request.method(), request.uri().path(), request.headers(), error)
 }
 
 /// Who asks, if it may do what `permission` says.
@@ -57,7 +62,8 @@ pub fn caller(app: &App, permission: Permission, headers: &HeaderMap) -> Result<
 }
 
 fn beyond_loopback(app: &App) -> bool {
-    !app.config.listen.ip().is_loopback()
+    let config = &app.config;
+    [config.listen, config.otlp_grpc, config.otlp_http].iter().any(|a| !a.ip().is_loopback())
 }
 
 /// `--insecure` without `--require-auth`: said on purpose.
@@ -68,7 +74,7 @@ fn open(app: &App) -> bool {
 /// For every request: no path tricks, a Host that is ours, no state change from a foreign page.
 pub async fn same_site(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if let Err(error) = check_site(&app, &request) {
-        return with_headers(error.into_response());
+        return with_headers(refused(&request, error));
     }
     with_headers(next.run(request).await)
 }

@@ -132,6 +132,9 @@ impl Points<'_> {
             let entity = EntityId::new("service", "_self", "bellwether");
             self.push(&entity, "process.memory.usage", "By", Gauge, &[], own.memory() as f64);
             self.push(&entity, "process.cpu.utilization", "1", Gauge, &[], f64::from(own.cpu_usage()) / 100.0);
+            if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+                self.push(&entity, "process.open_file_descriptors", "{file}", Gauge, &[], open.count() as f64);
+            }
         }
     }
 

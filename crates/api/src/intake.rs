@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 use crate::{
     auth::Permission,
     errors::{ApiError, retry_after},
+    grpc,
     guard::Caller,
     routes::Routes,
     state::{App, INTAKE_UNIT, now},
@@ -54,6 +55,10 @@ pub enum Outcome {
     Unavailable,
     /// The body came too slowly.
     TooSlow,
+    /// No token, or one that is not known.
+    NoToken,
+    /// A token that does not allow this, or a page of another site.
+    NotAllowed,
     /// A bug or a broken machine.
     Failed,
 }
@@ -70,6 +75,8 @@ pub fn statuses(outcome: Outcome) -> (StatusCode, StatusCode, i32) {
         Outcome::Unsupported => (StatusCode::UNSUPPORTED_MEDIA_TYPE, StatusCode::UNSUPPORTED_MEDIA_TYPE, 12),
         Outcome::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE, 14),
         Outcome::TooSlow => (StatusCode::REQUEST_TIMEOUT, StatusCode::REQUEST_TIMEOUT, 4),
+        Outcome::NoToken => (StatusCode::UNAUTHORIZED, StatusCode::UNAUTHORIZED, 16),
+        Outcome::NotAllowed => (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN, 7),
         Outcome::Failed => (StatusCode::INTERNAL_SERVER_ERROR, StatusCode::INTERNAL_SERVER_ERROR, 13),
     }
 }
@@ -77,6 +84,8 @@ pub fn statuses(outcome: Outcome) -> (StatusCode, StatusCode, i32) {
 /// The outcome that an error is.
 pub fn outcome_of(error: &ApiError) -> Outcome {
     match error.status.as_u16() {
+        401 => Outcome::NoToken,
+        403 => Outcome::NotAllowed,
         413 => Outcome::TooLarge,
         415 => Outcome::Unsupported,
         408 => Outcome::TooSlow,
@@ -253,7 +262,7 @@ async fn remote_write(
             format!(
                 "{} of {} items rejected: {}",
                 decoded.rejected(),
-                decoded.rejected() + decoded.batch.rows() as u64,
+                decoded.rejected() + taken(&decoded),
                 decoded.reasons()
             ),
             decoded.written,
@@ -326,7 +335,7 @@ async fn events(
         take(&app, backfill, caller, compression, &path, body, decode).await
     };
     match take_events.await {
-        Ok(decoded) if decoded.batch.rows() == 0 && !decoded.rejects.is_empty() => {
+        Ok(decoded) if taken(&decoded) == 0 && !decoded.rejects.is_empty() => {
             ApiError::bad_request(decoded.reasons()).into_response()
         }
         Ok(decoded) => {
@@ -335,6 +344,12 @@ async fn events(
         }
         Err(error) => error.into_response(),
     }
+}
+
+/// Number of the sender's items that were taken.
+fn taken(decoded: &Decoded) -> u64 {
+    let w = decoded.written;
+    w.samples + w.histograms + w.records + w.spans + w.events
 }
 
 /// Inflates, decodes, appends, counts. A large body is decoded where it does not hold up other requests.
@@ -366,10 +381,13 @@ where
             decode(&app.ingest, &request, &inflated)
         }
     };
-    // Small bodies are decoded at once: a thread change would cost more than they do.
-    let decoded = if body.len() < 256 << 10 {
+    // Small bodies are decoded at once: a thread change would cost more than they do. A compressed one may be much
+    // larger than it looks. No more than a few large ones are inflated at a time: each may take the whole limit.
+    let small = if compression == Compression::Identity { 256 << 10 } else { 32 << 10 };
+    let decoded = if body.len() < small {
         work()
     } else {
+        let _place = app.decoding.acquire().await;
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|_| Err(BadRequest { kind: BadKind::Malformed, reason: "decoding stopped".into() }))
@@ -407,8 +425,10 @@ where
 const BODY_GRACE: Duration = Duration::from_secs(10);
 const BODY_PACE: f64 = 1024.0;
 
-/// Reads a body within the memory budget: what the head claims is reserved before the first byte is read, what comes
-/// without a claim as it comes.
+/// Reserved of the memory budget before the first byte of a body is read; doubled as it grows.
+const BODY_STEP: usize = 64 << 10;
+
+/// Reads a body within the memory budget. Where the budget does not hold what the head claims, nothing is read.
 pub async fn read_body(app: &App, request: Request) -> Result<(Bytes, OwnedSemaphorePermit), ApiError> {
     let limit = app.ingest.limits().max_body_len;
     let claimed = request
@@ -422,8 +442,13 @@ pub async fn read_body(app: &App, request: Request) -> Result<(Bytes, OwnedSemap
             claimed.unwrap_or(0)
         )));
     }
-    let mut held = reserve(app, claimed.unwrap_or(64 << 10))?;
-    let mut reserved = claimed.unwrap_or(64 << 10);
+    let wanted = claimed.unwrap_or(BODY_STEP);
+    if app.intake.available_permits() < wanted.div_ceil(INTAKE_UNIT) {
+        return Err(overloaded(app));
+    }
+    // Held is only what came: a sender that claims much and sends slowly keeps nobody else out.
+    let mut reserved = wanted.clamp(1, BODY_STEP);
+    let mut held = reserve(app, reserved)?;
     let mut body: Body = request.into_body();
     let mut read = Vec::with_capacity(claimed.unwrap_or(0).min(1 << 20));
     let began = Instant::now();
@@ -440,8 +465,9 @@ pub async fn read_body(app: &App, request: Request) -> Result<(Bytes, OwnedSemap
         }
         read.extend_from_slice(&data);
         while read.len() > reserved {
-            held.merge(reserve(app, reserved)?);
-            reserved *= 2;
+            let more = reserved.min(limit);
+            held.merge(reserve(app, more)?);
+            reserved += more;
         }
         let elapsed = began.elapsed();
         if elapsed > BODY_GRACE && (read.len() as f64) < elapsed.as_secs_f64() * BODY_PACE {
@@ -453,10 +479,26 @@ pub async fn read_body(app: &App, request: Request) -> Result<(Bytes, OwnedSemap
 
 fn reserve(app: &App, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
     let units = bytes.div_ceil(INTAKE_UNIT).max(1) as u32;
-    app.intake.clone().try_acquire_many_owned(units).map_err(|_| {
-        app.counters.requests_shed.fetch_add(1, Ordering::Relaxed);
-        ApiError::unavailable("too much is coming in at once: the memory for requests in the works is used up")
-    })
+    app.intake.clone().try_acquire_many_owned(units).map_err(|_| overloaded(app))
+}
+
+fn overloaded(app: &App) -> ApiError {
+    app.counters.requests_shed.fetch_add(1, Ordering::Relaxed);
+    ApiError::unavailable("too much is coming in at once: the memory for requests in the works is used up")
+}
+
+/// A refusal before the handler (no token, foreign page) in the words of the protocol that was spoken.
+pub fn refusal(method: &Method, path: &str, headers: &HeaderMap, error: ApiError) -> Response {
+    const OTLP_ENDS: [&str; 6] =
+        ["/v1/metrics", "/v1/logs", "/v1/traces", "/backfill/metrics", "/backfill/logs", "/backfill/traces"];
+    let kind = content_type(headers);
+    if kind.starts_with("application/grpc") {
+        return grpc::refuse(error);
+    }
+    if *method != Method::POST || !OTLP_ENDS.iter().any(|end| path.ends_with(end)) {
+        return error.into_response();
+    }
+    otlp_error(if kind == "application/json" { Encoding::Json } else { Encoding::Protobuf }, error)
 }
 
 fn content_type(headers: &HeaderMap) -> String {

@@ -1,6 +1,13 @@
 //! The three listeners: HTTP/1 and HTTP/2 without TLS, bounded in header time, headers and connections.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as Task, Poll},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -9,7 +16,13 @@ use hyper_util::{
     server::{conn::auto::Builder, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinHandle,
+    time::Sleep,
+};
 
 use crate::{
     routes,
@@ -96,7 +109,7 @@ async fn serve(listener: TcpListener, router: Router, stop: Stop) {
             .max_header_list_size(64 << 10)
             .max_pending_accept_reset_streams(32);
         let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder.serve_connection(TokioIo::new(Opening::new(stream)), service).into_owned();
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = watched.await {
@@ -106,4 +119,63 @@ async fn serve(listener: TcpListener, router: Router, stop: Stop) {
         });
     }
     graceful.shutdown().await;
+}
+
+/// A connection that must show within [`HEAD_TIMEOUT`] which protocol it speaks. Telling HTTP/1 from HTTP/2 takes up to
+/// 24 bytes, and the timeouts of both begin only after that.
+struct Opening {
+    stream: TcpStream,
+    read: usize,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+/// Length of the preface of HTTP/2, and the start that no request of HTTP/1 shares.
+const PREFACE: usize = 24;
+
+impl Opening {
+    fn new(stream: TcpStream) -> Opening {
+        Opening { stream, read: 0, deadline: Some(Box::pin(tokio::time::sleep(HEAD_TIMEOUT))) }
+    }
+}
+
+impl AsyncRead for Opening {
+    fn poll_read(mut self: Pin<&mut Self>, task: &mut Task<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(task, buffer) {
+            let new = buffer.filled().get(before..).unwrap_or_default();
+            self.read += new.len();
+            if self.read >= PREFACE || new.first().is_some_and(|byte| *byte != b'P') {
+                self.deadline = None;
+            }
+            return Poll::Ready(result);
+        }
+        let late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(task).is_ready());
+        if late { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
+    }
+}
+
+impl AsyncWrite for Opening {
+    fn poll_write(mut self: Pin<&mut Self>, task: &mut Task<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(task, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(task)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(task)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        task: &mut Task<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(task, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
 }

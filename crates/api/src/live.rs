@@ -34,6 +34,7 @@ impl LiveLoop {
     pub fn start(app: Arc<App>) -> Result<LiveLoop> {
         let runtime = Handle::current();
         let thread = std::thread::Builder::new().name("live".into()).spawn(move || {
+            let _unready = NotReady(&app);
             run(&app, &runtime).inspect_err(|error| tracing::error!("the live loop stopped: {error:#}"))
         })?;
         Ok(LiveLoop { thread })
@@ -42,6 +43,15 @@ impl LiveLoop {
     /// Waits for the end, which [`App::stop`] asks for.
     pub fn join(self) -> Result<()> {
         self.thread.join().unwrap_or_else(|_| anyhow::bail!("the live loop broke"))
+    }
+}
+
+/// A server whose loop ended, by an error or a panic, must not go on saying that all is well.
+struct NotReady<'a>(&'a App);
+
+impl Drop for NotReady<'_> {
+    fn drop(&mut self) {
+        self.0.ready.store(false, Ordering::Release);
     }
 }
 

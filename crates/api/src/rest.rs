@@ -6,6 +6,7 @@ mod incidents;
 mod services;
 mod sql;
 mod system;
+mod tokens;
 
 use serde::Deserialize;
 use types::{SECOND, Tenant, Time};
@@ -19,6 +20,7 @@ pub fn add(routes: &mut Routes) {
     services::add(routes);
     explore::add(routes);
     system::add(routes);
+    tokens::add(routes);
     health::add(routes);
 }
 

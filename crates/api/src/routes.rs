@@ -9,6 +9,7 @@ use axum::{
     middleware,
     routing::{MethodFilter, on},
 };
+use tower_http::compression::CompressionLayer;
 
 use crate::{auth::Permission, grpc, guard, intake, openapi, rest, state::App, ui};
 
@@ -61,7 +62,8 @@ fn gather(app: &Arc<App>) -> Routes {
 /// Everything at `listen`.
 pub fn main(app: &Arc<App>) -> Router {
     let routes = all(app);
-    finish(app, routes.router.fallback(ui::serve))
+    // The interface's files and long lists; what is small or compressed already stays as it is.
+    finish(app, routes.router.fallback(ui::serve).layer(CompressionLayer::new()))
 }
 
 /// All routes at `listen`, with their list.

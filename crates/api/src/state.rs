@@ -31,6 +31,8 @@ pub struct App {
     pub tokens: RwLock<Vec<StoredToken>>,
     /// Request bodies in the works, in units of [`INTAKE_UNIT`] bytes.
     pub intake: Arc<Semaphore>,
+    /// Places for large bodies that are inflated and decoded at the same time.
+    pub decoding: Semaphore,
     /// Everything acknowledged before is readable and judged.
     pub ready: AtomicBool,
     /// Set once, at shutdown.
@@ -117,6 +119,7 @@ impl App {
         let app = App {
             tokens: RwLock::new(store.tokens().await?),
             intake: Arc::new(Semaphore::new(config.intake_bytes / INTAKE_UNIT)),
+            decoding: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from).min(8)),
             config,
             ingest,
             store,
@@ -129,6 +132,12 @@ impl App {
         };
         app.reload_aliases().await?;
         Ok(Arc::new(app))
+    }
+
+    /// Takes the tokens from the store, after one was made or revoked.
+    pub async fn reload_tokens(&self) -> Result<(), store::StoreError> {
+        *self.tokens.write() = self.store.tokens().await?;
+        Ok(())
     }
 
     /// Takes the alias table from the store into the resolver.

@@ -1,7 +1,7 @@
 //! The interface's files, built into the binary.
 
 use axum::{
-    http::{HeaderValue, StatusCode, Uri, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 
@@ -16,10 +16,13 @@ const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Bellwether</t
     <p>Run <code>cargo xtask ui</code> and build again. The API is at <a href=/api/v1/openapi.json>/api/v1/openapi.json</a>.";
 
 /// A file, or the interface's page for a path that is its own to interpret.
-pub async fn serve(uri: Uri) -> Response {
+pub async fn serve(method: Method, uri: Uri) -> Response {
     let path = uri.path().trim_start_matches('/');
     if ["api/", "v1/", "metrics"].iter().any(|p| path.starts_with(p)) {
         return ApiError::not_found(format!("no such path: /{path}")).into_response();
+    }
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return ApiError::not_found(format!("nothing takes {method} at /{path}")).into_response();
     }
     if let Some(file) = Files::get(path) {
         // Built assets have a hash in their name and never change.

@@ -147,7 +147,7 @@ impl Resources {
         for def in &registry.all_series()[self.kinds.len()..] {
             let row = WATCHED.iter().position(|w| *w.0 == *def.metric);
             let limit = WATCHED.iter().any(|w| w.2.is_some_and(|l| *l == *def.metric));
-            let level = matches!(def.kind, SeriesKind::Gauge);
+            let level = matches!(def.kind, SeriesKind::Gauge) && is_used(def);
             self.kinds.push(match row {
                 Some(row) if level => row as u8 + 1,
                 _ if limit => LIMIT,
@@ -217,6 +217,12 @@ impl Resources {
         };
         self.slots.0.iter().find(fits).map(|(_, slot)| slot.last).filter(|l| *l > 0.0)
     }
+}
+
+/// Whether a series is the used part: conventions send free, cached and reserved parts under the same name.
+fn is_used(def: &SeriesDef) -> bool {
+    let states = ["state", "system.filesystem.state", "system.memory.state"];
+    states.iter().find_map(|label| def.labels.get(label)).is_none_or(|state| state == "used")
 }
 
 /// Puts a value in its bucket's minimum; returns a value that left the window.
@@ -418,6 +424,19 @@ mod tests {
     fn steep_and_slow_leaks_are_found() {
         assert!(leaks(100, |s| 30e6 + if s > 300.0 { (s - 300.0) * 5e6 } else { 0.0 }));
         assert!(leaks(5 * 720, |s| 200e6 + s * 15_000.0), "5 hours of 15 kB a second");
+    }
+
+    #[test]
+    fn the_free_part_of_a_disk_is_never_called_full() {
+        let def = |state: &str| SeriesDef {
+            tenant: Default::default(),
+            metric: "system.filesystem.usage".into(),
+            entity: Default::default(),
+            labels: types::LabelSet::pack(&mut vec![("system.filesystem.state", state)]),
+            kind: SeriesKind::Gauge,
+            unit: "By".into(),
+        };
+        assert!(is_used(&def("used")) && !is_used(&def("free")) && !is_used(&def("reserved")));
     }
 
     #[test]

@@ -9,11 +9,14 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{EventFilter, RecordFilter, SeriesFilter, SpanFilter, SqlRequest};
+use store::{EventFilter, RecordFilter, SeriesFilter, SeriesInfo, SpanFilter, SqlRequest};
 use types::{EntityId, SeriesId, TemplateId};
 
 use super::{Range, tenant};
 use crate::{auth::Permission, errors::ApiError, routes::Routes, state::App};
+
+/// Series of one request for points.
+const SERIES_MAX: usize = 200;
 
 pub fn add(routes: &mut Routes) {
     let get = Method::GET;
@@ -122,15 +125,9 @@ async fn points(State(app): State<Arc<App>>, Query(query): Query<PointsQuery>) -
         if filter.metric.is_none() && filter.entity.is_none() {
             return Err(ApiError::bad_request("name a series, a metric or an entity"));
         }
-        app.store.series_list(&filter.filter(200)?)
+        app.store.series_list(&filter.filter(SERIES_MAX)?)
     } else {
-        let all = app.store.series_list(&SeriesFilter { limit: usize::MAX, ..SeriesFilter::default() });
-        let own = app.store.series_list(&SeriesFilter {
-            tenant: Some(types::Tenant::own()),
-            limit: usize::MAX,
-            ..SeriesFilter::default()
-        });
-        all.into_iter().chain(own).filter(|i| numbers.contains(&i.series.0)).collect()
+        by_number(&app, &numbers)
     };
     let ids: Vec<SeriesId> = infos.iter().map(|i| i.series).collect();
     let charts = app.store.series_points(ids, from, to, query.max_points.unwrap_or(500).clamp(10, 5000)).await?;
@@ -146,6 +143,24 @@ async fn points(State(app): State<Arc<App>>, Query(query): Query<PointsQuery>) -
         })
         .collect();
     Ok(Json(json!({"from": from, "to": to, "charts": rows, "warnings": warnings})))
+}
+
+/// What the series with these numbers are, whosever they are; unknown numbers are left out.
+fn by_number(app: &App, numbers: &[u32]) -> Vec<SeriesInfo> {
+    let registry = app.store.directory().read();
+    let info = |number: &u32| {
+        let def = registry.series_def(SeriesId(*number))?;
+        Some(SeriesInfo {
+            series: SeriesId(*number),
+            tenant: def.tenant.clone(),
+            metric: def.metric.to_string(),
+            entity: registry.entity_id(def.entity)?.clone(),
+            labels: def.labels.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+            kind: def.kind,
+            unit: def.unit.to_string(),
+        })
+    };
+    numbers.iter().take(SERIES_MAX).filter_map(info).collect()
 }
 
 async fn names(State(app): State<Arc<App>>, Query(query): Query<SeriesQuery>) -> Result<Json<Value>, ApiError> {
