@@ -262,7 +262,7 @@ async fn remote_write(
             format!(
                 "{} of {} items rejected: {}",
                 decoded.rejected(),
-                decoded.rejected() + taken(&decoded),
+                decoded.rejected() + taken(decoded),
                 decoded.reasons()
             ),
             decoded.written,

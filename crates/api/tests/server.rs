@@ -1,5 +1,7 @@
 //! The real server on free ports, asked over real sockets.
 
+mod wire;
+
 use std::time::Duration;
 
 use bellwether_api::{Running, ServerConfig};
