@@ -105,6 +105,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
     let mut store_config = StoreConfig::new(&config.data_dir);
     store_config.retention = config.retention;
     store_config.keep_for_engine = config.run_analyses;
+    create_private(&config.data_dir)?;
     let store = Store::open(store_config).await?;
     let first_token = auth::first_token(&store, config.require_auth || !all_loopback(&config)).await?;
     let app = App::new(store, config).await?;
@@ -141,6 +142,16 @@ impl Running {
         self.app.store.close().await;
         Ok(())
     }
+}
+
+/// A new data folder is its owner's alone; one that is there keeps the permissions that somebody gave it.
+fn create_private(dir: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if dir.exists() {
+        return Ok(());
+    }
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("cannot make the data folder {}: name another with --data-dir", dir.display()))
 }
 
 fn all_loopback(config: &ServerConfig) -> bool {

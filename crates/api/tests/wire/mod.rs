@@ -583,3 +583,11 @@ async fn paths_that_can_be_read_in_two_ways_are_refused() {
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(text.contains("BELLWETHER-E"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_data_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start(|config| config.data_dir = config.data_dir.join("new")).await;
+    let mode = std::fs::metadata(server.dir.path().join("new")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+}
