@@ -6,7 +6,7 @@
 
 use types::{Batch, Records, TemplateId};
 
-use super::{ResourceCursor, Scope, id, note};
+use super::{ResourceCursor, Scope, each_item, id, note};
 use crate::json_text::{Fault, Object, over, plain_value, text};
 use crate::limits::{Rejects, Window, show};
 use crate::wire::{Malformed, each_field, find_bytes};
@@ -20,24 +20,9 @@ pub(crate) fn decode(ingest: &Ingest, request: &Request, body: &[u8]) -> Result<
     records.attributes.bytes.reserve(body.len() / 2);
     let mut rejects = Rejects::default();
     let mut object = Object::new();
-    each_field(body, |number, value| -> Result<(), BadRequest> {
-        if number != 1 {
-            return Ok(());
-        }
-        let message = value.bytes()?;
-        resource.enter(find_bytes(message, 1)?);
-        each_field(message, |number, value| -> Result<(), BadRequest> {
-            if number != 2 {
-                return Ok(());
-            }
-            each_field(value.bytes()?, |number, value| -> Result<(), BadRequest> {
-                if number == 2 {
-                    take(value.bytes()?, &scope, &mut resource, &mut object, &mut records, &mut rejects)?;
-                    scope.limits.check_rows(records.len())?;
-                }
-                Ok(())
-            })
-        })
+    each_item(body, &mut resource, |record, resource| {
+        take(record, &scope, resource, &mut object, &mut records, &mut rejects)?;
+        scope.limits.check_rows(records.len())
     })?;
     ingest.templates.assign(&ingest.directory, &mut records);
     let written = Written { records: records.len() as u64, ..Written::default() };

@@ -14,8 +14,8 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 use crate::cache::ResourceEntry;
 use crate::json_text::{Fault, bounded, plain_value, split_key_value, text};
 use crate::limits::{Limits, Rejects, Window};
-use crate::wire::{Malformed, each_field};
-use crate::{Ingest, Request, Resolver};
+use crate::wire::{Malformed, each_field, find_bytes};
+use crate::{BadRequest, Ingest, Request, Resolver};
 
 /// Attributes as text, in the order sent.
 pub(crate) type Attributes<'a> = Vec<(&'a str, Cow<'a, str>)>;
@@ -169,6 +169,30 @@ pub(crate) struct Scope<'i> {
     pub limits: &'i Limits,
     pub window: Window,
     pub now: i64,
+}
+
+/// Walks a request of logs or traces, which have the same shape: resources (1) that hold their attributes (1) and
+/// scopes (2), whose items (2) are given to `take` with the resource that sent them.
+pub(crate) fn each_item<'i, 'a>(
+    body: &'a [u8],
+    resource: &mut ResourceCursor<'i, 'a>,
+    mut take: impl FnMut(&'a [u8], &mut ResourceCursor<'i, 'a>) -> Result<(), BadRequest>,
+) -> Result<(), BadRequest> {
+    each_field(body, |number, value| -> Result<(), BadRequest> {
+        if number != 1 {
+            return Ok(());
+        }
+        let message = value.bytes()?;
+        resource.enter(find_bytes(message, 1)?);
+        each_field(message, |number, value| -> Result<(), BadRequest> {
+            if number != 2 {
+                return Ok(());
+            }
+            each_field(value.bytes()?, |number, value| -> Result<(), BadRequest> {
+                if number == 2 { take(value.bytes()?, resource) } else { Ok(()) }
+            })
+        })
+    })
 }
 
 /// Sixteen (or eight) bytes that are not all zero.

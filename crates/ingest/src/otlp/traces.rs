@@ -7,7 +7,7 @@
 
 use types::{Batch, Spans};
 
-use super::{ResourceCursor, Scope, id, note};
+use super::{ResourceCursor, Scope, each_item, id, note};
 use crate::json_text::{Fault, Object, bounded, split_key_value};
 use crate::limits::{Rejects, Window, show_bytes};
 use crate::wire::{Malformed, each_field, find_bytes};
@@ -21,24 +21,9 @@ pub(crate) fn decode(ingest: &Ingest, request: &Request, body: &[u8]) -> Result<
     spans.attributes.bytes.reserve(body.len());
     let mut rejects = Rejects::default();
     let mut object = Object::new();
-    each_field(body, |number, value| -> Result<(), BadRequest> {
-        if number != 1 {
-            return Ok(());
-        }
-        let message = value.bytes()?;
-        resource.enter(find_bytes(message, 1)?);
-        each_field(message, |number, value| -> Result<(), BadRequest> {
-            if number != 2 {
-                return Ok(());
-            }
-            each_field(value.bytes()?, |number, value| -> Result<(), BadRequest> {
-                if number == 2 {
-                    take(value.bytes()?, &scope, &mut resource, &mut object, &mut spans, &mut rejects)?;
-                    scope.limits.check_rows(spans.len())?;
-                }
-                Ok(())
-            })
-        })
+    each_item(body, &mut resource, |span, resource| {
+        take(span, &scope, resource, &mut object, &mut spans, &mut rejects)?;
+        scope.limits.check_rows(spans.len())
     })?;
     let written = Written { spans: spans.len() as u64, ..Written::default() };
     let batch = Batch { spans, ..request.batch() };
