@@ -174,11 +174,13 @@ impl<'a> Live<'a> {
     fn flush(&mut self, last: bool) -> Result<()> {
         let checkpoint_due = last || self.checkpointed.elapsed() > CHECKPOINT;
         let mut commit = std::mem::take(&mut self.pending);
+        // What a failure leaves to be tried again; a checkpoint is taken anew then, so its pages are not copied.
+        let again = commit.clone();
         if checkpoint_due {
             commit.checkpoint = Some(self.engine.checkpoint(self.whole));
         }
         let began = Instant::now();
-        let result = self.runtime.block_on(self.store.commit(commit.clone()));
+        let result = self.runtime.block_on(self.store.commit(commit));
         self.app.counters.commit_ns.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
         self.flushed = Instant::now();
         match result {
@@ -190,8 +192,8 @@ impl<'a> Live<'a> {
             Ok(()) => Ok(()),
             Err(error) if error.kind == store::ErrorKind::Unavailable && !last => {
                 tracing::warn!(%error, "conclusions cannot be written at the moment, trying again");
-                self.whole |= commit.checkpoint.take().is_some();
-                self.pending = commit;
+                self.whole |= checkpoint_due;
+                self.pending = again;
                 Ok(())
             }
             Err(error) => Err(error.into()),
