@@ -4,13 +4,17 @@ use anyhow::Result;
 
 use crate::{
     load,
-    tools::{cargo, run},
+    tools::{self, cargo, root, run},
 };
 
-/// `bench` runs all micro benchmarks, `bench PACKAGE` those of one package, `bench load` the load test.
+/// `bench` runs all micro benchmarks, `bench PACKAGE` those of one package, `bench load` the load test, `bench demo`
+/// the demo's faults.
 pub fn bench(args: &[String]) -> Result<()> {
-    if args.first().is_some_and(|a| a == "load") {
-        return load::load(&args[1..]);
+    match args.first().map(String::as_str) {
+        Some("load") => return load::load(&args[1..]),
+        Some("crash") => return load::crash(args.get(1).and_then(|n| n.parse().ok()).unwrap_or(20)),
+        Some("demo") => return demo(&args[1..]),
+        _ => {}
     }
     // The one profile: what is measured is what runs.
     let mut command = cargo();
@@ -20,4 +24,11 @@ pub fn bench(args: &[String]) -> Result<()> {
         None => command.args(["--workspace"]),
     };
     run(&mut command)
+}
+
+/// Fresh demos whose faults are switched on in shuffled orders, and one without faults: what the incidents named.
+pub fn demo(args: &[String]) -> Result<()> {
+    run(cargo().args(["build", "--package", "bellwether"]))?;
+    let script = root().join("xtask/senders/demo.py");
+    run(std::process::Command::new(tools::python()?).arg(script).arg(tools::binary()).args(args))
 }

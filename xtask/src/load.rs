@@ -3,6 +3,7 @@
 //! Loopback only. Each shape of load runs against a fresh server without analyses, and the metric load again with
 //! them. Where VICTORIA_METRICS or PROMETHEUS names a binary, the same requests go to it in the same run.
 
+mod crash;
 mod sender;
 mod signals;
 
@@ -15,6 +16,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use signals::Shape;
+
+pub use crash::crash;
 
 use crate::tools::{binary, cargo, run, step, target, walk};
 
@@ -55,7 +58,10 @@ struct Target {
 
 impl Target {
     fn bellwether(flags: &[&str], name: &'static str) -> Result<Target> {
-        let data = fresh("bellwether")?;
+        Target::bellwether_on(fresh("bellwether")?, flags, name)
+    }
+
+    fn bellwether_on(data: PathBuf, flags: &[&str], name: &'static str) -> Result<Target> {
         let started = Instant::now();
         let mut child = Command::new(binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0"])

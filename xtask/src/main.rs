@@ -19,7 +19,8 @@ cargo xtask COMMAND
                  (--long adds the slow matrices)
   check          the quick part of test: format, lints, tidy rules
   ui             build the web interface into ui/dist
-  bench [NAME]   benchmarks: cost per item in CPU time and bytes; NAME is a package, or `load` for the load test
+  bench [NAME]   benchmarks: cost per item in CPU time and bytes; NAME is a package, `load` for the load test,
+                 `crash` for kill -9 during ingest, or `demo` for the demo's faults
   tidy           only the tidy rules
 ";
 
@@ -105,9 +106,20 @@ fn test(args: &[String]) -> Result<()> {
             .arg(tools::binary())
             .arg(prometheus))
     })?;
+    load::crash(if long { 20 } else { 4 })?;
+    if long {
+        step("demo: faults in three orders, and half an hour without");
+        bench::demo(&["--quiet".to_owned(), "30".to_owned()])?;
+    }
     step("browser");
+    // The interface on made-up answers in all states, and on a running demo that has just broken.
     tools::with_chromium(|chromium| {
-        run(tools::npm().args(["test"]).env("CHROMIUM", chromium).env("BELLWETHER_BINARY", tools::binary()))
+        let npm = format!("cd '{}' && npm test", root().join("ui").display());
+        run(std::process::Command::new(tools::python()?)
+            .arg(root().join("xtask/senders/demo.py"))
+            .arg(tools::binary())
+            .args(["--orders", "1", "--warm", "120", "--only", "error-burst", "--then", &npm])
+            .env("CHROMIUM", chromium))
     })?;
     step("all passed");
     Ok(())

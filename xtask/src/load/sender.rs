@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
@@ -49,6 +50,50 @@ pub fn send(listen: &str, path: &str, headers: &str, shards: &[Vec<Request>]) ->
     Ok(sent)
 }
 
+/// Sends one after another until the connection breaks or `stop`, from request `*next` on, which is left at the first
+/// request without an answer. Returns the acknowledged items; an answer other than 2xx is an error.
+pub fn send_until_cut(
+    listen: &str,
+    path: &str,
+    headers: &str,
+    requests: &[Request],
+    next: &mut usize,
+    stop: &AtomicBool,
+) -> Result<u64> {
+    let mut items = 0;
+    let Ok(stream) = TcpStream::connect(listen) else { return Ok(0) };
+    stream.set_nodelay(true)?;
+    let mut connection = BufReader::new(stream);
+    while let Some(request) = requests.get(*next).filter(|_| !stop.load(Ordering::Relaxed)) {
+        // A broken connection is what the caller is after; what was not answered was not acknowledged.
+        let Ok((code, answer)) = exchange(&mut connection, listen, path, headers, &request.body) else { break };
+        if !(200..300).contains(&code) {
+            bail!("{path} answered {code}: {}", String::from_utf8_lossy(&answer));
+        }
+        items += request.items;
+        *next += 1;
+    }
+    Ok(items)
+}
+
+/// One request on a connection of its own.
+pub fn ask(listen: &str, path: &str, headers: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+    exchange(&mut BufReader::new(TcpStream::connect(listen)?), listen, path, headers, body)
+}
+
+fn exchange(
+    connection: &mut BufReader<TcpStream>,
+    listen: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> Result<(u16, Vec<u8>)> {
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {listen}\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+    connection.get_mut().write_all(head.as_bytes())?;
+    connection.get_mut().write_all(body)?;
+    read_answer(connection)
+}
+
 fn send_shard(listen: &str, path: &str, headers: &str, requests: &[Request]) -> Result<(u64, Vec<f64>)> {
     let stream = TcpStream::connect(listen)?;
     stream.set_nodelay(true)?;
@@ -57,13 +102,7 @@ fn send_shard(listen: &str, path: &str, headers: &str, requests: &[Request]) -> 
     let mut items = 0;
     for request in requests {
         let began = Instant::now();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {listen}\r\nContent-Length: {}\r\n{headers}\r\n",
-            request.body.len()
-        );
-        connection.get_mut().write_all(head.as_bytes())?;
-        connection.get_mut().write_all(&request.body)?;
-        let (code, answer) = read_answer(&mut connection)?;
+        let (code, answer) = exchange(&mut connection, listen, path, headers, &request.body)?;
         if !(200..300).contains(&code) {
             bail!("{path} answered {code}: {}", String::from_utf8_lossy(&answer));
         }

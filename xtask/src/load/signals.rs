@@ -67,6 +67,15 @@ pub fn requests(shape: Shape) -> Vec<Vec<Request>> {
     }
 }
 
+/// So many small requests for one connection.
+pub fn small_requests(shape: Shape, count: usize) -> Vec<Request> {
+    let shards = match shape {
+        Shape::RemoteWrite | Shape::RemoteWriteSmall | Shape::OtlpMetrics => metrics(shape, 20, count, 20, 1),
+        Shape::OtlpLogs | Shape::OtlpSpans => lines_or_spans(shape, count),
+    };
+    shards.into_iter().flatten().collect()
+}
+
 const METRICS: [&str; 10] = [
     "node_cpu_seconds_total",
     "node_cpu_steal_seconds_total",
