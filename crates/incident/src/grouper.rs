@@ -257,7 +257,7 @@ impl Grouper {
 
     /// Hops from a finding to an incident that it belongs to. While evidence goes on, anything new on its entity
     /// belongs to it, and near it what began within the onset window; what hurts nobody only within one hop. What is
-    /// over takes in only more of the same: the same measure of the same entity.
+    /// over, or was last seen well before, takes in only more of the same: the same measure of the same entity.
     fn distance(&self, case: &Case, piece: &Piece, map: &Neighbourhood) -> Option<u32> {
         if case.public.tenant != piece.tenant {
             return None;
@@ -270,7 +270,8 @@ impl Grouper {
         }
         let close = telling.iter().filter_map(|known| {
             let hops = map.hops(&known.entity, &piece.entity)?;
-            let fits = match (hops, known.ongoing) {
+            let goes_on = known.ongoing && self.overlap(known, piece);
+            let fits = match (hops, goes_on) {
                 (0, true) => true,
                 (0, false) => known.measure == piece.measure && known.scope == piece.scope,
                 (_, true) => hops <= reach && self.together_in_time(known, piece),
@@ -282,7 +283,14 @@ impl Grouper {
     }
 
     fn together_in_time(&self, a: &Piece, b: &Piece) -> bool {
-        a.start.since(b.start).abs() <= self.config.onset_window_ns
+        a.start.since(b.start).abs() <= self.config.onset_window_ns && self.overlap(a, b)
+    }
+
+    /// Whether one was still seen when the other began: what had stopped before is not of the same cause, although its
+    /// end is not sure yet.
+    fn overlap(&self, a: &Piece, b: &Piece) -> bool {
+        let slack = self.config.unseen_ns;
+        a.start.since(b.end) <= slack && b.start.since(a.end) <= slack
     }
 
     /// Opens an incident for each group of waiting findings that is heavy enough.

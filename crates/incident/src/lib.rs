@@ -47,6 +47,9 @@ pub struct GroupingConfig {
     pub lasting_ns: i64,
     /// How far apart the onsets of related findings may be, ns.
     pub onset_window_ns: i64,
+    /// How long a finding may be unseen and still be of one cause with what begins then, ns. Detectors say again what
+    /// goes on at least this often.
+    pub unseen_ns: i64,
     /// How long all that hurts must be over before an incident resolves by itself, ns.
     pub quiet_ns: i64,
     /// How soon after resolving by itself an incident is reopened rather than a new one opened, ns.
@@ -69,8 +72,9 @@ impl Default for GroupingConfig {
             lasting_belief: 0.9,
             lasting_ns: 2 * MINUTE,
             onset_window_ns: 5 * MINUTE,
+            unseen_ns: 45 * SECOND,
             quiet_ns: 45 * SECOND,
-            reopen_ns: 3 * MINUTE,
+            reopen_ns: MINUTE,
             keep_ns: 60 * MINUTE,
             decided_belief: 0.5,
             decided_margin: 0.15,

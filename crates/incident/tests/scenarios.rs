@@ -144,19 +144,20 @@ impl World {
                 ["direction", value] => said.direction = serde_json::from_str(&format!("{value:?}")).ok()?,
                 // Said only so long after it began.
                 ["said", _] => {}
+                // Seen up to then; that it is over is said at the end of the span.
+                ["seen", _] => {}
                 _ => return None,
             }
         }
-        let late = rest.chunks(2).find(|pair| pair[0] == "said").map_or(Some(from), |pair| time(pair[1]))?;
+        let option = |name: &str| rest.chunks(2).find(|pair| pair[0] == name).map(|pair| time(pair[1]));
+        let late = option("said").unwrap_or(Some(from))?;
+        let seen = option("seen").unwrap_or(Some(to))?;
         said.id = said.compute_id();
-        self.findings.entry(late.0).or_default().push(Finding {
-            ongoing: late < to,
-            end: late.min(to),
-            ..said.clone()
-        });
-        if late < to {
-            self.findings.entry(to.0).or_default().push(Finding { ongoing: false, end: to, ..said });
+        // Detectors say again what goes on.
+        for at in (late.0..seen.0).step_by(10 * SECOND as usize).filter(|at| *at < to.0) {
+            self.findings.entry(at).or_default().push(Finding { ongoing: true, end: Time(at), ..said.clone() });
         }
+        self.findings.entry(to.0.max(late.0)).or_default().push(Finding { ongoing: false, end: seen.min(to), ..said });
         Some(())
     }
 

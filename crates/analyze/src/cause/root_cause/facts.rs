@@ -98,6 +98,8 @@ pub(super) fn gather<'a>(
     changes_of: impl Fn(&Tenant, &EntityId) -> Vec<Change>,
 ) -> Facts<'a> {
     let listed: BTreeSet<_> = incident.findings.iter().collect();
+    let others = view.incidents.iter().filter(|i| i.id != incident.id);
+    let of_others: BTreeSet<_> = others.flat_map(|i| &i.findings).collect();
     let around = around(view, incident);
     let mut facts = Facts { entities: BTreeMap::new(), onset: incident.started_at };
     for entity in &around {
@@ -107,7 +109,9 @@ pub(super) fn gather<'a>(
     let belongs = |f: &&Finding| {
         let near = around.contains(&f.entity)
             && (f.ongoing || f.end >= incident.started_at.plus(-ENDED_BEFORE_NS))
-            && f.start >= incident.started_at.plus(-BEGUN_BEFORE_NS);
+            && f.start >= incident.started_at.plus(-BEGUN_BEFORE_NS)
+            // What another incident has and was last seen before this one began speaks of that one alone.
+            && !(of_others.contains(&f.id) && f.end < incident.started_at);
         let is_claim = f.shape == Shape::Abnormal && f.tenant == incident.tenant && f.belief >= 0.3;
         is_claim && (near || listed.contains(&f.id))
     };
