@@ -10,6 +10,7 @@ mod grpc;
 mod guard;
 mod host;
 mod intake;
+mod linger;
 mod listen;
 mod live;
 mod openapi;

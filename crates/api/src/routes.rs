@@ -11,7 +11,7 @@ use axum::{
 };
 use tower_http::compression::CompressionLayer;
 
-use crate::{auth::Permission, grpc, guard, intake, openapi, rest, state::App, ui};
+use crate::{auth::Permission, grpc, guard, intake, linger, openapi, rest, state::App, ui};
 
 /// One route, for the list.
 #[derive(Clone, Debug)]
@@ -91,5 +91,8 @@ pub fn otlp_grpc(app: &Arc<App>) -> Router {
 }
 
 fn finish(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
-    router.layer(middleware::from_fn_with_state(app.clone(), guard::same_site)).with_state(app.clone())
+    router
+        .layer(middleware::from_fn_with_state(app.clone(), guard::same_site))
+        .layer(middleware::from_fn(linger::layer))
+        .with_state(app.clone())
 }

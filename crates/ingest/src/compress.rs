@@ -48,23 +48,43 @@ pub fn decompress(body: &[u8], compression: Compression, max_len: usize) -> Resu
         Compression::Snappy => snappy_block(body, max_len).map(Cow::Owned),
         // A body of several members is one body; a plain gzip decoder would drop all but the first.
         Compression::Gzip => {
-            inflate(flate2::read::MultiGzDecoder::new(body), body.len(), max_len, "gzip").map(Cow::Owned)
+            inflate(|| Ok(flate2::read::MultiGzDecoder::new(body)), body.len(), max_len, "gzip").map(Cow::Owned)
         }
         Compression::Zstd => {
-            let mut decoder =
-                zstd::stream::read::Decoder::with_buffer(body).map_err(|e| corrupt("zstd", &e.to_string()))?;
-            // The window is allocated before the first byte comes out; 32 MiB covers every level but "ultra" ones.
-            decoder.window_log_max(25).map_err(|e| corrupt("zstd", &e.to_string()))?;
+            let decoder = || {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(body)?;
+                // The window is allocated before the first byte comes out; 32 MiB covers every level but "ultra" ones.
+                decoder.window_log_max(25)?;
+                Ok(decoder)
+            };
             inflate(decoder, body.len(), max_len, "zstd").map(Cow::Owned)
         }
     }
 }
 
-fn inflate(decoder: impl Read, compressed_len: usize, max_len: usize, name: &str) -> Result<Vec<u8>, BadRequest> {
-    let mut out = Vec::with_capacity(compressed_len.saturating_mul(4).min(max_len));
-    decoder.take(max_len as u64 + 1).read_to_end(&mut out).map_err(|e| corrupt(name, &e.to_string()))?;
-    if out.len() > max_len {
+/// Inflated at once up to here. What is larger is inflated twice, first only to see how large it is: a bomb takes no
+/// memory, and a large body exactly what it needs.
+const AT_ONCE: usize = 8 << 20;
+
+fn inflate<R: Read>(
+    decoder: impl Fn() -> std::io::Result<R>,
+    compressed_len: usize,
+    max_len: usize,
+    name: &str,
+) -> Result<Vec<u8>, BadRequest> {
+    let failed = |error: std::io::Error| corrupt(name, &error.to_string());
+    let at_once = AT_ONCE.min(max_len);
+    let mut out = Vec::with_capacity(compressed_len.saturating_mul(4).min(at_once));
+    let mut reader = decoder().map_err(failed)?.take(max_len as u64 + 1);
+    reader.by_ref().take(at_once as u64).read_to_end(&mut out).map_err(failed)?;
+    let rest = std::io::copy(&mut reader, &mut std::io::sink()).map_err(failed)? as usize;
+    if out.len() + rest > max_len {
         return Err(too_large(max_len));
+    }
+    if rest > 0 {
+        let len = out.len() + rest;
+        out = Vec::with_capacity(len);
+        decoder().map_err(failed)?.take(len as u64).read_to_end(&mut out).map_err(failed)?;
     }
     Ok(out)
 }
@@ -102,6 +122,15 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_is_larger_than_at_once_comes_out_whole() {
+        let large: Vec<u8> = (0..AT_ONCE + 12_345).map(|i| (i % 251) as u8).collect();
+        assert!(decompress(&gzip(&large), Compression::Gzip, 64 << 20).unwrap() == large);
+        let zstd = zstd::stream::encode_all(&large[..], 1).unwrap();
+        assert!(decompress(&zstd, Compression::Zstd, 64 << 20).unwrap() == large);
+        assert_eq!(decompress(&zstd, Compression::Zstd, AT_ONCE).unwrap_err().kind, BadKind::TooLarge);
     }
 
     #[test]

@@ -257,17 +257,21 @@ fn drop_pending(samples: &mut Samples) {
     samples.series.retain(|id| *id != PENDING);
 }
 
-/// `name{label="value",…}` for people: cut and escaped.
+/// `name{label="value",…}` for people: cut short, so that what is wrong with it stands near the front, and escaped.
 pub(crate) fn series_text<'a>(metric: &str, labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut text = show(metric);
+    let cut = |text: &str| match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    };
+    let mut text = cut(metric);
     text.push('{');
     for (i, (name, value)) in labels.enumerate() {
-        if text.len() > 1000 {
+        if text.len() > 120 {
+            text.push('…');
             break;
         }
         let comma = if i > 0 { "," } else { "" };
-        let (name, value): (String, String) = (name.chars().take(200).collect(), value.chars().take(200).collect());
-        text.push_str(&format!("{comma}{name}={value:?}"));
+        text.push_str(&format!("{comma}{}={:?}", cut(name), cut(value)));
     }
     text.push('}');
     show(&text)
