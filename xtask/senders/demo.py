@@ -39,8 +39,8 @@ class Demo:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
 
-    def incidents(self):
-        found = self.ask("/api/v1/incidents")
+    def incidents(self, query=""):
+        found = self.ask("/api/v1/incidents" + query)
         return found if isinstance(found, list) else found["incidents"]
 
     def switch(self, name, on):
@@ -158,7 +158,10 @@ def main():
             for incident in demo.incidents():
                 bad += 1
                 print(f"false: {incident['opened_at']} {incident['title']}: {incident['summary']}", flush=True)
-            print(f"quiet: {options.quiet} min, {len(demo.incidents())} incidents", flush=True)
+            own = demo.incidents("?tenant=_self")
+            for incident in own:
+                print(f"about the machine: {incident['opened_at']} {incident['summary']}", flush=True)
+            print(f"quiet: {options.quiet} min, {len(demo.incidents())} incidents, {len(own)} about the machine", flush=True)
         finally:
             demo.close()
     print(f"{bad} wrong" if bad else "all as it should be", flush=True)

@@ -9,7 +9,9 @@
 //!   once over hours for slow growth. A start-up ramp slows down, a saw-tooth comes back to where it was: neither is
 //!   a leak.
 //!
-//! With a limit the claim says when it will be reached, at the present pace. Fails on: leaks hidden in a heap that is
+//! With a limit (of a process that has none, the machine's memory where it is known) the claim says when it will be
+//! reached, at the present pace. Steep growth is a leak only if that is within an hour; without any limit, if memory
+//! has doubled: every store fills its buffers at first. Fails on: leaks hidden in a heap that is
 //! never given back to the system, limits that are not sent.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -82,8 +84,12 @@ const LONG_KEPT: usize = 72;
 const LONG_LEAST: usize = 36;
 /// A process that has just started may grow.
 const STARTING_NS: i64 = 2 * MINUTE;
-/// Growth below this is no leak yet, bytes.
+/// Growth below this is no leak yet, bytes; without a limit twice that, and as much as there was before.
 const LEAK_BYTES: f64 = 32e6;
+/// Steep growth counts only if the limit is so near.
+const SOON_S: f64 = 3600.0;
+/// The limit of a process without one of its own.
+const MACHINE_MEMORY: &str = "system.memory.limit";
 /// How long a claim's reason must be gone.
 const SETTLE_NS: i64 = MINUTE;
 /// Series watched at most.
@@ -146,7 +152,7 @@ impl Resources {
     fn index(&mut self, registry: &Registry) {
         for def in &registry.all_series()[self.kinds.len()..] {
             let row = WATCHED.iter().position(|w| *w.0 == *def.metric);
-            let limit = WATCHED.iter().any(|w| w.2.is_some_and(|l| *l == *def.metric));
+            let limit = WATCHED.iter().any(|w| w.2.is_some_and(|l| *l == *def.metric)) || *def.metric == *MACHINE_MEMORY;
             let level = matches!(def.kind, SeriesKind::Gauge) && is_used(def);
             self.kinds.push(match row {
                 Some(row) if level => row as u8 + 1,
@@ -186,6 +192,8 @@ impl Resources {
         let Some(def) = view.registry.series_def(series) else { return };
         let Some(watched) = WATCHED.get(usize::from(self.kinds[series.0 as usize]) - 1) else { return };
         let limit = watched.2.and_then(|name| self.limit(view.registry, def, name));
+        let machine = if watched.1 && limit.is_none() { self.limit(view.registry, def, MACHINE_MEMORY) } else { None };
+        let end = limit.or(machine);
         let Some(slot) = self.slots.0.get_mut(&series.0) else { return };
         let ratio = if def.metric.ends_with("utilization") { Some(slot.last) } else { limit.map(|l| slot.last / l) };
         let lowest = if def.metric.ends_with("utilization") { Some(slot.low) } else { limit.map(|l| slot.low / l) };
@@ -197,10 +205,10 @@ impl Resources {
         update(&mut slot.full, finding, slot.last_ns, out);
 
         let started = slot.last_ns - slot.first_ns >= STARTING_NS;
-        let growth = if watched.1 && started { leak(slot, params.get("leak_growth")) } else { None };
+        let growth = if watched.1 && started { leak(slot, params.get("leak_growth"), end) } else { None };
         let stays = slot.leak.is_some() && limit.is_some_and(|l| slot.last >= 0.8 * l);
         let finding = growth
-            .map(|g| leaking(view, series, def, slot, g, limit))
+            .map(|g| leaking(view, series, def, slot, g, end))
             .or_else(|| slot.leak.as_ref().filter(|_| stays).map(|c| c.finding.clone()));
         update(&mut slot.leak, finding, slot.last_ns, out);
     }
@@ -247,11 +255,14 @@ struct Growth {
     since_ns: i64,
 }
 
-fn leak(slot: &Slot, growth_min: f64) -> Option<Growth> {
+fn leak(slot: &Slot, growth_min: f64, limit: Option<f64>) -> Option<Growth> {
     let short: Vec<(f64, f64)> = slot.short.iter().map(|(n, v)| (*n as f64 * SHORT_NS as f64, *v)).collect();
     let steep = if short.len() >= SHORT_KEPT - 1 { steady(&short, growth_min, 0.6) } else { None };
     // Steep growth must leave everything behind that was seen before the window: a saw-tooth does not.
-    let steep = steep.filter(|_| slot.last > 1.1 * slot.high);
+    let steep = steep.filter(|_| slot.last > 1.1 * slot.high).filter(|growth| match limit {
+        Some(limit) => limit - slot.last < growth.per_s * SOON_S,
+        None => slot.last - growth.from > growth.from.max(2.0 * LEAK_BYTES),
+    });
     steep.or_else(|| {
         let long: Vec<(f64, f64)> = slot.long.iter().map(|(n, v)| (*n as f64 * LONG_NS as f64, *v)).collect();
         if long.len() >= LONG_LEAST { steady(&long, growth_min, 0.5) } else { None }
@@ -297,7 +308,7 @@ fn leaking(view: &View, series: SeriesId, def: &SeriesDef, slot: &Slot, growth: 
     finding.observed = slot.last;
     finding.expected = Some(Band { mean: growth.from, low: slot.low, high: slot.high.max(growth.from) });
     let left_s = limit.map(|l| ((l - slot.last) / growth.per_s).max(0.0));
-    let soon = left_s.is_some_and(|s| s < 3600.0);
+    let soon = left_s.is_some_and(|s| s < SOON_S);
     finding.belief = if soon { 0.9 } else { 0.75 };
     let unit = if def.unit.is_empty() { "By" } else { &def.unit };
     let end = match left_s {
@@ -416,7 +427,7 @@ mod tests {
             let seconds = i as f64 * 5.0;
             resources.take(SeriesId(0), 1_700_000_000 * SECOND + (seconds * SECOND as f64) as i64, value(seconds));
             let slot = &resources.slots.0[&0];
-            slot.last_ns - slot.first_ns >= STARTING_NS && leak(slot, 0.3).is_some()
+            slot.last_ns - slot.first_ns >= STARTING_NS && leak(slot, 0.3, None).is_some()
         })
     }
 
