@@ -274,7 +274,7 @@ impl Grouper {
             let fits = match (hops, goes_on) {
                 (0, true) => true,
                 (0, false) => known.measure == piece.measure && known.scope == piece.scope,
-                (_, true) => hops <= reach && self.together_in_time(known, piece),
+                (_, true) => hops <= reach && self.together_in_time(known, piece, map),
                 (_, false) => false,
             };
             fits.then_some(hops)
@@ -282,8 +282,13 @@ impl Grouper {
         close.min()
     }
 
-    fn together_in_time(&self, a: &Piece, b: &Piece) -> bool {
-        a.start.since(b.start).abs() <= self.config.onset_window_ns && self.overlap(a, b)
+    /// Whether two findings began near enough in time to be of one cause. Trouble travels to those who need what is in
+    /// trouble, which may take a while; what begins elsewhere must have begun about at once.
+    fn together_in_time(&self, a: &Piece, b: &Piece, map: &Neighbourhood) -> bool {
+        let (earlier, later) = if a.start <= b.start { (a, b) } else { (b, a) };
+        let travelled = map.needs(&later.entity, &earlier.entity);
+        let window = if travelled { self.config.onset_window_ns } else { self.config.at_once_ns };
+        later.start.since(earlier.start) <= window && self.overlap(a, b)
     }
 
     /// Whether one was still seen when the other began: what had stopped before is not of the same cause, although its
@@ -370,7 +375,7 @@ impl Grouper {
                 }
                 let Some(hops) = map.hops(&a.entity, &b.entity) else { continue };
                 let reach = if hurts { 2 } else { 1 };
-                let related = hops == 0 || hops <= reach && self.together_in_time(a, b);
+                let related = hops == 0 || hops <= reach && self.together_in_time(a, b, map);
                 if related && (hurts || root(&mut parent, j) == j) {
                     let (x, y) = (root(&mut parent, i), root(&mut parent, j));
                     parent[y.max(x)] = x.min(y);
@@ -425,7 +430,7 @@ impl Grouper {
         let (ours, theirs) = (a.telling(self.config.hurts_impact), b.telling(self.config.hurts_impact));
         ours.iter().any(|x| {
             let near = |y: &&&Piece| map.hops(&x.entity, &y.entity).is_some_and(|hops| hops <= 1);
-            theirs.iter().filter(near).any(|y| self.together_in_time(x, y))
+            theirs.iter().filter(near).any(|y| self.together_in_time(x, y, map))
         })
     }
 

@@ -7,7 +7,8 @@
 //!   long as one of them hurts at all. A bent gauge joins incidents as evidence and opens one alone only where it is
 //!   nearly certain, hurts somewhat and has lasted. Findings that have already ended never open one.
 //! - **Grouping.** Findings belong together when they began within [`GroupingConfig::onset_window_ns`] of one another
-//!   and their entities are the same or near in the service map (see [`related`]). Two incidents that turn out to be
+//!   ([`GroupingConfig::at_once_ns`] where trouble did not travel to who needs it), were seen at the same time, and
+//!   their entities are the same or near in the service map (see [`related`]). Two incidents that turn out to be
 //!   neighbours become one.
 //! - **Ending.** An incident resolves by itself when all evidence that hurts has been over for a while, or when a
 //!   person says so. What comes back soon on the same entities reopens it, unless a person had closed it.
@@ -45,8 +46,10 @@ pub struct GroupingConfig {
     pub lasting_belief: f64,
     /// How long it must have lasted, ns.
     pub lasting_ns: i64,
-    /// How far apart the onsets of related findings may be, ns.
+    /// How far apart the onsets of related findings may be, where the later one is at something that needs the other, ns.
     pub onset_window_ns: i64,
+    /// How far apart they may be elsewhere, ns.
+    pub at_once_ns: i64,
     /// How long a finding may be unseen and still be of one cause with what begins then, ns. Detectors say again what
     /// goes on at least this often.
     pub unseen_ns: i64,
@@ -72,6 +75,7 @@ impl Default for GroupingConfig {
             lasting_belief: 0.9,
             lasting_ns: 2 * MINUTE,
             onset_window_ns: 5 * MINUTE,
+            at_once_ns: 2 * MINUTE,
             unseen_ns: 45 * SECOND,
             quiet_ns: 45 * SECOND,
             reopen_ns: MINUTE,

@@ -45,6 +45,15 @@ impl<'a> Neighbourhood<'a> {
         self.near(a).get(b).copied()
     }
 
+    /// Whether one needs the other, directly or over one in between.
+    pub fn needs(&self, user: &EntityId, needed: &EntityId) -> bool {
+        let (Some(user), Some(needed)) = (self.registry.find_entity(user), self.registry.find_entity(needed)) else {
+            return false;
+        };
+        let direct = |of: EntityKey| self.needs.get(&of).into_iter().flatten().map(|(key, _)| *key);
+        direct(user).any(|key| key == needed || direct(key).any(|key| key == needed))
+    }
+
     /// Whether anything is known of whom the entity calls or who calls it.
     pub fn knows(&self, entity: &EntityId) -> bool {
         let Some(key) = self.registry.find_entity(entity) else { return false };
@@ -134,6 +143,9 @@ mod tests {
         assert_eq!(hops("a", "b"), None, "sharing a caller or a machine is no relation");
         assert_eq!(hops("x", "y"), Some(2), "calling the same thing is one");
         assert_eq!(hops("a", "host:h"), Some(1));
+        let needs = |a: &str, b: &str| map.needs(&EntityId::parse(a).unwrap(), &EntityId::parse(b).unwrap());
+        assert!(needs("front", "a") && needs("front", "deep") && needs("a", "host:h"));
+        assert!(!needs("a", "front") && !needs("front", "deeper") && !needs("x", "y"));
         let dependents = map.dependents(&EntityId::parse("deeper").unwrap(), 9);
         assert_eq!(dependents.iter().map(EntityId::name).collect::<Vec<_>>(), ["deep", "a", "front"]);
     }

@@ -93,7 +93,7 @@ impl StoreConfig {
             retention: Retention::default(),
             seal: SealPolicy::default(),
             segment_bytes: 64 << 20,
-            reserve_bytes: 4 << 20,
+            reserve_bytes: 2 << 20,
             query_memory_bytes: 256 << 20,
             upkeep: true,
             clock: Arc::new(wall_clock),

@@ -47,11 +47,12 @@ const MERGED_ROWS_MAX: u64 = 4_000_000;
 /// So many small files of one day are worth a merge.
 const MERGE_AT_FILES: usize = 6;
 
-/// So many rows are worth a file once the oldest has waited this long, whatever the policy says.
+/// So many rows are worth a file once the oldest has waited this long, whatever the policy says; fewer, where most of
+/// the log could go then.
 const SETTLED_ROWS: usize = 200_000;
 const SETTLED_NS: i64 = 30 * SECOND;
 /// An open segment of this size is left behind once it is sealed.
-const ROLL_BYTES: u64 = 4 << 20;
+const ROLL_BYTES: u64 = 1 << 20;
 
 /// Runs upkeep once a second until the store is gone.
 pub(crate) fn spawn(inner: &Arc<Inner>) {
@@ -94,7 +95,10 @@ fn is_due(inner: &Inner) -> bool {
     let state = inner.visible.state.read();
     let Some(oldest) = state.hot.front() else { return false };
     let age = inner.config.now().since(oldest.batch.learned);
-    let settled = state.hot_rows >= SETTLED_ROWS && age >= SETTLED_NS;
+    // A few late rows may keep a long log that is sealed but for them.
+    let log_bytes: u64 = inner.log.shared.segments.lock().iter().map(|s| s.bytes).sum();
+    let frees_log = log_bytes >= ROLL_BYTES && state.hot_bytes as u64 * 2 <= log_bytes;
+    let settled = age >= SETTLED_NS && (state.hot_rows >= SETTLED_ROWS || frees_log);
     state.hot_rows >= policy.rows || state.hot_bytes >= policy.bytes || age >= policy.age_ns || settled
 }
 

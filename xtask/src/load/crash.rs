@@ -39,7 +39,12 @@ pub fn crash(times: usize) -> Result<()> {
     let data = fresh("crash")?;
     let mut senders: Vec<Sender> = SHAPES
         .iter()
-        .map(|shape| Sender { shape: *shape, requests: small_requests(*shape, times * REQUESTS_A_KILL), next: 0, acknowledged: 0 })
+        .map(|shape| Sender {
+            shape: *shape,
+            requests: small_requests(*shape, times * REQUESTS_A_KILL),
+            next: 0,
+            acknowledged: 0,
+        })
         .collect();
     let mut random = seed;
     for kill in 0..times {

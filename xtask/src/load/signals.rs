@@ -11,7 +11,7 @@ use super::sender::Request;
 /// One kind of load.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// 10,000 series every 15 s for three hours, 2,000 samples a request, two connections.
+    /// 10,000 series every 15 s for six hours, 2,000 samples a request, two connections.
     RemoteWrite,
     /// 12,800 series, 200 samples a request, 64 connections.
     RemoteWriteSmall,
@@ -59,7 +59,7 @@ impl Shape {
 /// All requests, by connection.
 pub fn requests(shape: Shape) -> Vec<Vec<Request>> {
     match shape {
-        Shape::RemoteWrite => metrics(shape, 1000, 720, 200, 2),
+        Shape::RemoteWrite => metrics(shape, 1000, 1440, 200, 2),
         Shape::RemoteWriteSmall => metrics(shape, 1280, 120, 20, 64),
         Shape::OtlpMetrics => metrics(shape, 1000, 120, 200, 2),
         Shape::OtlpLogs => lines_or_spans(shape, 1000),

@@ -152,7 +152,8 @@ impl Resources {
     fn index(&mut self, registry: &Registry) {
         for def in &registry.all_series()[self.kinds.len()..] {
             let row = WATCHED.iter().position(|w| *w.0 == *def.metric);
-            let limit = WATCHED.iter().any(|w| w.2.is_some_and(|l| *l == *def.metric)) || *def.metric == *MACHINE_MEMORY;
+            let limit =
+                WATCHED.iter().any(|w| w.2.is_some_and(|l| *l == *def.metric)) || *def.metric == *MACHINE_MEMORY;
             let level = matches!(def.kind, SeriesKind::Gauge) && is_used(def);
             self.kinds.push(match row {
                 Some(row) if level => row as u8 + 1,

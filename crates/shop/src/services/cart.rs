@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -48,15 +51,16 @@ struct Basket {
 struct Carts {
     service: Arc<Service>,
     baskets: Mutex<BTreeMap<u64, Basket>>,
-    /// What the leak holds. Its room is reserved at once, so that it goes back to the system at once when freed.
-    leaked: Mutex<Vec<u8>>,
+    /// Bytes that the leak holds.
+    leaked: AtomicU64,
 }
 
 pub(super) fn routes(service: Arc<Service>) -> Router {
     service.telemetry.watch_memory_limit(LIMIT_BYTES);
-    let carts = Arc::new(Carts { service: service.clone(), baskets: Mutex::default(), leaked: Mutex::default() });
+    let carts = Arc::new(Carts { service: service.clone(), baskets: Mutex::default(), leaked: AtomicU64::new(0) });
     service.in_background(expire(carts.clone()));
-    service.in_background(leak(carts.clone()));
+    let leaking = Arc::downgrade(&carts);
+    std::thread::spawn(move || leak(&leaking));
     Router::new()
         .route("/carts/{customer}", get(show).delete(empty))
         .route("/carts/{customer}/items", post(add))
@@ -113,7 +117,7 @@ async fn breathe(carts: &Carts, low_ms: f64, high_ms: f64) -> Result<(), Failure
 
 /// What the process holds; without `/proc`, what is known to be leaked.
 fn used_bytes(carts: &Carts) -> u64 {
-    process::resident_bytes().unwrap_or_else(|| carts.leaked.lock().len() as u64)
+    process::resident_bytes().unwrap_or_else(|| carts.leaked.load(Ordering::Relaxed))
 }
 
 /// Forgets carts that nobody touched for long.
@@ -124,22 +128,23 @@ async fn expire(carts: Arc<Carts>) {
     }
 }
 
-/// While the fault is on, takes memory up to the limit and writes to all of it, so that it is really held.
-async fn leak(carts: Arc<Carts>) {
-    let block_bytes = (LEAK_BYTES_PER_S * LEAK_EVERY.as_secs_f64() * carts.service.config.speed) as usize;
-    loop {
-        tokio::time::sleep(LEAK_EVERY).await;
+/// While the fault is on, takes memory up to the limit and writes to all of it, so that it is really held. All room is
+/// reserved at once, and taken and given back by one thread: only then does the allocator give it back to the system
+/// the moment that it is freed.
+fn leak(carts: &Weak<Carts>) {
+    let mut held: Vec<u8> = Vec::new();
+    while let Some(carts) = carts.upgrade() {
+        let block_bytes = (LEAK_BYTES_PER_S * LEAK_EVERY.as_secs_f64() * carts.service.config.speed) as u64;
         if !carts.service.suffers(Fault::MemoryLeak) {
-            *carts.leaked.lock() = Vec::new();
-            continue;
-        }
-        if used_bytes(&carts) + block_bytes as u64 <= LIMIT_BYTES {
-            let mut leaked = carts.leaked.lock();
-            if leaked.capacity() == 0 {
-                leaked.reserve_exact(LIMIT_BYTES as usize);
+            held = Vec::new();
+        } else if used_bytes(&carts) + block_bytes <= LIMIT_BYTES {
+            if held.capacity() == 0 {
+                held.reserve_exact(LIMIT_BYTES as usize);
             }
-            let length = (leaked.len() + block_bytes).min(LIMIT_BYTES as usize);
-            leaked.resize(length, 0xA5);
+            held.resize((held.len() + block_bytes as usize).min(LIMIT_BYTES as usize), 0xA5);
         }
+        carts.leaked.store(held.len() as u64, Ordering::Relaxed);
+        drop(carts);
+        std::thread::park_timeout(LEAK_EVERY);
     }
 }

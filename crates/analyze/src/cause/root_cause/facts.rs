@@ -12,6 +12,8 @@ use view::View;
 /// story: what was over before is another story, and what goes on for long is its usual state.
 const BEGUN_BEFORE_NS: i64 = 10 * MINUTE;
 const ENDED_BEFORE_NS: i64 = MINUTE;
+/// How long after an incident's onset a finding of another incident may begin and still be its cause.
+const BEGUN_AFTER_NS: i64 = 2 * MINUTE;
 /// While something goes on, what ended so long ago no longer speaks of it.
 const STALE_NS: i64 = 3 * MINUTE;
 /// How far before the onset a change may lie.
@@ -99,6 +101,7 @@ pub(super) fn gather<'a>(
 ) -> Facts<'a> {
     let listed: BTreeSet<_> = incident.findings.iter().collect();
     let others = view.incidents.iter().filter(|i| i.id != incident.id);
+    let latest = incident.started_at.plus(BEGUN_AFTER_NS);
     let of_others: BTreeSet<_> = others.flat_map(|i| &i.findings).collect();
     let around = around(view, incident);
     let mut facts = Facts { entities: BTreeMap::new(), onset: incident.started_at };
@@ -110,8 +113,9 @@ pub(super) fn gather<'a>(
         let near = around.contains(&f.entity)
             && (f.ongoing || f.end >= incident.started_at.plus(-ENDED_BEFORE_NS))
             && f.start >= incident.started_at.plus(-BEGUN_BEFORE_NS)
-            // What another incident has and was last seen before this one began speaks of that one alone.
-            && !(of_others.contains(&f.id) && f.end < incident.started_at);
+            // What another incident has, and what was over before this one began or came well after, speaks of that
+            // one alone.
+            && !(of_others.contains(&f.id) && (f.end < incident.started_at || f.start > latest));
         let is_claim = f.shape == Shape::Abnormal && f.tenant == incident.tenant && f.belief >= 0.3;
         is_claim && (near || listed.contains(&f.id))
     };
