@@ -66,6 +66,7 @@ impl Client {
         }
         let said = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
         let kind = match status.as_u16() {
+            400 | 413 | 415 => Kind::Usage,
             401 | 403 => Kind::Refused,
             404 => Kind::NotFound,
             429 | 502..=504 => Kind::Unavailable,

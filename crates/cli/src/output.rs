@@ -56,6 +56,14 @@ pub fn write(text: &str) {
     }
 }
 
+/// A bar on standard error for work that may take long; nothing where that is no terminal.
+pub fn progress(what: &'static str) -> indicatif::ProgressBar {
+    let style = indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {elapsed}");
+    let bar = indicatif::ProgressBar::new(0).with_message(what);
+    style.map(|style| bar.set_style(style)).ok();
+    bar
+}
+
 /// Prints rows under columns.
 pub fn rows(columns: &[String], rows: &[Vec<Value>], format: Format) {
     write(&match format {

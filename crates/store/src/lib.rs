@@ -52,7 +52,7 @@ pub use reads::{
     StoredEvent,
 };
 pub use recover::Damage;
-pub use scrub::{ScrubFault, ScrubReport};
+pub use scrub::{Progress as ScrubProgress, ScrubFault, ScrubReport};
 pub use sql::{SqlAnswer, SqlColumn, SqlLimits, SqlRequest};
 pub use tail::Tail;
 
@@ -363,9 +363,10 @@ impl Store {
         self.0.metadata.close().await;
     }
 
-    /// Checks every frame, block and journal line of a folder that no server has open.
-    pub async fn scrub(dir: &std::path::Path) -> Result<ScrubReport, StoreError> {
-        scrub::run(dir).await
+    /// Checks every frame, block and journal line of a folder that no server has open. `progress` is told how many of
+    /// how many sealed files were looked at.
+    pub async fn scrub(dir: &std::path::Path, progress: ScrubProgress) -> Result<ScrubReport, StoreError> {
+        scrub::run(dir, progress).await
     }
 }
 

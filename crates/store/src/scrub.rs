@@ -41,7 +41,10 @@ impl ScrubReport {
     }
 }
 
-pub(crate) async fn run(dir: &Path) -> Result<ScrubReport, StoreError> {
+/// Progress of a scrub: sealed files looked at, and all of them.
+pub type Progress = Box<dyn Fn(usize, usize) + Send>;
+
+pub(crate) async fn run(dir: &Path, progress: Progress) -> Result<ScrubReport, StoreError> {
     let config = StoreConfig { read_only: true, ..StoreConfig::new(dir) };
     let store = crate::Store::open(config).await?;
     let metadata = Metadata::open(dir, true).await?;
@@ -58,7 +61,8 @@ pub(crate) async fn run(dir: &Path) -> Result<ScrubReport, StoreError> {
         for name in DEFINITION_FILES {
             check_frames(&folder.join(name), false, &mut report);
         }
-        for file in &manifest.files {
+        for (done, file) in manifest.files.iter().enumerate() {
+            progress(done, manifest.files.len());
             let checked = match Checked::open(file) {
                 Ok(checked) => checked,
                 Err(bad) => {

@@ -59,7 +59,19 @@ pub async fn audit(what: Audit) -> Outcome {
 
 /// `verify`: every frame, block and journal record.
 pub async fn verify(flags: DataDir) -> Outcome {
-    let report = Store::scrub(&dir(&flags)?).await?;
+    let dir = dir(&flags)?;
+    must_exist(&dir)?;
+    let bar = output::progress("sealed files checked");
+    let told = bar.clone();
+    let report = Store::scrub(
+        &dir,
+        Box::new(move |done, all| {
+            told.set_length(all as u64);
+            told.set_position(done as u64);
+        }),
+    )
+    .await?;
+    bar.finish_and_clear();
     let (frames, files, rows) = (report.frames, report.files, report.rows);
     output::write(&format!("{frames} frames of the log and {files} sealed files with {rows} rows are whole\n"));
     if report.is_clean() {
@@ -119,15 +131,18 @@ pub async fn tokens(what: Tokens) -> Outcome {
 }
 
 async fn open(dir: &Path, read_only: bool) -> Outcome<Store> {
-    if !dir.exists() {
-        return Err(
-            Failure::new(Kind::NotFound, format!("no data folder {}", dir.display())).hint("name it with --data-dir")
-        );
-    }
+    must_exist(dir)?;
     let mut config = StoreConfig::new(dir);
     config.read_only = read_only;
     config.upkeep = false;
     Ok(Store::open(config).await?)
+}
+
+fn must_exist(dir: &Path) -> Outcome {
+    if dir.exists() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::NotFound, format!("no data folder {}", dir.display())).hint("name it with --data-dir"))
 }
 
 fn dir(flags: &DataDir) -> Outcome<PathBuf> {

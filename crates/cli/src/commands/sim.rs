@@ -8,6 +8,8 @@ use crate::{
 
 /// Runs the worlds and prints what was found and named of what broke.
 pub fn run(flags: Sim) -> Outcome {
+    let bar = output::progress("worlds");
+    bar.set_length(flags.worlds);
     for seed in flags.seed..flags.seed + flags.worlds {
         let mut config = sim::SimConfig { seed, ..sim::SimConfig::default() };
         if let Some(minutes) = flags.minutes {
@@ -17,7 +19,9 @@ pub fn run(flags: Sim) -> Outcome {
             config.faults.clear();
         }
         let report = sim::run(&config).map_err(|error| Failure::new(Kind::Failed, error))?;
-        output::write(&report.render());
+        bar.suspend(|| output::write(&report.render()));
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     Ok(())
 }

@@ -130,7 +130,7 @@ async fn a_bit_flipped_in_a_sealed_file_never_changes_a_number_silently() {
         truth.push(sql(&store, query).await);
     }
     drop(store);
-    assert!(Store::scrub(folder.path()).await.unwrap().is_clean());
+    assert!(Store::scrub(folder.path(), Box::new(|_, _| {})).await.unwrap().is_clean());
     let files = folder.files("data", "parquet");
     let sizes: Vec<u64> = files.iter().map(|f| std::fs::metadata(f).unwrap().len()).collect();
     assert!(sizes.iter().max().unwrap() > &100_000, "more than one block: {sizes:?}");
@@ -155,7 +155,7 @@ async fn a_bit_flipped_in_a_sealed_file_never_changes_a_number_silently() {
             }
         }
         drop(store);
-        let report = Store::scrub(folder.path()).await.unwrap();
+        let report = Store::scrub(folder.path(), Box::new(|_, _| {})).await.unwrap();
         assert_eq!(report.faults.len(), 1, "{report:?}");
         std::fs::write(file, &whole).unwrap();
     }

@@ -1,0 +1,192 @@
+//! The program as people and scripts use it: what it prints where, and its exit codes.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+fn bellwether(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bellwether"));
+    command.args(args).env("NO_COLOR", "1").env_remove("BELLWETHER_URL").env("COLUMNS", "80");
+    command.output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// It worked, and said nothing on standard error.
+fn fine(args: &[&str]) -> String {
+    let output = bellwether(args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", err(&output));
+    assert_eq!(err(&output), "", "{args:?}");
+    out(&output)
+}
+
+/// It failed with this code, said why on standard error and nothing on standard output.
+fn fails(args: &[&str], code: i32) -> String {
+    let output = bellwether(args);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {}", err(&output));
+    assert_eq!(out(&output), "", "{args:?}");
+    err(&output)
+}
+
+/// A server on free ports.
+struct Server {
+    child: Child,
+    url: String,
+    dir: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bellwether"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0"])
+            .arg("--data-dir")
+            .arg(dir.path().join("data"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(ready["pid"].as_u64(), Some(u64::from(child.id())));
+        let url = format!("http://{}", ready["listen"].as_str().unwrap());
+        Server { child, url, dir }
+    }
+
+    fn data(&self) -> String {
+        self.dir.path().join("data").display().to_string()
+    }
+
+    /// Ends it as a service manager does; gives its data folder.
+    fn stop(mut self) -> (String, tempfile::TempDir) {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0), "SIGTERM ends it well");
+        let data = self.data();
+        (data, std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn help_and_version_fit_a_terminal() {
+    let help = fine(&["--help"]);
+    for command in ["serve", "demo", "query", "tail", "send", "status", "doctor", "incidents", "completions", "man"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in\n{help}");
+        assert!(fine(&[command, "-h"]).contains("Usage:"));
+    }
+    assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    assert!(help.contains("Examples:") && help.contains("Exit codes:"));
+    assert!(fine(&["--version"]).starts_with("bellwether "));
+}
+
+#[test]
+fn a_wrong_command_line_is_a_usage_error_that_says_what_was_meant() {
+    let said = fails(&["serv"], 2);
+    assert!(said.contains("'serve'"), "{said}");
+    assert!(fails(&["query"], 2).contains("Usage:"));
+    assert!(fails(&["demo", "--faults", "no-such"], 2).contains("error-burst"));
+    assert!(fails(&["serve", "--listen", "nonsense"], 2).contains("nonsense"));
+}
+
+#[test]
+fn what_is_not_there_is_told_apart_from_what_is_not_up() {
+    for args in [&["query", "SELECT 1"][..], &["incidents", "list"], &["status"], &["tail"]] {
+        let args = [args, &["--url", "http://127.0.0.1:1"]].concat();
+        let said = fails(&args, 5);
+        assert!(said.starts_with("error: ") && said.contains("hint: start the server"), "{said}");
+    }
+    for args in [&["verify"][..], &["audit", "verify"], &["tokens", "list"]] {
+        let args = [args, &["--data-dir", "/no/such/folder"]].concat();
+        assert!(fails(&args, 3).contains("hint: name it with --data-dir"));
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_are_whole() {
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        assert!(fine(&["completions", shell]).contains("incidents"), "{shell}");
+    }
+    assert!(fine(&["man"]).starts_with(".ie"));
+    let dir = tempfile::tempdir().unwrap();
+    fine(&["man", "--dir", &dir.path().display().to_string()]);
+    let pages = std::fs::read_dir(dir.path()).unwrap().count();
+    assert!(pages >= 15, "{pages} pages");
+}
+
+#[test]
+fn a_simulated_world_is_the_same_each_time() {
+    let first = fine(&["sim", "--seed", "5", "--minutes", "12"]);
+    assert!(first.contains("found within 2 min"), "{first}");
+    assert_eq!(first, fine(&["sim", "--seed", "5", "--minutes", "12"]));
+}
+
+#[test]
+fn signals_are_sent_asked_for_and_found_again() {
+    let server = Server::start();
+    let url = server.url.as_str();
+    fine(&["send", "log", "disk \u{1b}[31mfull", "--service", "cart", "--url", url]);
+    fine(&["send", "metric", "queue_length", "7", "--service", "cart", "--url", url]);
+    let ask = |sql: &str, format: &str| fine(&["query", sql, "-o", format, "--url", url]);
+    let sql = "SELECT metric, value FROM samples WHERE metric = 'queue_length'";
+    assert_eq!(ask(sql, "csv"), "metric,value\nqueue_length,7.0\n");
+    assert_eq!(ask(sql, "jsonl"), "{\"metric\":\"queue_length\",\"value\":7.0}\n");
+    assert!(ask(sql, "table").contains("queue_length"));
+    let logs = ask("SELECT body FROM records", "table");
+    assert!(logs.contains("disk") && !logs.contains('\u{1b}'), "no control characters on a terminal: {logs:?}");
+    let wrong = fails(&["query", "SELECT nonsense FROM samples", "--url", url], 2);
+    assert!(wrong.contains("nonsense"), "{wrong}");
+    let json: serde_json::Value = serde_json::from_str(&ask("SELECT 1 AS one", "json")).unwrap();
+    assert_eq!(json, serde_json::json!([{"one": 1}]));
+
+    assert!(fine(&["tail", "--url", url]).contains("full"));
+    assert!(fine(&["status", "--url", url]).contains("samples"));
+    let list = fine(&["incidents", "list", "-o", "json", "--url", url]);
+    assert_eq!(list.trim(), "[]");
+    assert!(fails(&["incidents", "show", "inc-999", "--url", url], 3).contains("inc-999"));
+    let doctor = bellwether(&["doctor", "--url", url]);
+    assert!(matches!(doctor.status.code(), Some(0 | 1)), "{}", err(&doctor));
+
+    // A folder in use is not for others; afterwards it is whole.
+    let busy = bellwether(&["tokens", "create", "read", "--name", "x", "--data-dir", &server.data()]);
+    assert_ne!(busy.status.code(), Some(0));
+    let (data, _dir) = server.stop();
+    whole(&data);
+}
+
+/// Offline commands on a folder.
+fn whole(data: &str) {
+    assert!(fine(&["verify", "--data-dir", data]).contains("are whole"));
+    assert!(fine(&["audit", "verify", "--data-dir", data]).contains("all as they were written"));
+    assert_eq!(fine(&["query", "SELECT count(*) AS n FROM records", "-o", "csv", "--data-dir", data]), "n\n1\n");
+    let made = bellwether(&["tokens", "create", "read", "--name", "ci", "--data-dir", data]);
+    assert_eq!(made.status.code(), Some(0), "{}", err(&made));
+    let secret = out(&made).trim().to_owned();
+    let list = fine(&["tokens", "list", "--data-dir", data]);
+    assert!(list.contains("ci") && !list.contains(&secret), "a secret is shown once: {list}");
+    assert!(!holds(Path::new(data), secret.as_bytes()), "a secret is not stored");
+    let id = list.lines().last().unwrap().split_whitespace().next().unwrap();
+    fine(&["tokens", "revoke", id, "--data-dir", data]);
+    assert!(fails(&["tokens", "revoke", id, "--data-dir", data], 3).contains("no token"));
+}
+
+fn holds(path: &Path, needle: &[u8]) -> bool {
+    if path.is_dir() {
+        return std::fs::read_dir(path).unwrap().any(|entry| holds(&entry.unwrap().path(), needle));
+    }
+    std::fs::read(path).unwrap().windows(needle.len()).any(|window| window == needle)
+}
