@@ -177,6 +177,42 @@ async function behaviour() {
       await page.waitForTimeout(200);
       return [/from=20.*to=20/.test(await here(page)) ? '' : `no range in the URL: ${await here(page)}`];
     }));
+  await test('shift and drag asks what happened there', () =>
+    withPage('/explore', async (page) => {
+      const box = await page.locator('.u-over').first().boundingBox();
+      await page.keyboard.down('Shift');
+      await page.mouse.move(box.x + 100, box.y + 60);
+      await page.mouse.down();
+      await page.mouse.move(box.x + 300, box.y + 60, { steps: 5 });
+      await page.mouse.up();
+      await page.keyboard.up('Shift');
+      const dialog = page.getByRole('dialog', { name: /What happened/ });
+      await dialog.getByText('Not as expected').waitFor();
+      const problems = [(await dialog.locator('.finding').count()) > 0 ? '' : 'no findings are listed', ...(await axe(page))];
+      await page.keyboard.press('Escape');
+      await dialog.waitFor({ state: 'hidden' });
+      problems.push(/why=/.test(await here(page)) ? 'still in the URL after Escape' : '');
+      return problems;
+    }));
+  await test('an attribute of a line filters the lines, and its chip takes the filter out', () =>
+    withPage('/explore?tab=logs', async (page) => {
+      await page.locator('.line').first().click();
+      await page.getByRole('button', { name: 'No lines with http.route = /checkout' }).click();
+      const chip = page.getByRole('button', { name: /not http.route = \/checkout/ });
+      await chip.waitFor();
+      const asked = new URLSearchParams((await here(page)).split('?')[1]).get('fields');
+      await page.evaluate(() => scrollTo(0, 0));
+      const problems = [want(asked, '[["http.route","/checkout",false]]', 'fields'), ...(await axe(page))];
+      await chip.click();
+      await chip.waitFor({ state: 'hidden' });
+      return problems;
+    }));
+  await test('an incident shows earlier ones like it', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      const list = page.getByRole('region', { name: 'Similar incidents' });
+      await list.locator('a').first().waitFor();
+      return [(await list.textContent()).includes('same') ? '' : 'it does not say what they share'];
+    }));
   await test('evidence opens: chart, trace, log lines', () =>
     withPage('/incidents/inc-3', async (page) => {
       const problems = [(await page.locator('.cause .u-over').count()) === 1 ? '' : 'the first chart is not open'];

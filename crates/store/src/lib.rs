@@ -48,7 +48,7 @@ pub use error::{ErrorKind, StoreError};
 pub use history::StoreHistory;
 pub use metadata::{AliasRow, JournalCheck, JournalFilter, JournalHead, JournalRow, StoredToken};
 pub use reads::{
-    ChartPoint, EventFilter, RecordFilter, RecordRow, SeriesChart, SeriesFilter, SeriesInfo, SpanFilter, SpanRow,
+    ChartPoint, EventFilter, FieldFilter, RecordFilter, RecordRow, SeriesChart, SeriesFilter, SeriesInfo, SpanFilter, SpanRow,
     StoredEvent,
 };
 pub use recover::Damage;

@@ -98,8 +98,32 @@ pub struct RecordFilter {
     pub template: Option<TemplateId>,
     /// Of this trace (hexadecimal).
     pub trace_id: Option<String>,
+    /// With, or without, these attributes of the record or its resource.
+    pub fields: Vec<FieldFilter>,
     /// At most so many; 0 means 100.
     pub limit: usize,
+}
+
+/// An attribute that must, or must not, have a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldFilter {
+    /// Its name.
+    pub name: String,
+    /// Its value as text.
+    pub value: String,
+    /// Whether rows with it are kept, or left out.
+    pub keep: bool,
+}
+
+impl FieldFilter {
+    fn allows(&self, parts: [&serde_json::Value; 2]) -> bool {
+        let has = |part: &serde_json::Value| match part.get(&self.name) {
+            Some(serde_json::Value::String(text)) => *text == self.value,
+            Some(other) => other.to_string() == self.value,
+            None => false,
+        };
+        parts.into_iter().any(has) == self.keep
+    }
 }
 
 /// One log record.
@@ -408,6 +432,11 @@ pub(crate) fn records(inner: &Inner, filter: &RecordFilter) -> Result<Vec<Record
                 if !wanted {
                     continue;
                 }
+                let attributes = json(columns.text("attributes", i));
+                let resource = resource_json(&registry, columns.id("resource", i));
+                if !filter.fields.iter().all(|field| field.allows([&attributes, &resource])) {
+                    continue;
+                }
                 found.push(RecordRow {
                     time: Time(columns.int("time", i)),
                     learned: Time(columns.int("learned", i)),
@@ -417,8 +446,8 @@ pub(crate) fn records(inner: &Inner, filter: &RecordFilter) -> Result<Vec<Record
                     body: columns.text("body", i).to_owned(),
                     template_id: template,
                     template: registry.template_def(TemplateId(template)).map_or("", |t| &t.text).to_owned(),
-                    attributes: json(columns.text("attributes", i)),
-                    resource: resource_json(&registry, columns.id("resource", i)),
+                    attributes,
+                    resource,
                     trace_id: columns.hex("trace_id", i),
                     span_id: columns.hex("span_id", i),
                 });

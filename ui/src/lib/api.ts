@@ -145,7 +145,7 @@ export const api = {
   ) => get<Points>('/api/v1/series/points' + query({ ...asked, ...span(range) }), signal),
 
   logs: (
-    asked: { entity?: string; severity?: number; search?: string; template?: string; trace_id?: string; tenant?: string; limit?: number },
+    asked: { entity?: string; severity?: number; search?: string; template?: string; trace_id?: string; fields?: string; tenant?: string; limit?: number },
     range: Window,
     signal?: AbortSignal,
   ) => get<LogLine[]>('/api/v1/logs' + query({ ...asked, ...span(range) }), signal),

@@ -1,6 +1,6 @@
 /** Preparing points for charts. */
 
-import type { Point, SeriesChart } from './types';
+import type { Finding, Point, SeriesChart } from './types';
 
 export interface Line {
   label: string;
@@ -33,6 +33,26 @@ function usualStep(points: Point[]): number {
   for (let i = 1; i < Math.min(points.length, 400); i++) steps.push((points[i]?.[0] ?? 0) - (points[i - 1]?.[0] ?? 0));
   steps.sort((a, b) => a - b);
   return steps[Math.floor(steps.length / 2)] ?? 0;
+}
+
+/** A stretch of time that was not as expected. */
+export interface Stretch {
+  from: number;
+  to: number;
+  /** 0 to 1. */
+  belief: number;
+  text: string;
+}
+
+/** What was found about the charted series, or the charted derived metric of their entities. */
+export function stretches(findings: Finding[], charts: SeriesChart[]): Stretch[] {
+  const series = new Set(charts.map((c) => c.series));
+  const derived = new Set(charts.flatMap((c) => (c.info ? [`${c.info.entity} ${c.info.metric}`] : [])));
+  const speaks = (finding: Finding) =>
+    finding.evidence.some((e) => (e.type === 'series' && series.has(e.series)) || (e.type === 'derived' && derived.has(`${e.entity} ${e.metric}`)));
+  return findings
+    .filter((f) => f.shape !== 'cause' && speaks(f))
+    .map((f) => ({ from: Date.parse(f.start), to: Date.parse(f.end), belief: f.belief, text: f.summary }));
 }
 
 /** What tells a series from its siblings: the labels that differ, else the entity. */

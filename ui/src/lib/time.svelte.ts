@@ -63,6 +63,11 @@ export function setRange(from: string | number, to: string | number = 'now'): vo
   setQuery({ from: text(from), to: to === 'now' ? undefined : text(to) }, { push: true });
 }
 
+/** Asks what happened in a stretch of time. */
+export function why(from: number, to: number): void {
+  setQuery({ why: `${new Date(Math.round(from)).toISOString()}~${new Date(Math.round(to)).toISOString()}` }, { push: true });
+}
+
 export function zoomOut(): void {
   const { from, to } = range();
   const width = to - from;

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{EventFilter, RecordFilter, SeriesFilter, SeriesInfo, SpanFilter, SqlRequest};
+use store::{EventFilter, FieldFilter, RecordFilter, SeriesFilter, SeriesInfo, SpanFilter, SqlRequest};
 use types::{EntityId, SeriesId, TemplateId};
 
 use super::{Range, tenant};
@@ -184,6 +184,8 @@ struct LogQuery {
     search: Option<String>,
     template: Option<u32>,
     trace_id: Option<String>,
+    /// JSON: `[["name", "value", keep], …]` over attributes of the record and its resource.
+    fields: Option<String>,
     limit: Option<usize>,
     from: Option<String>,
     to: Option<String>,
@@ -200,9 +202,18 @@ async fn logs(State(app): State<Arc<App>>, Query(query): Query<LogQuery>) -> Res
         text: query.search.filter(|s| !s.is_empty()),
         template: query.template.map(TemplateId),
         trace_id: query.trace_id.filter(|t| !t.is_empty()),
+        fields: fields(query.fields.as_deref())?,
         limit: query.limit.unwrap_or(200).min(5000),
     };
     Ok(Json(json!(app.store.records(filter).await?)))
+}
+
+fn fields(text: Option<&str>) -> Result<Vec<FieldFilter>, ApiError> {
+    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(Vec::new()) };
+    let list: Vec<(String, String, bool)> = serde_json::from_str(text).map_err(|error| {
+        ApiError::bad_request(format!("fields is not [[\"name\", \"value\", true or false], …]: {error}"))
+    })?;
+    Ok(list.into_iter().map(|(name, value, keep)| FieldFilter { name, value, keep }).collect())
 }
 
 /// Counted by the SQL engine, since a pattern may stand for millions of lines.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwether_store::{ErrorKind, EventFilter, RecordFilter, SeriesFilter, SpanFilter, SqlLimits, SqlRequest, Store};
+use bellwether_store::{ErrorKind, EventFilter, FieldFilter, RecordFilter, SeriesFilter, SpanFilter, SqlLimits, SqlRequest, Store};
 use serde_json::json;
 use types::{Batch, EntityId, HOUR, SECOND, Tenant, Time};
 use view::History;
@@ -200,6 +200,16 @@ async fn typed_reads_agree_with_what_was_sent() {
         let records =
             store.records(RecordFilter { severity_min: 17, limit: 1000, ..Default::default() }).await.unwrap();
         assert_eq!(records.len(), 20);
+        let field = |name: &str, value: &str, keep| FieldFilter { name: name.into(), value: value.into(), keep };
+        let count = async |fields: Vec<FieldFilter>| {
+            store.records(RecordFilter { fields, limit: 1000, ..Default::default() }).await.unwrap().len()
+        };
+        let all = count(Vec::new()).await;
+        let with = count(vec![field("thread", "w-1", true), field("n", "3", true)]).await;
+        assert!(with > 0 && with < all);
+        assert_eq!(count(vec![field("thread", "w-1", false)]).await, all - with);
+        assert_eq!(count(vec![field("service.version", "1.2", true)]).await, all, "the resource's count too");
+        assert_eq!(count(vec![field("thread", "w-2", true)]).await, 0);
         let spans = store.spans(SpanFilter { errors_only: true, limit: 7, ..Default::default() }).await.unwrap();
         assert_eq!((spans.len(), spans[0].kind, spans[0].status), (7, "client", "error"));
         let trace = store.trace(None, "05050505050505050505050505050505").await.unwrap();
