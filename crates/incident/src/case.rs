@@ -186,10 +186,13 @@ impl Case {
         if hurting.is_empty() { self.pieces.values().collect() } else { hurting }
     }
 
-    /// When all telling evidence had ended; `None` while some goes on.
-    pub fn quiet_since(&self, hurts_impact: f64) -> Option<Time> {
-        let telling = self.telling(hurts_impact);
-        if telling.iter().any(|p| p.ongoing) { None } else { telling.iter().map(|p| p.end).max() }
+    /// When all evidence that keeps it open had ended; `None` while some goes on. That is what hurts whoever uses the
+    /// entities, or, where nothing does that much, all telling evidence: a gauge that found a new level does not keep
+    /// open what failing requests had opened.
+    pub fn quiet_since(&self, config: &GroupingConfig) -> Option<Time> {
+        let worst: Vec<&Piece> = self.pieces.values().filter(|p| p.impact >= config.alone_impact).collect();
+        let keeping = if worst.is_empty() { self.telling(config.hurts_impact) } else { worst };
+        if keeping.iter().any(|p| p.ongoing) { None } else { keeping.iter().map(|p| p.end).max() }
     }
 
     /// The evidence of most weight, of `main` if it has any.

@@ -272,7 +272,12 @@ impl Grouper {
             let hops = map.hops(&known.entity, &piece.entity)?;
             let goes_on = known.ongoing && self.overlap(known, piece);
             let fits = match (hops, goes_on) {
-                (0, true) => true,
+                // What hurts users is not swallowed by a gauge that has been off for long.
+                (0, true) => {
+                    let hurts_more =
+                        piece.impact >= self.config.alone_impact && known.impact < self.config.alone_impact;
+                    !hurts_more || self.together_in_time(known, piece, map)
+                }
                 (0, false) => known.measure == piece.measure && known.scope == piece.scope,
                 (_, true) => hops <= reach && self.together_in_time(known, piece, map),
                 (_, false) => false,
@@ -472,7 +477,7 @@ impl Grouper {
             .cases
             .values()
             .filter(|case| case.is_active())
-            .filter_map(|case| Some((case.number, case.quiet_since(self.config.hurts_impact)?)))
+            .filter_map(|case| Some((case.number, case.quiet_since(&self.config)?)))
             .filter(|(_, since)| now.since(*since) >= self.config.quiet_ns)
             .collect();
         for (number, since) in quiet {

@@ -248,9 +248,9 @@ impl Stream {
         self.count >= 20 && self.regular >= 16
     }
 
-    /// How far from what was expected the peak lies, in spreads.
+    /// How far from what was expected the peak lies, in spreads; a series that hardly varies is taken to vary by a tenth.
     pub fn effect(&self) -> f32 {
-        (self.peak - self.expected).abs() / self.spread.max(0.02 * self.slow.abs()).max(1e-12)
+        (self.peak - self.expected).abs() / self.spread.max(0.1 * self.slow.abs()).max(1e-12)
     }
 
     /// Points of the series are normal now, whatever they were called: a person said so, or a change explains them.

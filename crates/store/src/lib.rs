@@ -48,8 +48,8 @@ pub use error::{ErrorKind, StoreError};
 pub use history::StoreHistory;
 pub use metadata::{AliasRow, JournalCheck, JournalFilter, JournalHead, JournalRow, StoredToken};
 pub use reads::{
-    ChartPoint, EventFilter, FieldFilter, RecordFilter, RecordRow, SeriesChart, SeriesFilter, SeriesInfo, SpanFilter, SpanRow,
-    StoredEvent,
+    ChartPoint, EventFilter, FieldFilter, RecordFilter, RecordRow, SeriesChart, SeriesFilter, SeriesInfo, SpanFilter,
+    SpanRow, StoredEvent,
 };
 pub use recover::Damage;
 pub use scrub::{Progress as ScrubProgress, ScrubFault, ScrubReport};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bellwether_store::{ErrorKind, EventFilter, FieldFilter, RecordFilter, SeriesFilter, SpanFilter, SqlLimits, SqlRequest, Store};
+use bellwether_store::{
+    ErrorKind, EventFilter, FieldFilter, RecordFilter, SeriesFilter, SpanFilter, SqlLimits, SqlRequest, Store,
+};
 use serde_json::json;
 use types::{Batch, EntityId, HOUR, SECOND, Tenant, Time};
 use view::History;
