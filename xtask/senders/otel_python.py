@@ -1,4 +1,5 @@
-"""The OpenTelemetry Python SDK against a running bellwether: three signals over gRPC and HTTP, then counted by SQL.
+"""The OpenTelemetry Python SDK against a running bellwether: three signals over gRPC, HTTP with protobuf and HTTP with
+JSON, then counted by SQL.
 
 usage: otel_python.py BELLWETHER_BINARY"""
 import json, logging, subprocess, sys, tempfile, time, urllib.request
@@ -14,6 +15,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogs
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetrics
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpans
+from opentelemetry.exporter.otlp.json.http._log_exporter import OTLPLogExporter as JsonLogs
+from opentelemetry.exporter.otlp.json.http.metric_exporter import OTLPMetricExporter as JsonMetrics
+from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter as JsonSpans
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogs
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetrics
@@ -31,7 +35,8 @@ def main(binary):
             send("py-grpc", GrpcSpans(endpoint=grpc, insecure=True), GrpcMetrics(endpoint=grpc, insecure=True), GrpcLogs(endpoint=grpc, insecure=True))
             gzip = Compression.Gzip
             send("py-http", HttpSpans(endpoint=http + "/v1/traces", compression=gzip), HttpMetrics(endpoint=http + "/v1/metrics", compression=gzip), HttpLogs(endpoint=http + "/v1/logs", compression=gzip))
-            for service in ("py-grpc", "py-http"):
+            send("py-json", JsonSpans(endpoint=http + "/v1/traces"), JsonMetrics(endpoint=http + "/v1/metrics"), JsonLogs(endpoint=http + "/v1/logs"))
+            for service in ("py-grpc", "py-http", "py-json"):
                 for table, least in (("spans", 40), ("records", 20), ("samples", 5)):
                     found = sql(ready["listen"], f"select count(*) from {table} where entity = 'service:senders/{service}'")[0][0]
                     assert found >= least, f"{service}: {found} rows in {table}, expected {least} or more"
@@ -39,7 +44,7 @@ def main(binary):
                 assert total == 20, f"{service}: the counter reads {total}, expected 20"
                 edge = sql(ready["listen"], f"select count(*) from spans where entity = 'service:senders/{service}' and parent_span_id <> ''")[0][0]
                 assert edge >= 20, f"{service}: {edge} spans have a parent"
-            print("OpenTelemetry Python SDK: gRPC and HTTP, three signals, all there")
+            print("OpenTelemetry Python SDK: gRPC, HTTP with protobuf, HTTP with JSON; three signals, all there")
         finally:
             server.terminate()
             assert server.wait(20) == 0, "the server did not exit with 0 on SIGTERM"

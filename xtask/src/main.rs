@@ -93,7 +93,13 @@ fn test(args: &[String]) -> Result<()> {
     docs::run_all()?;
     step("real senders");
     tools::with_python(
-        &["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-grpc", "opentelemetry-exporter-otlp-proto-http"],
+        // Versions that go together: the three exporters share parts.
+        &[
+            "opentelemetry-sdk==1.45.*",
+            "opentelemetry-exporter-otlp-proto-grpc==1.45.1",
+            "opentelemetry-exporter-otlp-proto-http==1.45.1",
+            "opentelemetry-exporter-otlp-json-http==0.66b1",
+        ],
         |python| {
             run(std::process::Command::new(python)
                 .arg(root().join("xtask/senders/otel_python.py"))

@@ -45,6 +45,16 @@ impl Shape {
         }
     }
 
+    /// Where to as history: judged at once, whenever it happened.
+    pub fn history_path(self) -> &'static str {
+        match self {
+            Shape::RemoteWrite | Shape::RemoteWriteSmall => "/api/v1/backfill/write",
+            Shape::OtlpMetrics => "/api/v1/backfill/metrics",
+            Shape::OtlpLogs => "/api/v1/backfill/logs",
+            Shape::OtlpSpans => "/api/v1/backfill/traces",
+        }
+    }
+
     /// Header lines.
     pub fn headers(self) -> &'static str {
         match self {
