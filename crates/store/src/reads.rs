@@ -117,10 +117,10 @@ pub struct FieldFilter {
 
 impl FieldFilter {
     fn allows(&self, parts: [&serde_json::Value; 2]) -> bool {
-        let has = |part: &serde_json::Value| match part.get(&self.name) {
-            Some(serde_json::Value::String(text)) => *text == self.value,
-            Some(other) => other.to_string() == self.value,
-            None => false,
+        let has = |part: &serde_json::Value| {
+            let text =
+                part.get(&self.name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            text.as_deref() == Some(self.value.as_str())
         };
         parts.into_iter().any(has) == self.keep
     }
