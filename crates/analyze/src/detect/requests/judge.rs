@@ -28,6 +28,10 @@ const SLOW_SHARE_MIN: f64 = 0.2;
 const TAIL_FACTOR: f64 = 4.0;
 const TAIL_RISE_US: f64 = 200_000.0;
 /// Load may double and halve within its cycle; only what leaves the seen range by this factor is said: by less once
+/// Load has jumped when it is so many times that of so many buckets before, and so much above what was ever seen.
+const JUMP_FACTOR: f64 = 2.2;
+const JUMP_BUCKETS: i64 = 3;
+const JUMP_OVER_SEEN: f64 = 1.3;
 /// ten minutes are known.
 const RATE_FACTOR: f64 = 3.0;
 const RATE_FACTOR_KNOWN: f64 = 2.2;
@@ -221,7 +225,7 @@ pub(super) fn judge_rate(recent: &VecDeque<Point>, usual: &Usual, ongoing: bool)
     let factor = if ongoing { factor / 1.5 } else { factor };
     let all_above = window.iter().all(|p| f64::from(p.requests) > high * factor);
     let all_below = window.iter().all(|p| f64::from(p.requests) < low / factor);
-    let up = all_above && per_bucket - high >= 20.0;
+    let up = (all_above || jumped(recent, &window, high, ongoing)) && per_bucket - high >= 20.0;
     let down = all_below && low >= 10.0;
     if !up && !down {
         return None;
@@ -234,6 +238,17 @@ pub(super) fn judge_rate(recent: &VecDeque<Point>, usual: &Usual, ongoing: bool)
     };
     let enough = ongoing || surprise >= SURPRISE_MIN / 2.0;
     enough.then(|| Rate { per_bucket, usual: usual.rate, up, surprise, start: window[0].bucket })
+}
+
+/// Whether load jumped: above all that was seen, and far above the half minute before. A load cycle rises slowly, so that a
+/// jump says more than a level.
+fn jumped(recent: &VecDeque<Point>, window: &[&Point], high: f64, ongoing: bool) -> bool {
+    let first = window[0].bucket;
+    let shortly = recent.iter().filter(|p| (first - JUMP_BUCKETS..first).contains(&p.bucket));
+    let mut before: Vec<f64> = shortly.map(|p| f64::from(p.requests)).collect();
+    let known = ongoing || before.len() as i64 == JUMP_BUCKETS;
+    let least = if ongoing { 0.0 } else { median(&mut before) * JUMP_FACTOR };
+    known && window.iter().all(|p| f64::from(p.requests) > (high * JUMP_OVER_SEEN).max(least))
 }
 
 /// How much slower than usual a service's own time was in the slowest of the last three buckets, as a logarithm;
