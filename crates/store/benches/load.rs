@@ -1,10 +1,13 @@
 //! What the store costs: CPU seconds of durable appends, bytes a sample, CPU of queries. Run with
 //! `cargo bench --profile dev -p bellwether-store --bench load [-- HOSTS STEPS]`.
 
+#[path = "../tests/store/fleet.rs"]
+mod fleet;
+
 use std::time::{Duration, Instant};
 
 use bellwether_store::{SqlLimits, SqlRequest, Store, StoreConfig};
-use types::{Batch, EntityId, LabelSet, SECOND, SeriesDef, SeriesId, SeriesKind, Tenant, Time};
+use types::{Batch, SECOND, Time};
 
 const START: i64 = 1_795_428_000 * SECOND;
 
@@ -19,10 +22,10 @@ async fn load(hosts: usize, steps: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = StoreConfig { keep_for_engine: false, ..StoreConfig::new(folder.path()) };
     let store = Store::open(config.clone()).await.expect("a store");
-    let ids = define(&store, hosts);
+    let ids = fleet::define(&mut store.directory().write(), hosts);
     let rows = (hosts * 10 * steps) as f64;
     let (cpu, wall) = (cpu_seconds(), Instant::now());
-    let mut values = vec![0.0f64; hosts * 10];
+    let mut values: Vec<f64> = (0..hosts).flat_map(fleet::first).collect();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
     let mut making = 0.0;
     for step in 0..steps {
@@ -31,7 +34,7 @@ async fn load(hosts: usize, steps: usize) {
         for part in 0..(hosts * 10).div_ceil(2000) {
             let mut batch = Batch::default();
             for i in part * 2000..((part + 1) * 2000).min(hosts * 10) {
-                values[i] = next(&mut random, i % 10, values[i]);
+                values[i] = fleet::next(|| unit(&mut random), i % 10, values[i]);
                 batch.samples.push(ids[i], START + step as i64 * 15 * SECOND, values[i]);
             }
             batches.push(batch);
@@ -76,7 +79,7 @@ async fn load(hosts: usize, steps: usize) {
         ),
         (
             "one series",
-            "SELECT time, value FROM samples WHERE metric = 'up' AND label(labels, 'instance') = 'host-00007'".into(),
+            "SELECT time, value FROM samples WHERE metric = 'up' AND label(labels, 'instance') = 'host-00007.example.internal:9100'".into(),
         ),
         ("sum of everything", "SELECT metric, sum(value) FROM samples GROUP BY metric".into()),
     ] {
@@ -99,64 +102,12 @@ async fn load(hosts: usize, steps: usize) {
     println!("open again: {:.0} ms; {} rows", wall.elapsed().as_secs_f64() * 1e3, store.status().sealed_rows);
 }
 
-fn define(store: &Store, hosts: usize) -> Vec<SeriesId> {
-    const METRICS: [&str; 10] = [
-        "node_cpu_seconds_total",
-        "node_cpu_steal_seconds_total",
-        "http_requests_total",
-        "node_network_receive_bytes_total",
-        "node_memory_used_bytes",
-        "node_load1",
-        "node_hwmon_temp_celsius",
-        "http_request_latency_seconds",
-        "up",
-        "app_queue_depth",
-    ];
-    let mut registry = store.directory().write();
-    let entity = registry.entity(&EntityId::new("service", "default", "node"));
-    let mut ids = Vec::with_capacity(hosts * 10);
-    for host in 0..hosts {
-        for metric in METRICS {
-            let instance = format!("host-{host:05}");
-            let labels = LabelSet::pack(&mut vec![("instance", instance.as_str()), ("env", "prod")]);
-            let metric = metric.into();
-            let tenant = Tenant::default();
-            ids.push(registry.series(SeriesDef {
-                tenant,
-                metric,
-                entity,
-                labels,
-                kind: SeriesKind::Gauge,
-                unit: "".into(),
-            }));
-        }
-    }
-    ids
-}
-
-/// Counters with two decimals, byte counters, levels with steps, random floats, constants.
-fn next(random: &mut u64, metric: usize, v: f64) -> f64 {
-    let mut f = || {
-        *random ^= *random << 13;
-        *random ^= *random >> 7;
-        *random ^= *random << 17;
-        (*random >> 11) as f64 / (1u64 << 53) as f64
-    };
-    match metric {
-        0 => ((v + f() * 15.0) * 100.0).round() / 100.0,
-        1 if f() < 0.1 => ((v + 0.01) * 100.0).round() / 100.0,
-        1 => v,
-        2 => v + (f() * 300.0).floor(),
-        3 => v + (f() * 2e6).floor(),
-        4 => (v + 4096.0 * ((f() - 0.5) * 2000.0).floor()).max(0.0),
-        5 => ((v + (f() - 0.5) * 0.2).max(0.0) * 100.0).round() / 100.0,
-        6 if f() < 0.2 => v + if f() < 0.5 { 0.5 } else { -0.5 },
-        6 => v,
-        7 => 0.05 + 0.1 * f(),
-        8 => 1.0,
-        _ if f() < 0.05 => (f() * 20.0).floor(),
-        _ => 0.0,
-    }
+/// xorshift64, as numbers evenly spread over 0 to 1.
+fn unit(random: &mut u64) -> f64 {
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    (*random >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// CPU time of this process, user and system, seconds.

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod fleet;
 mod metadata;
 mod queries;
 mod recovery;
