@@ -279,7 +279,11 @@ impl Grouper {
                     !hurts_more || self.together_in_time(known, piece, map)
                 }
                 (0, false) => known.measure == piece.measure && known.scope == piece.scope,
-                (_, true) => hops <= reach && self.together_in_time(known, piece, map),
+                // What needs the affected may follow later; the cause, below, was there from the beginning.
+                (_, true) => {
+                    let follows = map.needs(&piece.entity, &known.entity) || self.is_of_onset(case, piece);
+                    hops <= reach && follows && self.together_in_time(known, piece, map)
+                }
                 (_, false) => false,
             };
             fits.then_some(hops)
@@ -294,6 +298,11 @@ impl Grouper {
         let travelled = map.needs(&later.entity, &earlier.entity);
         let window = if travelled { self.config.onset_window_ns } else { self.config.at_once_ns };
         later.start.since(earlier.start) <= window && self.overlap(a, b)
+    }
+
+    /// Whether a finding began about when its incident did.
+    fn is_of_onset(&self, case: &Case, piece: &Piece) -> bool {
+        piece.start.since(case.public.started_at).abs() <= self.config.at_once_ns
     }
 
     /// Whether one was still seen when the other began: what had stopped before is not of the same cause, although its
@@ -433,9 +442,10 @@ impl Grouper {
             return false;
         }
         let (ours, theirs) = (a.telling(self.config.hurts_impact), b.telling(self.config.hurts_impact));
-        ours.iter().any(|x| {
+        // Only how they began counts: later on both may hurt the same ones above them.
+        ours.iter().filter(|x| self.is_of_onset(a, x)).any(|x| {
             let near = |y: &&&Piece| map.hops(&x.entity, &y.entity).is_some_and(|hops| hops <= 1);
-            theirs.iter().filter(near).any(|y| self.together_in_time(x, y, map))
+            theirs.iter().filter(|y| self.is_of_onset(b, y)).filter(near).any(|y| self.together_in_time(x, y, map))
         })
     }
 
