@@ -1,4 +1,5 @@
-//! The measures that findings speak of: one table, so that a new domain adds a row and ripples nowhere.
+//! The measures that findings speak of: one table, so that a new domain adds a row. How a measure reads, and what it says
+//! about causes, is decided where words and causes are (see docs/adding-an-analysis.md).
 
 /// What is known of a measure.
 pub struct Measure {

@@ -25,16 +25,18 @@ pub const ANALYSIS: Analysis = Analysis {
     run,
 };
 
-/// What is remembered: the error lines of each entity by minute. Ordered maps, so that equal states give equal bytes.
+/// What is remembered: the error lines by tenant, entity and minute. Ordered maps, so that equal states give equal
+/// bytes.
 #[derive(Default)]
-struct Counts(Fleet<BTreeMap<u32, BTreeMap<i64, u32>>>);
+struct Counts(Fleet<BTreeMap<String, BTreeMap<u32, BTreeMap<i64, u32>>>>);
 
 fn run(view: &View, params: &Params, state: &mut State, out: &mut Findings) {
     let counts = &mut state.get::<Counts>().0.0;
     for batch in view.batches {
         let rows = &batch.records;
+        let of_tenant = counts.entry(batch.tenant.as_str().to_owned()).or_default();
         for i in (0..rows.len()).filter(|&i| rows.severity[i] >= 17 && !view.is_late(rows.time[i])) {
-            let minutes = counts.entry(rows.entity[i].0).or_default();
+            let minutes = of_tenant.entry(rows.entity[i].0).or_default();
             *minutes.entry(rows.time[i] / MINUTE).or_default() += 1;
             let lines = minutes[&(rows.time[i] / MINUTE)];
             if f64::from(lines) == params.get("lines_min")
