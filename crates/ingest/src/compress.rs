@@ -103,7 +103,7 @@ fn snappy_block(body: &[u8], max_len: usize) -> Result<Vec<u8>, BadRequest> {
 }
 
 fn too_large(max_len: usize) -> BadRequest {
-    BadRequest::too_large(format!("the body is larger than max_body_len {max_len} bytes; send smaller requests"))
+    BadRequest::too_large(format!("the body is larger than max_body_len {max_len} bytes"))
 }
 
 fn corrupt(name: &str, detail: &str) -> BadRequest {

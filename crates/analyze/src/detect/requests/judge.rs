@@ -27,11 +27,11 @@ const SLOW_SHARE_MIN: f64 = 0.2;
 /// A tail that got this much worse counts even where few requests are hit.
 const TAIL_FACTOR: f64 = 4.0;
 const TAIL_RISE_US: f64 = 200_000.0;
-/// Load may double and halve within its cycle; only what leaves the seen range by this factor is said: by less once
 /// Load has jumped when it is so many times that of so many buckets before, and so much above what was ever seen.
 const JUMP_FACTOR: f64 = 2.2;
 const JUMP_BUCKETS: i64 = 3;
 const JUMP_OVER_SEEN: f64 = 1.3;
+/// Load may double and halve within its cycle; only what leaves the seen range by this factor is said: by less once
 /// ten minutes are known.
 const RATE_FACTOR: f64 = 3.0;
 const RATE_FACTOR_KNOWN: f64 = 2.2;
@@ -240,8 +240,8 @@ pub(super) fn judge_rate(recent: &VecDeque<Point>, usual: &Usual, ongoing: bool)
     enough.then(|| Rate { per_bucket, usual: usual.rate, up, surprise, start: window[0].bucket })
 }
 
-/// Whether load jumped: above all that was seen, and far above the half minute before. A load cycle rises slowly, so that a
-/// jump says more than a level.
+/// Whether load jumped: above all that was seen, and far above the half minute before. A load cycle rises slowly, so
+/// that a jump says more than a level.
 fn jumped(recent: &VecDeque<Point>, window: &[&Point], high: f64, ongoing: bool) -> bool {
     let first = window[0].bucket;
     let shortly = recent.iter().filter(|p| (first - JUMP_BUCKETS..first).contains(&p.bucket));
