@@ -1,0 +1,1 @@
+//! Events: runs of flagged points against runs of labelled ones.

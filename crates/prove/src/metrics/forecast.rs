@@ -1,0 +1,1 @@
+//! Forecast errors: sMAPE, MASE, OWA, WAPE, pinball.

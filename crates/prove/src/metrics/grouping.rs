@@ -1,0 +1,1 @@
+//! Log templates against true ones: GA, PA, FGA, FTA.

@@ -1,0 +1,24 @@
+//! The protocols, one file each.
+
+mod changepoints;
+mod load;
+mod log_anomaly;
+mod logs;
+mod m4;
+mod nab;
+mod servers;
+mod tsbad;
+
+use crate::Protocol;
+
+/// All protocols, in the order in which they are listed and run.
+pub static ALL: [Protocol; 8] = [
+    nab::PROTOCOL,
+    tsbad::PROTOCOL,
+    servers::PROTOCOL,
+    changepoints::PROTOCOL,
+    logs::PROTOCOL,
+    log_anomaly::PROTOCOL,
+    m4::PROTOCOL,
+    load::PROTOCOL,
+];
