@@ -31,6 +31,7 @@ fn main() {
             findings: &log,
             incidents: &[],
             topology: &topology,
+            calibration: &view::Calibration::default(),
             history: &history,
         };
         let mut out = Findings::default();

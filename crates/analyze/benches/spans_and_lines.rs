@@ -49,6 +49,7 @@ fn bench(bencher: Bencher, analysis: &Analysis, rows: fn(&Registry, i64) -> Batc
                 findings: &log,
                 incidents: &[],
                 topology: &topology,
+                calibration: &view::Calibration::default(),
                 history: &history,
             };
             let mut out = Findings::default();

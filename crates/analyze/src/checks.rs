@@ -119,6 +119,7 @@ pub fn run(
                 findings: &log,
                 incidents: &[],
                 topology: &topology,
+                calibration: &view::Calibration::default(),
                 history: &history,
             };
             (analysis.run)(&view, &params, &mut state, &mut out);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use incident::{Change, Command};
 use serde_json::Value;
-use types::{Batch, EntityId, IncidentId, Registry, SeriesKind, Text, Time};
+use types::{Batch, EntityId, IncidentId, Registry, SeriesKind, Tenant, Text, Time};
 use view::LATENESS_NS;
 
 use crate::{Counters, MAX_HELD_ROWS};
@@ -140,6 +140,31 @@ pub fn count(batch: &Batch, now: Time, counters: &mut Counters) {
     }
 }
 
+/// What a person said about how much is said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tuning {
+    /// Something of an entity was missed.
+    Missed {
+        /// Whose.
+        tenant: Tenant,
+        /// Of what.
+        entity: EntityId,
+        /// One of its metrics; empty: any.
+        metric: String,
+        /// Who says so.
+        actor: Option<String>,
+        /// When it was said.
+        at: Time,
+    },
+    /// At most so many false events a week for each service; `None`: no limit.
+    Budget {
+        /// The limit.
+        per_week: Option<f64>,
+        /// Who says so.
+        actor: Option<String>,
+    },
+}
+
 /// What the events of a step say to the engine itself.
 #[derive(Default)]
 pub struct EventsRead {
@@ -149,6 +174,8 @@ pub struct EventsRead {
     pub changes: Vec<Change>,
     /// What people said, and merges.
     pub commands: Vec<Command>,
+    /// What people said about how much is said.
+    pub tuning: Vec<Tuning>,
     /// Events that named nothing that can be read.
     pub ignored: u64,
 }
@@ -166,6 +193,13 @@ impl EventsRead {
                 let kind = kind.to_owned();
                 let (version, author, link) = (text("version"), text("author"), text("link"));
                 self.changes.push(Change { at, tenant: batch.tenant.clone(), entity, kind, version, author, link });
+            } else if kind == "detection.budget" {
+                let per_week = attributes.get("per_week").and_then(Value::as_f64);
+                self.tuning.push(Tuning::Budget { per_week, actor: text("actor") });
+            } else if kind == "detection.missed" {
+                let Some(entity) = registry.entity_id(batch.events.entity[i]).cloned() else { continue };
+                let (metric, actor) = (text("metric").unwrap_or_default(), text("actor"));
+                self.tuning.push(Tuning::Missed { tenant: batch.tenant.clone(), entity, metric, actor, at });
             } else if kind.starts_with("incident.") || kind == "entity.merged" {
                 match command(kind, at, &text) {
                     Some(command) => self.commands.push(command),

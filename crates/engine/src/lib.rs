@@ -22,6 +22,7 @@
 
 mod snapshot;
 
+mod budget;
 mod codec;
 mod intake;
 mod said;
@@ -29,6 +30,7 @@ mod save;
 mod services;
 #[cfg(test)]
 mod tests;
+mod tuning;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -42,12 +44,14 @@ use view::{
     Trigger, View,
 };
 
+pub use budget::Rate;
 pub use incident::{Change, GroupingConfig};
 pub use snapshot::{Counters, MapEdge, RowCounts, ServiceRow, ServiceState, Snapshot};
 
 use intake::{EventsRead, Held};
 use said::LastSaid;
 use services::Services;
+use tuning::Tuning;
 
 /// An analysis runs before its time when more rows than this wait for it: bounds memory and checkpoints.
 pub const MAX_WAITING_ROWS: usize = 2_000_000;
@@ -100,6 +104,7 @@ pub struct Engine {
     grouper: Grouper,
     incidents: Vec<Incident>,
     services: Services,
+    tuning: Tuning,
     changes: Vec<Change>,
     counters: Counters,
     shelf: Shelf,
@@ -169,6 +174,7 @@ impl Engine {
             grouper: Grouper::new(config.grouping),
             incidents: Vec::new(),
             services: Services::default(),
+            tuning: Tuning::default(),
             changes: Vec::new(),
             counters: Counters::default(),
             shelf: Shelf::default(),
@@ -206,13 +212,20 @@ impl Engine {
                 // What was held back is on time.
                 let counted_at = if i < released { Time(i64::MIN) } else { now };
                 intake::count(batch, counted_at, &mut self.counters);
-                self.services.see(batch, &registry);
+                for (key, at) in self.services.see(batch, &registry) {
+                    if let Some(entity) = registry.entity_id(key) {
+                        self.tuning.budget.seen(&batch.tenant, entity, at);
+                    }
+                }
             }
             events.read(batch, &registry);
         }
         self.counters.ignored_events += events.ignored;
         let first_batch = self.first_recent + self.recent.len() as u64;
         self.recent.extend(fresh);
+        effects.extend(self.tuning.obey(&events.tuning, now).into_iter().map(Effect::Journal));
+        let about = |id: &IncidentId| self.grouper.get(id).map(|known| known.findings.clone());
+        self.tuning.learn(&events.commands, about, &self.findings, now);
 
         let step = Step { now, registry: &registry, history, events: &events.kinds, first_batch };
         let detected = self.run_stratum(Stratum::Detect, &step);
@@ -279,6 +292,9 @@ impl Engine {
             edges: Arc::new(self.map_edges(&registry)),
             services: Arc::new(self.service_rows(&registry)),
             changes: self.shelf.changes.clone(),
+            rates: Arc::new(self.tuning.budget.rates(self.cut.now)),
+            corrections: Arc::new(self.tuning.calibration.iter().cloned().collect()),
+            near: Arc::new(self.tuning.near().cloned().collect()),
             counters: self.counters.clone(),
         }
     }
@@ -318,6 +334,7 @@ impl Engine {
                 findings: &self.findings,
                 incidents: &self.incidents,
                 topology: &self.topology,
+                calibration: &self.tuning.calibration,
                 history: step.history,
             };
             (slot.analysis.run)(&view, &slot.params, &mut slot.state, &mut out);
@@ -336,8 +353,12 @@ impl Engine {
             self.topology.see(edge.source, edge.target, edge.kind, edge.at, edge.count);
             effects.push(Effect::Edge(edge));
         }
+        self.tuning.note(out.near);
         let mut taken = Vec::new();
         for finding in out.said {
+            if !self.tuning.admits(&finding, self.findings.get(finding.id).is_some(), now) {
+                continue;
+            }
             let known = said::take_finding(finding, now, &mut self.findings, &mut self.said, effects);
             if let Some(known) = &known {
                 self.shelf.findings.insert(known.id, Arc::new(known.clone()));

@@ -53,8 +53,9 @@ struct Saved {
 }
 
 impl Services {
-    /// Notes which entities sent something.
-    pub fn see(&mut self, batch: &Batch, registry: &Registry) {
+    /// Notes which entities sent something; answers with those that had never sent anything, and when they did.
+    pub fn see(&mut self, batch: &Batch, registry: &Registry) -> Vec<(EntityKey, Time)> {
+        let mut fresh = Vec::new();
         let from = self.entity_of_series.len();
         if batch.samples.series.iter().any(|id| id.0 as usize >= from) {
             let more = registry.all_series().iter().skip(from);
@@ -72,6 +73,9 @@ impl Services {
             if at >= last_seen.len() {
                 last_seen.resize(at + 1, i64::MIN);
             }
+            if last_seen[at] == i64::MIN {
+                fresh.push((EntityKey(entity), Time(time)));
+            }
             last_seen[at] = last_seen[at].max(time);
         };
         for (series, time) in batch.samples.series.iter().zip(&batch.samples.time) {
@@ -79,6 +83,7 @@ impl Services {
         }
         batch.records.entity.iter().zip(&batch.records.time).for_each(|(entity, time)| note(entity.0, *time));
         batch.spans.entity.iter().zip(&batch.spans.time).for_each(|(entity, time)| note(entity.0, *time));
+        fresh
     }
 
     /// Takes over what was derived in a step; answers with one point a service and moment that has a request rate.

@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use incident::Change;
 use serde::{Deserialize, Serialize};
+use view::{Correction, NearMiss};
+
+use crate::budget::Rate;
 use types::{Edge, EdgeKind, EntityId, Finding, Incident, IncidentId, Position, Tenant, Time};
 
 /// The engine's conclusions after one step. Cheap to build and to clone: what is large is shared.
@@ -25,6 +28,12 @@ pub struct Snapshot {
     pub services: Arc<Vec<ServiceRow>>,
     /// Changes of the last 24 hours, newest first, at most 1000.
     pub changes: Arc<Vec<Change>>,
+    /// How many events are said of each entity, beside the budget; in order of tenant and name.
+    pub rates: Arc<Vec<Rate>>,
+    /// What people said of earlier claims, and how far it moved the level that a claim needs.
+    pub corrections: Arc<Vec<Correction>>,
+    /// What was nearly said, newest first, at most 200.
+    pub near: Arc<Vec<NearMiss>>,
     /// What was counted since the data folder was made.
     pub counters: Counters,
 }

@@ -208,6 +208,12 @@ fn story() -> Story {
             events.push(now, entities[1], "entity.merged", r#"{"alias":"old","entity":"front"}"#);
             push(Batch { events, ..Batch::default() });
         }
+        if step == 22 {
+            let mut events = types::Events::default();
+            events.push(now, entities[2], "detection.budget", r#"{"per_week":3,"actor":"ann"}"#);
+            events.push(now, entities[1], "detection.missed", r#"{"metric":"value","actor":"ann"}"#);
+            push(Batch { events, ..Batch::default() });
+        }
         let cut = StepCut { step: step as u64, now: Time(now), position: Position(position) };
         steps.push((cut, batches));
     }
@@ -472,4 +478,79 @@ fn batches_survive_as_bytes() {
             assert_eq!(codec::read_batch(&mut &bytes[..cut]), None);
         }
     }
+}
+
+/// A service whose value is high for 30 s every twenty minutes; `said` is what a person says at a step (one each 5 s).
+fn crying(steps: i64, said: impl Fn(i64) -> Option<(&'static str, &'static str)>) -> (Engine, Vec<Effect>) {
+    let directory = Arc::new(Directory::default());
+    let entity = directory.write().entity(&EntityId::parse("front").unwrap());
+    let series = directory.write().series(SeriesDef {
+        tenant: Tenant::default(),
+        metric: "value".into(),
+        entity,
+        labels: LabelSet::default(),
+        kind: SeriesKind::Gauge,
+        unit: "".into(),
+    });
+    let mut engine = Engine::new(directory, config()).unwrap();
+    let history = MemoryHistory::default();
+    let mut effects = Vec::new();
+    for step in 1..=steps {
+        let now = START + step * 5 * SECOND;
+        let mut batch = Batch { learned: Time(now), ..Batch::default() };
+        // Every third cry is louder.
+        let (at, cry) = (step % 240, step / 240);
+        let loud = if cry % 3 == 0 { 200.0 } else { 150.0 };
+        batch.samples.push(series, now, if (60..66).contains(&at) { loud } else { 50.0 });
+        if let Some((kind, attributes)) = said(step) {
+            batch.events.push(now, entity, kind, attributes);
+        }
+        let cut = StepCut { step: step as u64, now: Time(now), position: Position(step as u64) };
+        effects.extend(engine.step(cut, vec![(cut.position, Arc::new(batch))], &history));
+    }
+    (engine, effects)
+}
+
+fn starts(effects: &[Effect]) -> usize {
+    let abnormal = effects.iter().filter_map(|e| if let Effect::Finding(f) = e { Some(f) } else { None });
+    abnormal.filter(|f| f.shape == Shape::Abnormal).map(|f| f.start).collect::<std::collections::BTreeSet<_>>().len()
+}
+
+#[test]
+fn a_budget_holds_claims_back_and_shows_them_as_nearly_said() {
+    let (all, effects) = crying(240 * 12, |_| None);
+    assert_eq!(starts(&effects), 12);
+    let rates = all.tuning.budget.rates(all.cut().now);
+    assert!(rates[0].holds.is_none() && rates[0].said_per_week > 80.0, "{rates:?}");
+
+    let budget = |step| (step == 1).then_some(("detection.budget", r#"{"per_week":1,"actor":"ann"}"#));
+    let (mut engine, effects) = crying(240 * 12, budget);
+    assert!(starts(&effects) < 4, "{} said", starts(&effects));
+    assert!(journal(&effects).iter().any(|line| line.kind == JournalKind::Setting));
+    let snapshot = engine.snapshot();
+    assert!(snapshot.rates[0].held_back_per_week > 50.0 && snapshot.rates[0].needed_surprise > 0.0);
+    let near = &snapshot.near[0];
+    assert!(near.why.contains("budget") && near.needed >= near.surprise, "{near:?}");
+    assert!(near.at > snapshot.near.last().unwrap().at, "newest first");
+}
+
+#[test]
+fn what_people_dismiss_is_not_said_again_until_it_is_worse_and_missed_takes_that_back() {
+    let dismissed = |step| (step == 70).then_some(("incident.dismissed", r#"{"incident":"inc-1","actor":"ann"}"#));
+    let (mut engine, effects) = crying(240 * 4, dismissed);
+    // The first cry is loud and dismissed; none of the next three is louder than that one was.
+    assert_eq!(starts(&effects), 1);
+    let snapshot = engine.snapshot();
+    assert_eq!(snapshot.corrections.len(), 1);
+    assert!(snapshot.near[0].why.contains("no incident"), "{:?}", snapshot.near[0]);
+
+    let then_missed = |step| match step {
+        70 => Some(("incident.dismissed", r#"{"incident":"inc-1","actor":"ann"}"#)),
+        150 => Some(("detection.missed", r#"{"metric":"","actor":"bob"}"#)),
+        _ => None,
+    };
+    let (_, effects) = crying(240 * 4, then_missed);
+    assert_eq!(starts(&effects), 4);
+    let verdicts: Vec<_> = journal(&effects).into_iter().filter(|l| l.kind == JournalKind::Verdict).collect();
+    assert!(verdicts.iter().any(|l| l.data["verdict"] == "missed" && l.text.as_deref() == Some("bob")), "{verdicts:?}");
 }

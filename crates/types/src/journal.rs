@@ -14,8 +14,10 @@ pub enum JournalKind {
     Incident,
     /// A cause was named.
     Cause,
-    /// A person's verdict (acknowledged, resolved, not an incident).
+    /// A person's verdict (acknowledged, resolved, not an incident, missed).
     Verdict,
+    /// A person changed a setting.
+    Setting,
     /// Two names were found to be one entity.
     Merge,
     /// Something about access: a token made or revoked.

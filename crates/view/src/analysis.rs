@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use types::{EdgeKind, EntityKey, Finding, Tenant, Time};
 
-use crate::{State, View};
+use crate::{NearMiss, State, View};
 
 /// One capability: listed once in the catalogue of `analyze`, where its code, docs and tests are one file.
 pub struct Analysis {
@@ -135,6 +135,8 @@ pub struct Findings {
     pub derived: Vec<DerivedSample>,
     /// Edges to add to the map.
     pub edges: Vec<SeenEdge>,
+    /// What was nearly said, with the condition that was not met.
+    pub near: Vec<NearMiss>,
     /// Entities that were seen only through others (a database that sends nothing itself) and have no number yet.
     pub entities: Vec<types::EntityId>,
 }

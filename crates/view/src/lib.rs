@@ -6,11 +6,13 @@
 
 mod analysis;
 mod baseline;
+mod calibration;
 mod history;
 mod state;
 
 pub use analysis::{Analysis, DerivedSample, Findings, Param, Params, SeenEdge, Stratum, Trigger};
 pub use baseline::BaselinePolicy;
+pub use calibration::{Calibration, Correction, NearMiss};
 pub use history::{EventRow, History, MemoryHistory};
 pub use state::{Column, Fleet, Pages, State, StateData};
 
@@ -56,6 +58,8 @@ pub struct View<'a> {
     pub incidents: &'a [Incident],
     /// The service map so far.
     pub topology: &'a Topology,
+    /// What people said of earlier claims: how much more or less surprise a claim needs.
+    pub calibration: &'a Calibration,
     /// What happened earlier, on demand. Costs IO when live; only for incidents and fits.
     pub history: &'a dyn History,
 }

@@ -177,6 +177,7 @@ impl Shop {
                 findings: &self.log,
                 incidents: &self.incidents,
                 topology: &self.topology,
+                calibration: &view::Calibration::default(),
                 history: &history,
             };
             (analysis.run)(&view, &Params::defaults(analysis.params), state, &mut out);
