@@ -15,6 +15,7 @@ mod listen;
 mod live;
 mod openapi;
 mod own_logs;
+pub mod replay;
 mod rest;
 mod routes;
 mod state;
@@ -28,6 +29,17 @@ use store::{Store, StoreConfig};
 pub use auth::{Scope, create_token};
 pub use own_logs::OwnLogs;
 use state::App;
+pub use state::now;
+
+/// A moment as people write it: RFC 3339, `now`, or `now-15m` (s, m, h, d). The error says what is wrong.
+pub fn moment(text: &str, now: types::Time) -> Result<types::Time, String> {
+    rest::moment(text, now).map_err(|error| error.error)
+}
+
+/// How much history a replay learns from before it begins, ns. The error says what is allowed.
+pub fn learn_ns(from: types::Time, to: types::Time, hours: Option<f64>) -> Result<i64, String> {
+    rest::detection::learn_ns(from, to, hours).map_err(|error| error.error)
+}
 
 /// Everything a server needs to know.
 #[derive(Clone)]

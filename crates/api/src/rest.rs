@@ -1,5 +1,6 @@
 //! The REST API under `/api/v1`, health, and `/metrics`. One file a subject.
 
+pub(crate) mod detection;
 mod explore;
 mod health;
 mod incidents;
@@ -19,6 +20,7 @@ pub fn add(routes: &mut Routes) {
     incidents::add(routes);
     services::add(routes);
     explore::add(routes);
+    detection::add(routes);
     system::add(routes);
     tokens::add(routes);
     health::add(routes);
@@ -46,7 +48,8 @@ impl Range {
     }
 }
 
-fn moment(text: &str, now: Time) -> Result<Time, ApiError> {
+/// A moment as people write it.
+pub(crate) fn moment(text: &str, now: Time) -> Result<Time, ApiError> {
     let bad = || ApiError::bad_request(format!("not a time: {text:?}; use RFC 3339, now, or now-15m (s, m, h, d)"));
     let Some(rest) = text.strip_prefix("now") else { return Time::parse(text).ok_or_else(bad) };
     if rest.is_empty() {

@@ -37,6 +37,8 @@ pub struct App {
     pub ready: AtomicBool,
     /// Set once, at shutdown.
     pub stop: Stop,
+    /// Replays of history that people asked for.
+    pub replays: crate::rest::detection::Replays,
     /// What was counted since the start.
     pub counters: Counters,
     /// When this server was started.
@@ -126,6 +128,7 @@ impl App {
             snapshot: ArcSwap::default(),
             ready: AtomicBool::new(false),
             stop: Stop::default(),
+            replays: crate::rest::detection::Replays::default(),
             counters: Counters::default(),
             started: now(),
             addresses: OnceLock::new(),

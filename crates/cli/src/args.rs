@@ -100,6 +100,18 @@ pub enum Command {
     Tokens(Tokens),
     /// Drive the analyses through a simulated fleet with known faults
     Sim(Sim),
+    /// Measure accuracy on public data: our methods, trivial baselines and published peers on the same rows
+    #[command(
+        after_help = "Examples:\n  bellwether prove --list\n  bellwether prove nab logs --data ./data\n  bellwether prove m4 --data ./data --json --predictions ./out"
+    )]
+    Prove(Prove),
+    /// Run a stretch of stored history through the analyses: what would have been said, and why
+    #[command(
+        after_help = "Examples:\n  bellwether replay --from now-1d\n  bellwether replay --from now-7d --to now-1h --budget 2\n  bellwether replay --data-dir ./data --from 2026-11-20T00:00:00Z --set metric.surprise_min=12"
+    )]
+    Replay(Replay),
+    /// Show or set how many false events a week each service may have
+    Budget(Budget),
     /// Show or check the settings as resolved
     #[command(subcommand)]
     Config(Config),
@@ -418,6 +430,76 @@ pub struct Sim {
     /// No faults: count what is said of a healthy fleet
     #[arg(long)]
     pub healthy: bool,
+}
+
+/// Flags of `prove`.
+#[derive(Group, Debug)]
+pub struct Prove {
+    /// Which protocols; all if none is named
+    pub protocols: Vec<String>,
+    /// Folder of public data; `--list` says what is expected in it
+    #[arg(long, value_name = "DIR", env = "BELLWETHER_DATA")]
+    pub data: Option<PathBuf>,
+    /// One JSON object a protocol
+    #[arg(long)]
+    pub json: bool,
+    /// Write the raw output (scores, templates, forecasts) below this folder
+    #[arg(long, value_name = "DIR")]
+    pub predictions: Option<PathBuf>,
+    /// Say what each protocol measures and reads
+    #[arg(long)]
+    pub list: bool,
+}
+
+/// Flags of `replay`.
+#[derive(Group, Debug)]
+pub struct Replay {
+    /// From: RFC 3339, or now-7d (s, m, h, d)
+    #[arg(long)]
+    pub from: String,
+    /// To [default: now]
+    #[arg(long)]
+    pub to: Option<String>,
+    /// Hours before --from to learn from [default: as long as the stretch, at least 6]
+    #[arg(long, value_name = "HOURS")]
+    pub learn_hours: Option<f64>,
+    /// A setting in place of the one that runs; may be given many times
+    #[arg(long, value_name = "ANALYSIS.NAME=NUMBER")]
+    pub set: Vec<String>,
+    /// False events a week for each service, in place of the budget that runs; 0 for no limit
+    #[arg(long, value_name = "N")]
+    pub budget: Option<f64>,
+    /// Only what concerns this entity, e.g. service:shop/payments
+    #[arg(long)]
+    pub entity: Option<String>,
+    /// Also what was nearly said, and which condition was not met
+    #[arg(long)]
+    pub near: bool,
+    /// Read this data folder directly (no server may be running on it)
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub data_dir: Option<PathBuf>,
+    /// Settings file, with --data-dir
+    #[arg(long, value_name = "FILE", env = "BELLWETHER_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Server.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// How to print the report
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Flags of `budget`.
+#[derive(Group, Debug)]
+pub struct Budget {
+    /// Events a week for each service, or none; shows the budget if not said
+    pub per_week: Option<String>,
+    /// Server.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
 }
 
 /// What to do with the settings.

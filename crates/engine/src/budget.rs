@@ -163,7 +163,9 @@ impl Budget {
         let holds = self.per_week.filter(|_| enough).map(|n| unconfirmed <= n + 1e-9);
         let says = match (self.per_week, holds) {
             (None, _) => "no budget is set".to_owned(),
-            (Some(n), None) => format!("{days:.1} days of history are too few to hold {n} a week; nothing is promised yet"),
+            (Some(n), None) => {
+                format!("{days:.1} days of history are too few to hold {n} a week; nothing is promised yet")
+            }
             (Some(n), Some(true)) => format!("{unconfirmed:.1} a week, the budget of {n} holds"),
             (Some(n), Some(false)) => format!(
                 "{unconfirmed:.1} a week, the budget of {n} could not be held: each event was more surprising than those before it"
@@ -193,9 +195,8 @@ impl Ledger {
     /// The event that a claim belongs to.
     fn event_of(&self, finding: &Finding) -> Option<usize> {
         let known = self.events.iter().position(|e| e.claims.contains(&finding.id));
-        let near = |e: &Event| {
-            finding.start <= e.last.plus(SAME_EVENT_NS) && finding.start >= e.start.plus(-SAME_EVENT_NS)
-        };
+        let near =
+            |e: &Event| finding.start <= e.last.plus(SAME_EVENT_NS) && finding.start >= e.start.plus(-SAME_EVENT_NS);
         known.or_else(|| self.events.iter().rposition(near))
     }
 

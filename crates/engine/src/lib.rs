@@ -292,6 +292,7 @@ impl Engine {
             edges: Arc::new(self.map_edges(&registry)),
             services: Arc::new(self.service_rows(&registry)),
             changes: self.shelf.changes.clone(),
+            budget_per_week: self.tuning.budget.per_week(),
             rates: Arc::new(self.tuning.budget.rates(self.cut.now)),
             corrections: Arc::new(self.tuning.calibration.iter().cloned().collect()),
             near: Arc::new(self.tuning.near().cloned().collect()),

@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub services: Arc<Vec<ServiceRow>>,
     /// Changes of the last 24 hours, newest first, at most 1000.
     pub changes: Arc<Vec<Change>>,
+    /// False events a week for each entity at most; `None`: no limit.
+    pub budget_per_week: Option<f64>,
     /// How many events are said of each entity, beside the budget; in order of tenant and name.
     pub rates: Arc<Vec<Rate>>,
     /// What people said of earlier claims, and how far it moved the level that a claim needs.

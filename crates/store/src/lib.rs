@@ -25,6 +25,7 @@ mod error;
 mod history;
 mod hot;
 mod metadata;
+mod past;
 mod reads;
 mod recover;
 mod scan;
@@ -47,6 +48,7 @@ pub use config::{Durability, Fault, Retention, SealPolicy, StoreConfig};
 pub use error::{ErrorKind, StoreError};
 pub use history::StoreHistory;
 pub use metadata::{AliasRow, JournalCheck, JournalFilter, JournalHead, JournalRow, StoredToken};
+pub use past::{Past, Stretch};
 pub use reads::{
     ChartPoint, EventFilter, FieldFilter, RecordFilter, RecordRow, SeriesChart, SeriesFilter, SeriesInfo, SpanFilter,
     SpanRow, StoredEvent,
@@ -193,6 +195,12 @@ impl Store {
     /// Typed reads of the past for the engine; synchronous, callable from any thread.
     pub fn history(&self) -> StoreHistory {
         StoreHistory::new(self.0.clone())
+    }
+
+    /// What happened in `from <= time < to`, stretch by stretch, in batches as they were learned: for running the engine
+    /// over history again. Synchronous, callable from any thread.
+    pub fn past(&self, from: Time, to: Time) -> Past {
+        Past::new(self.0.clone(), from, to)
     }
 
     /// Series that match, in order of metric, entity and id.

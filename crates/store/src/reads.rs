@@ -566,27 +566,33 @@ pub(crate) fn events(inner: &Inner, filter: &EventFilter) -> Result<Vec<StoredEv
 }
 
 /// Cells of a batch of stored columns; what is not there reads as zero or empty.
-struct Columns<'a>(&'a RecordBatch);
+/// Stored columns, row by row; a column that is not there reads as zeros.
+pub(crate) struct Columns<'a>(pub &'a RecordBatch);
 
 impl Columns<'_> {
-    fn int(&self, name: &str, i: usize) -> i64 {
+    pub fn int(&self, name: &str, i: usize) -> i64 {
         self.0.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int64Type>()).map_or(0, |c| c.value(i))
     }
 
-    fn id(&self, name: &str, i: usize) -> u32 {
+    pub fn id(&self, name: &str, i: usize) -> u32 {
         self.0.column_by_name(name).and_then(|c| c.as_primitive_opt::<UInt32Type>()).map_or(0, |c| c.value(i))
     }
 
-    fn byte(&self, name: &str, i: usize) -> u8 {
+    pub fn byte(&self, name: &str, i: usize) -> u8 {
         self.0.column_by_name(name).and_then(|c| c.as_primitive_opt::<UInt8Type>()).map_or(0, |c| c.value(i))
     }
 
-    fn text(&self, name: &str, i: usize) -> &str {
+    pub fn text(&self, name: &str, i: usize) -> &str {
         let column: Option<&StringArray> = self.0.column_by_name(name).and_then(|c| c.as_string_opt());
         column.map_or("", |c| c.value(i))
     }
 
-    fn hex(&self, name: &str, i: usize) -> Option<String> {
+    pub fn bytes<const N: usize>(&self, name: &str, i: usize) -> [u8; N] {
+        let column = self.0.column_by_name(name).and_then(|c| c.as_fixed_size_binary_opt());
+        column.and_then(|c| c.value(i).try_into().ok()).unwrap_or([0; N])
+    }
+
+    pub fn hex(&self, name: &str, i: usize) -> Option<String> {
         let column = self.0.column_by_name(name).and_then(|c| c.as_fixed_size_binary_opt())?;
         id_hex(column.value(i))
     }

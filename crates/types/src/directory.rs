@@ -120,7 +120,7 @@ pub struct TemplateDef {
 }
 
 /// The tables themselves. Ids index the vectors ([`TemplateId`] 0 is the empty template).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
     entities: Vec<EntityId>,
     entity_by_id: HashMap<EntityId, EntityKey>,
@@ -255,6 +255,11 @@ fn series_hash(def: &SeriesDef) -> u128 {
 pub struct Directory(RwLock<Registry>);
 
 impl Directory {
+    /// A directory of its own that begins as this one is now: what is registered in one does not show in the other.
+    pub fn copy(&self) -> Directory {
+        Directory(RwLock::new(self.0.read().clone()))
+    }
+
     /// Read access to all tables.
     pub fn read(&self) -> RwLockReadGuard<'_, Registry> {
         self.0.read()

@@ -130,7 +130,8 @@ pub async fn tokens(what: Tokens) -> Outcome {
     Ok(())
 }
 
-async fn open(dir: &Path, read_only: bool) -> Outcome<Store> {
+/// Opens a folder that no server has open.
+pub async fn open(dir: &Path, read_only: bool) -> Outcome<Store> {
     must_exist(dir)?;
     let mut config = StoreConfig::new(dir);
     config.read_only = read_only;

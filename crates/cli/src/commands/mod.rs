@@ -4,7 +4,9 @@ mod data;
 mod demo;
 mod doctor;
 mod incidents;
+mod prove;
 mod query;
+mod replay;
 mod send;
 mod serve;
 mod shell;
@@ -34,6 +36,9 @@ pub async fn run(args: Args) -> Outcome {
         Command::Verify(flags) => data::verify(flags).await,
         Command::Tokens(what) => data::tokens(what).await,
         Command::Sim(flags) => sim::run(flags),
+        Command::Prove(flags) => prove::run(flags),
+        Command::Replay(flags) => replay::run(flags).await,
+        Command::Budget(flags) => replay::budget(flags).await,
         Command::Config(what) => config(what),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { dir } => shell::man(dir),

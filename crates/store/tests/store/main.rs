@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod fleet;
 mod metadata;
+mod past;
 mod queries;
 mod recovery;
 mod size;
