@@ -14,6 +14,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::novelty::{Novelty, code, number};
+
+/// Surprise from which a point counts as an event by itself: one in 2,016 points, which is a false one a week at a
+/// point every five minutes.
+pub const SURPRISE_DEFAULT: f32 = 3.3;
 /// Points before anything is said.
 pub const WARM_POINTS: u32 = 30;
 /// Time before anything is said, ns.
@@ -58,6 +63,8 @@ pub struct Stream {
     spread: f32,
     low: f32,
     high: f32,
+    /// The largest residual of late.
+    widest: f32,
     /// Usual time between points, s.
     pub interval_s: f32,
     tail_edge: f32,
@@ -77,6 +84,8 @@ pub struct Stream {
     pub ring: u32,
     /// Number of its season plus one; 0 where it has none.
     pub season: u32,
+    /// Number of its novelty plus one; 0 while it has been constant.
+    pub novelty: u32,
     /// Free for the caller.
     pub tag: u32,
     run: u16,
@@ -93,10 +102,11 @@ pub struct Ring {
     sum: f32,
     count: u32,
     len: u32,
-    values: [f32; RING],
+    /// The first mean; the others are kept as differences from it, to three digits.
+    base: f32,
+    values: [u16; RING],
     /// Width at which it was tested last, so that a width is tested once half full and once full.
     tested: u32,
-    unused: u32,
 }
 
 /// Buckets of a ring.
@@ -170,6 +180,90 @@ pub enum Verdict {
     Ended,
 }
 
+/// What is said of a point when it comes; nothing later changes it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Whether the series is abnormal: sustained, and large enough to matter.
+    pub verdict: Verdict,
+    /// How new the point is, as -log10 of a tail probability (see [`crate::novelty`]); at least 0, finite.
+    pub surprise: f32,
+}
+
+/// Where the memory lies that only some series have.
+pub trait Parts {
+    /// Takes up a part and returns its number.
+    fn add_ring(&mut self, ring: Ring) -> u32;
+    /// Takes up a part and returns its number.
+    fn add_season(&mut self, season: Season) -> u32;
+    /// Takes up a part and returns its number.
+    fn add_novelty(&mut self, novelty: Novelty) -> u32;
+    /// A part by its number.
+    fn ring(&mut self, number: u32) -> &mut Ring;
+    /// A part by its number.
+    fn season(&mut self, number: u32) -> &mut Season;
+    /// A part by its number.
+    fn novelty(&mut self, number: u32) -> &mut Novelty;
+}
+
+/// A series with all of its memory in one place.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    stream: Stream,
+    ring: Ring,
+    season: Season,
+    novelty: Novelty,
+}
+
+impl Watch {
+    /// Takes the next point, with the freeze of a series without changes (half a minute, six hours). Values that are
+    /// not finite and points out of order say nothing.
+    pub fn observe(&mut self, time_ns: i64, value: f64) -> Point {
+        let freeze = Freeze { settle_ns: 30_000_000_000, adopt_ns: 6 * 3_600_000_000_000 };
+        let Watch { stream, ring, season, novelty } = self;
+        stream.watch(time_ns, value, &mut Single { ring, season, novelty }, freeze)
+    }
+
+    /// What is remembered of the series.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+}
+
+struct Single<'a> {
+    ring: &'a mut Ring,
+    season: &'a mut Season,
+    novelty: &'a mut Novelty,
+}
+
+impl Parts for Single<'_> {
+    fn add_ring(&mut self, ring: Ring) -> u32 {
+        *self.ring = ring;
+        0
+    }
+
+    fn add_season(&mut self, season: Season) -> u32 {
+        *self.season = season;
+        0
+    }
+
+    fn add_novelty(&mut self, novelty: Novelty) -> u32 {
+        *self.novelty = novelty;
+        0
+    }
+
+    fn ring(&mut self, _: u32) -> &mut Ring {
+        self.ring
+    }
+
+    fn season(&mut self, _: u32) -> &mut Season {
+        self.season
+    }
+
+    fn novelty(&mut self, _: u32) -> &mut Novelty {
+        self.novelty
+    }
+}
+
 /// How long values must be back before an anomaly ends, and must hold before they are normal, ns.
 #[derive(Clone, Copy, Debug)]
 pub struct Freeze {
@@ -180,6 +274,42 @@ pub struct Freeze {
 }
 
 impl Stream {
+    /// Takes the next point with whatever memory the series has, and gives it more where it earns it: novelty from
+    /// its first change, a ring where it varies, a season where one is found. Values that are not finite and points
+    /// out of order say nothing.
+    pub fn watch(&mut self, time_ns: i64, value: f64, parts: &mut impl Parts, freeze: Freeze) -> Point {
+        if !value.is_finite() || self.count > 0 && time_ns <= self.last_ns {
+            return Point { verdict: Verdict::Normal, surprise: 0.0 };
+        }
+        if self.novelty == 0 && self.count > 0 && value as f32 != self.level {
+            let before = Novelty::after_constant(f64::from(self.level), self.count, self.first_ns, self.last_ns);
+            self.novelty = parts.add_novelty(before) + 1;
+        }
+        let surprise = if self.novelty > 0 { parts.novelty(self.novelty - 1).observe(time_ns, value) } else { 0.0 };
+        let mut season = (self.season > 0).then(|| *parts.season(self.season - 1));
+        let ring = (self.ring > 0).then(|| parts.ring(self.ring - 1));
+        let verdict = self.observe(time_ns, value, ring, season.as_mut(), freeze);
+        if let Some(season) = season {
+            *parts.season(self.season - 1) = season;
+        }
+        if self.count.is_multiple_of(32) && self.season == 0 && self.since_ns == 0 {
+            self.earn(parts);
+        }
+        Point { verdict, surprise }
+    }
+
+    /// Memory for a season is given only to series that vary, and only where one was found.
+    fn earn(&mut self, parts: &mut impl Parts) {
+        if self.ring == 0 {
+            if self.varies() {
+                self.ring = parts.add_ring(Ring::default()) + 1;
+            }
+        } else if let Some(season) = parts.ring(self.ring - 1).find_season() {
+            let number = parts.add_season(season);
+            self.take_season(number, &season);
+        }
+    }
+
     /// Takes the next point, a finite value later than the last. `ring` and `season` are the series' own, if it has
     /// them.
     pub fn observe(
@@ -396,17 +526,20 @@ impl Ring {
             self.len = 0;
             return;
         }
+        if self.len == 0 {
+            self.base = mean;
+        }
         for _ in 0..steps {
             if self.len as usize == RING {
                 for i in 0..RING / 2 {
-                    self.values[i] = 0.5 * (self.values[2 * i] + self.values[2 * i + 1]);
+                    self.values[i] = code(0.5 * (number(self.values[2 * i]) + number(self.values[2 * i + 1])));
                 }
                 self.len = (RING / 2) as u32;
                 self.width_s *= 2.0;
                 self.tested = 0;
                 return;
             }
-            self.values[self.len as usize] = mean;
+            self.values[self.len as usize] = code(mean - self.base);
             self.len += 1;
         }
     }
@@ -418,7 +551,8 @@ impl Ring {
             return None;
         }
         self.tested = stage;
-        let values = &self.values[..self.len as usize];
+        let values = self.values.map(number);
+        let values = &values[..self.len as usize];
         let (lag, strength) = best_lag(values)?;
         if strength < 0.5 {
             return None;

@@ -10,7 +10,10 @@
 
 use std::collections::BTreeMap;
 
-use math::stream::{Freeze, Ring, Season, Stream, Verdict};
+use math::{
+    novelty::Novelty,
+    stream::{Freeze, Parts, Ring, Season, Stream, Verdict},
+};
 use serde::{Deserialize, Serialize};
 use types::{
     Band, Direction, EntityKey, Evidence, Finding, FindingId, MINUTE, Registry, SECOND, SeriesDef, SeriesId,
@@ -49,6 +52,8 @@ pub const ANALYSIS: Analysis = Analysis {
 
 const NAME: &str = "metric";
 const VERSION: u32 = 1;
+/// Of the state's bytes; older ones are learned anew.
+const SCHEMA: u32 = 2;
 /// Prometheus' marker for a series that ended.
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 /// An anomaly that goes on is said again this often.
@@ -66,13 +71,52 @@ const FORGET_NS: i64 = 30 * MINUTE;
 #[derive(Default)]
 struct Fleetwide {
     streams: Column<Stream>,
-    rings: Column<Ring>,
-    seasons: Column<Season>,
+    parts: Columns,
     small: Fleet<Small>,
     /// Sender of each series, by series; derived from the registry, not saved.
     senders: Vec<u32>,
     sender_of: BTreeMap<(Tenant, EntityKey, String), u32>,
     sender_list: Vec<Sender>,
+}
+
+/// The memory that only some series have.
+#[derive(Default)]
+struct Columns {
+    rings: Column<Ring>,
+    seasons: Column<Season>,
+    novelties: Column<Novelty>,
+}
+
+impl Parts for Columns {
+    fn add_ring(&mut self, ring: Ring) -> u32 {
+        add(&mut self.rings, ring)
+    }
+
+    fn add_season(&mut self, season: Season) -> u32 {
+        add(&mut self.seasons, season)
+    }
+
+    fn add_novelty(&mut self, novelty: Novelty) -> u32 {
+        add(&mut self.novelties, novelty)
+    }
+
+    fn ring(&mut self, number: u32) -> &mut Ring {
+        self.rings.row(number as usize)
+    }
+
+    fn season(&mut self, number: u32) -> &mut Season {
+        self.seasons.row(number as usize)
+    }
+
+    fn novelty(&mut self, number: u32) -> &mut Novelty {
+        self.novelties.row(number as usize)
+    }
+}
+
+fn add<T: bytemuck::Pod + Default>(column: &mut Column<T>, row: T) -> u32 {
+    let at = column.len();
+    *column.row(at) = row;
+    at as u32
 }
 
 /// What is saved whole.
@@ -173,35 +217,7 @@ impl Fleetwide {
             return Verdict::Normal;
         }
         let Some(value) = level(def.kind, stream, time, raw) else { return Verdict::Normal };
-        let ring_number = stream.ring;
-        let season_number = stream.season;
-        let ring = (ring_number > 0).then(|| self.rings.row(ring_number as usize - 1));
-        let season = (season_number > 0).then(|| self.seasons.row(season_number as usize - 1));
-        let verdict = stream.observe(time, value, ring, season, freeze);
-        if stream.count.is_multiple_of(32) {
-            self.find_season(number);
-        }
-        verdict
-    }
-
-    /// Memory for a season is given only to series that vary, and only where one was found.
-    fn find_season(&mut self, number: usize) {
-        let stream = self.streams.row(number);
-        if stream.season > 0 || stream.since_ns != 0 {
-            return;
-        }
-        if stream.ring == 0 {
-            if stream.varies() {
-                stream.ring = self.rings.len() as u32 + 1;
-                let at = self.rings.len();
-                self.rings.row(at);
-            }
-            return;
-        }
-        let Some(season) = self.rings.row(stream.ring as usize - 1).find_season() else { return };
-        let at = self.seasons.len();
-        *self.seasons.row(at) = season;
-        stream.take_season(at as u32, &season);
+        stream.watch(time, value, &mut self.parts, freeze).verdict
     }
 
     fn say_abnormal(&mut self, view: &View, params: &Params, ended: &[SeriesId], out: &mut Findings) {
@@ -447,23 +463,25 @@ pub(crate) fn quantity(value: f64, unit: &str) -> String {
 
 impl StateData for Fleetwide {
     fn schema(&self) -> u32 {
-        1
+        SCHEMA
     }
 
     fn save(&mut self, all: bool, pages: &mut Pages) {
         self.streams.save("streams", all, pages);
-        self.rings.save("rings", all, pages);
-        self.seasons.save("seasons", all, pages);
+        self.parts.rings.save("rings", all, pages);
+        self.parts.seasons.save("seasons", all, pages);
+        self.parts.novelties.save("novelties", all, pages);
         pages.insert("fleet".into(), self.small.to_bytes());
     }
 
     fn load(&mut self, schema: u32, pages: &Pages) -> Result<(), String> {
-        if schema != 1 {
+        if schema != SCHEMA {
             return Err(format!("schema {schema} of {NAME} is not known"));
         }
         self.streams.load("streams", pages)?;
-        self.rings.load("rings", pages)?;
-        self.seasons.load("seasons", pages)?;
+        self.parts.rings.load("rings", pages)?;
+        self.parts.seasons.load("seasons", pages)?;
+        self.parts.novelties.load("novelties", pages)?;
         if let Some(bytes) = pages.get("fleet") {
             self.small = Fleet::from_bytes(bytes)?;
         }
