@@ -29,6 +29,9 @@ const EVENT_SHARE: f32 = 0.02;
 /// Share of the known history in which what was said loses half of its weight against being said again.
 const SAID_SHARE: f32 = 0.03;
 
+/// Points before anything is said.
+const WARM_POINTS: f32 = 30.0;
+
 /// What is remembered of one series. Values are kept as differences from the first, to three digits.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[repr(C)]
@@ -182,9 +185,10 @@ impl Records {
     }
 
     fn judge(&self, height: f32, known: f32) -> f32 {
-        const LEAST: f32 = 1e-12;
+        // A peak counts as no less than a mean distance, so that the first events are judged with care.
+        const LEAST: f32 = 1.0;
         let edge = number(self.peaks[PEAKS - 1]).max(LEAST);
-        if height <= edge {
+        if height <= edge || known < WARM_POINTS {
             return 0.0;
         }
         let over: f32 = self.peaks.iter().map(|p| (number(*p).max(LEAST) / edge).ln()).sum();
