@@ -25,7 +25,8 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, sync::Arc};
 use bellwether_analyze::detect::metric::ANALYSIS;
 use math::stream::{SURPRISE_DEFAULT, Watch};
 use types::{
-    Batch, Directory, EntityId, FindingId, LabelSet, SECOND, SeriesDef, SeriesId, SeriesKind, Tenant, Time, Topology,
+    Batch, Directory, EntityId, Evidence, FindingId, LabelSet, SECOND, SeriesDef, SeriesId, SeriesKind, Tenant, Time,
+    Topology,
 };
 use view::{FindingLog, Findings, MemoryHistory, Params, View};
 
@@ -195,6 +196,11 @@ fn said(recipe: &Recipe, points: &[(i64, f64)]) -> String {
             let before = ongoing.insert(finding.id, finding.ongoing);
             if before.is_none() {
                 writeln!(text, "  {} {}: {}", offset(at), finding.measure, finding.summary).unwrap();
+                for evidence in &finding.evidence {
+                    if let Evidence::Note { text: note } = evidence {
+                        writeln!(text, "    {note}").unwrap();
+                    }
+                }
             }
             if !finding.ongoing && before != Some(false) {
                 writeln!(text, "  {} {} over", offset(at), finding.measure).unwrap();

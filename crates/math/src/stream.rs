@@ -39,6 +39,23 @@ const RUN_MIN: u16 = 3;
 const SUM_MIN: f32 = 9.0;
 const ALLOWANCE: f32 = 1.5;
 const POINT_MOST: f32 = 8.0;
+/// A residual this often the widest known is a jump, also within the range.
+const JUMP: f32 = 1.5;
+
+const DAY_NS: i64 = 86_400_000_000_000;
+/// How far an event that comes daily may begin from its time, ns.
+const HABIT_SLACK_NS: i64 = 1_200_000_000_000;
+/// Days in a row after which an event at the same time of day is a habit: three are said, the fourth is not.
+const HABIT_DAYS: u16 = 4;
+/// Days in a row after which its absence is said: more than a working week counts up to, so that what rests at
+/// weekends is not missed.
+const HABIT_SURE: u16 = 9;
+/// Days in a row without it after which it is no habit any more.
+const HABIT_LOST: u8 = 3;
+/// Flag: it lives at a level that was adopted because it held; `expected` and `band` are those of the level before.
+const AWAY: u8 = 1;
+/// Flag: the last claim is about an event that did not come.
+const MISSED: u8 = 2;
 
 /// What is remembered of one series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
@@ -56,6 +73,8 @@ pub struct Stream {
     calm_ns: i64,
     /// When the run of surprising points began, ns.
     run_ns: i64,
+    /// When the event began that comes daily, ns.
+    habit_ns: i64,
     level: f32,
     trend: f32,
     scale: f32,
@@ -86,8 +105,14 @@ pub struct Stream {
     pub season: u32,
     /// Number of its novelty plus one; 0 while it has been constant.
     pub novelty: u32,
-    /// Free for the caller.
-    pub tag: u32,
+    /// How far its peak lay from what was expected then, and how long it took, s.
+    habit_size: f32,
+    habit_s: f32,
+    /// On how many days without a break.
+    habit: u16,
+    /// On how many days in a row it did not come.
+    missed: u8,
+    flags: u8,
     run: u16,
     regular: u16,
 }
@@ -187,6 +212,32 @@ pub struct Point {
     pub verdict: Verdict,
     /// How new the point is, as -log10 of a tail probability (see [`crate::novelty`]); at least 0, finite.
     pub surprise: f32,
+}
+
+/// Why a value does or does not begin a claim.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Explanation {
+    /// What was expected.
+    pub expected: f32,
+    /// The band around it.
+    pub low: f32,
+    /// The band around it.
+    pub high: f32,
+    /// All of these must hold.
+    pub conditions: [Condition; 7],
+}
+
+/// One of the things that a claim needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Condition {
+    /// For people.
+    pub name: &'static str,
+    /// What was found.
+    pub found: f32,
+    /// At least this is needed.
+    pub needed: f32,
+    /// Whether it is there.
+    pub holds: bool,
 }
 
 /// Where the memory lies that only some series have.
@@ -331,13 +382,21 @@ impl Stream {
         self.last_ns = time_ns;
         let predicted = self.level + self.trend;
         let residual = x - predicted;
-        let abnormal = self.since_ns != 0;
         let (surprise, unusual) = self.judge(residual, x, predicted);
-        let warm = self.count >= WARM_POINTS && time_ns - self.first_ns >= WARM_NS;
-        if abnormal {
-            return self.go_on(time_ns, x, surprise, freeze);
+        if self.since_ns != 0 {
+            let habitual = self.is_habitual();
+            let verdict = self.go_on(time_ns, x, surprise, freeze);
+            return if habitual { self.quietly(time_ns, x, verdict) } else { verdict };
         }
-        if unusual && warm {
+        if self.habit_is_missed(time_ns) {
+            return self.miss_habit(x + offset, predicted + offset);
+        }
+        if unusual && self.flags & AWAY != 0 && self.comes_home(x + offset) {
+            (self.level, self.slow, self.trend) = (x, x, 0.0);
+            self.flags &= !AWAY;
+            return Verdict::Normal;
+        }
+        if unusual && self.is_warm(time_ns) {
             if self.run == 0 {
                 self.run_ns = time_ns;
                 self.expected = predicted + offset;
@@ -351,7 +410,9 @@ impl Stream {
                 self.peak = x + offset;
                 self.surprise = self.sum;
                 self.trend = 0.0;
-                return Verdict::Abnormal { first: true };
+                self.flags = 0;
+                self.note_habit();
+                return if self.is_habitual() { Verdict::Normal } else { Verdict::Abnormal { first: true } };
             }
             // Until it is decided, what surprises does not teach.
             return Verdict::Normal;
@@ -366,6 +427,46 @@ impl Stream {
             ring.push(time_ns, x + offset, self.interval_s);
         }
         Verdict::Normal
+    }
+
+    fn is_warm(&self, time_ns: i64) -> bool {
+        self.count >= WARM_POINTS && time_ns - self.first_ns >= WARM_NS
+    }
+
+    /// Whether the claim is about an event that comes daily and did not come.
+    pub fn is_missed(&self) -> bool {
+        self.flags & MISSED != 0
+    }
+
+    /// What it takes for a value at a time to begin a claim, and which of it holds: why something was not said. Looks
+    /// only; `season` is the series' own.
+    pub fn explain(&self, time_ns: i64, value: f64, season: Option<&Season>) -> Explanation {
+        let offset = season.map_or(0.0, |s| s.offset(time_ns));
+        let x = value.clamp(-1e30, 1e30) as f32 - offset;
+        let predicted = self.level + self.trend;
+        let residual = x - predicted;
+        let (surprise, _) = self.judge(residual, x, predicted);
+        let run = if self.run > 0 { f32::from(self.run) + 1.0 } else { 1.0 };
+        let sum = self.sum + surprise.min(POINT_MOST) - ALLOWANCE;
+        let known_s = (time_ns.saturating_sub(self.first_ns)) as f32 / SECOND as f32;
+        let condition = |name, found: f32, needed: f32| Condition { name, found, needed, holds: found >= needed };
+        let outside = (x - self.high).max(self.low - x);
+        let new = (outside / (0.1 * (self.high - self.low)).max(f32::MIN_POSITIVE)).max(self.jump(residual));
+        let band = (3.0 * self.scale).max(2.0 * self.spread);
+        Explanation {
+            expected: predicted + offset,
+            low: predicted + offset - band,
+            high: predicted + offset + band,
+            conditions: [
+                condition("points known", self.count as f32, WARM_POINTS as f32),
+                condition("seconds known", known_s, WARM_NS as f32 / SECOND as f32),
+                condition("surprise of the point", surprise, ALLOWANCE),
+                condition("beyond the range, in tenths of it, or a jump", new.min(1e6), 1.0),
+                condition("distance from what was expected", residual.abs(), self.least_effect(predicted)),
+                condition("points in a row", run, f32::from(RUN_MIN)),
+                condition("surprise added up", sum, SUM_MIN),
+            ],
+        }
     }
 
     /// Whether it varies at all: constant series need no ring.
@@ -434,8 +535,84 @@ impl Stream {
         let surprise = if z <= self.tail_edge { 0.0 } else { surprise };
         let reach = 0.1 * (self.high - self.low);
         let out_of_range = x > self.high + reach || x < self.low - reach;
-        let far = residual.abs() >= (4.0 * self.spread).max(0.2 * predicted.abs().max(self.slow.abs()));
-        (surprise, out_of_range && far && surprise > ALLOWANCE)
+        let far = residual.abs() >= self.least_effect(predicted);
+        (surprise, far && surprise > ALLOWANCE && (out_of_range || self.jump(residual) > 1.0))
+    }
+
+    /// How far a value must be from what was expected to matter.
+    fn least_effect(&self, predicted: f32) -> f32 {
+        (4.0 * self.spread).max(0.2 * predicted.abs().max(self.slow.abs()))
+    }
+
+    /// How far a residual is from being a jump: over 1 it is one. 0 while little is known.
+    fn jump(&self, residual: f32) -> f32 {
+        if (self.count as f32) < SLOW_POINTS || self.widest <= 0.0 {
+            0.0
+        } else {
+            residual.abs() / (JUMP * self.widest)
+        }
+    }
+
+    /// Whether a value is back at the level before the adopted one.
+    fn comes_home(&self, value: f32) -> bool {
+        (value - self.expected).abs() <= self.band.max(0.25 * (self.level - self.expected).abs())
+    }
+
+    fn slack_ns(&self) -> i64 {
+        HABIT_SLACK_NS.max((2.0 * f64::from(self.interval_s) * SECOND) as i64)
+    }
+
+    /// An event has begun: is it a day after the last that counts?
+    fn note_habit(&mut self) {
+        let gap = self.since_ns.saturating_sub(self.habit_ns);
+        if self.habit > 0 && gap < DAY_NS - self.slack_ns() {
+            return; // something else on the same day
+        }
+        let daily = self.habit > 0 && gap <= DAY_NS + self.slack_ns();
+        self.habit = if daily { self.habit.saturating_add(1) } else { 1 };
+        (self.habit_ns, self.missed) = (self.since_ns, 0);
+        if self.habit < HABIT_DAYS {
+            (self.habit_size, self.habit_s) = (0.0, 0.0);
+        }
+    }
+
+    /// Whether the event that goes on comes daily.
+    fn is_habitual(&self) -> bool {
+        self.habit >= HABIT_DAYS && self.since_ns == self.habit_ns && self.flags & MISSED == 0
+    }
+
+    /// A daily event is not said, unless it is twice as large or as long as before.
+    fn quietly(&mut self, time_ns: i64, x: f32, verdict: Verdict) -> Verdict {
+        let larger = (x - self.level).abs() > 2.0 * self.habit_size.abs();
+        let longer = (time_ns - self.habit_ns) as f64 / SECOND > 2.0 * f64::from(self.habit_s);
+        match verdict {
+            Verdict::Ended => Verdict::Normal,
+            _ if larger || longer => {
+                self.habit = HABIT_DAYS - 1;
+                Verdict::Abnormal { first: true }
+            }
+            _ => Verdict::Normal,
+        }
+    }
+
+    fn habit_is_missed(&self, time_ns: i64) -> bool {
+        let late = time_ns.saturating_sub(self.habit_ns) > DAY_NS + self.slack_ns();
+        self.habit >= HABIT_DAYS - 1 && late && self.run == 0
+    }
+
+    /// The daily event has not come: said where it was sure, and it must become so again.
+    fn miss_habit(&mut self, value: f32, predicted: f32) -> Verdict {
+        let sure = self.habit >= HABIT_SURE;
+        self.habit_ns += DAY_NS;
+        self.missed = self.missed.saturating_add(1);
+        self.habit = if self.missed >= HABIT_LOST { 0 } else { HABIT_DAYS - 1 };
+        if !sure {
+            return Verdict::Normal;
+        }
+        self.flags = MISSED;
+        (self.since_ns, self.calm_ns, self.surprise, self.peak) = (self.habit_ns, 0, SUM_MIN, value);
+        (self.expected, self.band) = (predicted + self.habit_size, 0.5 * self.habit_size.abs());
+        Verdict::Abnormal { first: true }
     }
 
     fn go_on(&mut self, time_ns: i64, x: f32, surprise: f32, freeze: Freeze) -> Verdict {
@@ -450,6 +627,7 @@ impl Stream {
             if time_ns - self.since_ns > freeze.adopt_ns {
                 self.peak = x;
                 self.adopt();
+                self.flags |= AWAY;
                 return Verdict::Ended;
             }
             return Verdict::Abnormal { first: false };
@@ -459,6 +637,12 @@ impl Stream {
         }
         if time_ns - self.calm_ns < freeze.settle_ns {
             return Verdict::Abnormal { first: false };
+        }
+        if self.since_ns == self.habit_ns && self.flags & MISSED == 0 {
+            let size = self.peak - self.expected;
+            let lasted_s = ((self.calm_ns - self.since_ns) as f64 / SECOND) as f32;
+            self.habit_size = if size.abs() > self.habit_size.abs() { size } else { self.habit_size };
+            self.habit_s = self.habit_s.max(lasted_s);
         }
         (self.since_ns, self.calm_ns, self.run, self.sum) = (0, 0, 0, 0.0);
         self.level = x;
@@ -491,6 +675,7 @@ impl Stream {
         let most = if known { 6.0 * self.spread.max(floor) } else { f32::MAX };
         self.slow += slow * wide.clamp(-most, most);
         self.spread += slow * (wide.abs().min(most) - self.spread);
+        self.widest = (self.widest * (1.0 - 1.4e-4)).max(residual.abs());
         // The range forgets slowly: half of what lies beyond the level in about 5000 points.
         let fade = 1.4e-4;
         self.high = (self.high - fade * (self.high - self.slow)).max(x);

@@ -128,6 +128,8 @@ struct Small {
     silent: BTreeMap<String, Finding>,
     /// Last time silence was looked for, ns.
     looked_ns: i64,
+    /// When each entity was changed last, ns.
+    changes: BTreeMap<u32, i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -148,16 +150,20 @@ struct Sender {
 fn run(view: &View, params: &Params, state: &mut State, out: &mut Findings) {
     let fleet = state.get::<Fleetwide>();
     let policy = BaselinePolicy::default();
-    let freeze = Freeze { settle_ns: policy.settle_ns, adopt_ns: policy.adopt_after_ns };
     fleet.index_senders(view.registry);
     let mut ended = Vec::new();
     for batch in view.batches {
+        for (i, entity) in batch.events.entity.iter().enumerate() {
+            if batch.events.kind.get(i).starts_with("change.") {
+                fleet.small.0.changes.insert(entity.0, batch.events.time[i]);
+            }
+        }
         let rows = &batch.samples;
         for ((series, &time), &value) in rows.series.iter().zip(&rows.time).zip(&rows.value) {
             if !batch.backfill && view.is_late(time) {
                 continue;
             }
-            match fleet.observe(*series, time, value, view.registry, freeze) {
+            match fleet.observe(*series, time, value, view.registry, &policy) {
                 Verdict::Normal => {}
                 Verdict::Abnormal { first } => {
                     if first {
@@ -204,7 +210,14 @@ impl Fleetwide {
         }
     }
 
-    fn observe(&mut self, series: SeriesId, time: i64, raw: f64, registry: &Registry, freeze: Freeze) -> Verdict {
+    fn observe(
+        &mut self,
+        series: SeriesId,
+        time: i64,
+        raw: f64,
+        registry: &Registry,
+        policy: &BaselinePolicy,
+    ) -> Verdict {
         let number = series.0 as usize;
         if raw.to_bits() == STALE || !raw.is_finite() {
             return Verdict::Normal;
@@ -217,6 +230,10 @@ impl Fleetwide {
             return Verdict::Normal;
         }
         let Some(value) = level(def.kind, stream, time, raw) else { return Verdict::Normal };
+        let changed = if stream.since_ns == 0 { None } else { self.small.0.changes.get(&def.entity.0) };
+        let explained = changed.is_some_and(|c| (0..=policy.change_window_ns).contains(&(stream.since_ns - c)));
+        let adopt_ns = if explained { policy.adopt_after_change_ns } else { policy.adopt_after_ns };
+        let freeze = Freeze { settle_ns: policy.settle_ns, adopt_ns };
         stream.watch(time, value, &mut self.parts, freeze).verdict
     }
 
@@ -243,7 +260,8 @@ impl Fleetwide {
             }
             said.last_ns = view.now.0;
             let start = Time(*said.start_ns.get_or_insert(stream.since_ns));
-            if let Some(finding) = claim(view, series, def, stream, start, said.learned, !is_over) {
+            let season = stream.season.checked_sub(1).and_then(|n| self.parts.seasons.peek(n as usize));
+            if let Some(finding) = claim(view, series, def, (stream, season), start, said.learned, !is_over) {
                 out.say(finding);
             }
         }
@@ -343,7 +361,7 @@ fn claim(
     view: &View,
     series: SeriesId,
     def: &SeriesDef,
-    stream: &Stream,
+    (stream, season): (&Stream, Option<&Season>),
     start: Time,
     learned: Time,
     ongoing: bool,
@@ -358,16 +376,28 @@ fn claim(
         (_, unit) => format!("{unit}/s"),
     };
     let words = |v: f32| quantity(f64::from(v), &unit);
-    let summary = format!(
-        "{} of {} {} to {}, usually {} to {}, since {}",
-        def.metric,
-        plain(&entity),
-        if up { "rose" } else { "fell" },
-        words(stream.peak),
-        words(low),
-        words(high),
-        clock(start)
-    );
+    let summary = if stream.is_missed() {
+        format!(
+            "{} of {} stayed at {}, where it {} to about {} at {} daily",
+            def.metric,
+            plain(&entity),
+            words(stream.peak),
+            if up { "falls" } else { "rises" },
+            words(stream.expected),
+            clock(start)
+        )
+    } else {
+        format!(
+            "{} of {} {} to {}, usually {} to {}, since {}",
+            def.metric,
+            plain(&entity),
+            if up { "rose" } else { "fell" },
+            words(stream.peak),
+            words(low),
+            words(high),
+            clock(start)
+        )
+    };
     Some(Finding {
         id: FindingId(0),
         method: NAME.into(),
@@ -390,13 +420,40 @@ fn claim(
         cause: None,
         incident: None,
         summary,
-        evidence: vec![Evidence::Series {
-            series,
-            metric: def.metric.to_string(),
-            from: start.plus(-15 * MINUTE),
-            to: view.now,
-        }],
+        evidence: vec![
+            Evidence::Series { series, metric: def.metric.to_string(), from: start.plus(-15 * MINUTE), to: view.now },
+            Evidence::Note { text: basis(stream, season, start) },
+        ],
     })
+}
+
+/// What it was judged by: season, trend and how much history.
+fn basis(stream: &Stream, season: Option<&Season>, start: Time) -> String {
+    let history_s = (start.0 - stream.first_ns).max(0) as f64 / SECOND as f64;
+    let season = match season {
+        Some(season) => format!("a season of {}", duration(f64::from(season.period_s))),
+        None => "no season (none was found in two whole turns)".to_owned(),
+    };
+    let interval = duration(f64::from(stream.interval_s));
+    format!(
+        "judged by its level and damped trend and {season}, from {} of history at a point every {interval}",
+        duration(history_s)
+    )
+}
+
+/// `45 s`, `12 min`, `6.5 h`, `14 d`.
+fn duration(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s < 120.0 => (s, "s"),
+        s if s < 7200.0 => (s / 60.0, "min"),
+        s if s < 48.0 * 3600.0 => (s / 3600.0, "h"),
+        s => (s / 86_400.0, "d"),
+    };
+    if value >= 10.0 || (value - value.round()).abs() < 0.05 {
+        format!("{value:.0} {unit}")
+    } else {
+        format!("{value:.1} {unit}")
+    }
 }
 
 fn silence(view: &View, sender: &Sender, last: Time, known: Option<&Finding>) -> Option<Finding> {
