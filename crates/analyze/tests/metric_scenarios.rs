@@ -8,7 +8,7 @@
 //! count                       # optional: the values are totals of a counter that grows by them each second
 //! level 10250 noise 200       # normal noise of that deviation, seeded by `seed N` (1 if not said)
 //! wave 1d 0.2                 # a sine of that period, as a share of the level
-//! weekend 0.4                 # Saturdays and Sundays are at that share of the level
+//! weekend 0.4                 # Saturdays and Sundays sink to that share of the level, over half a day
 //! daily 3h..3h15m add 400 0d..9d      # every day at that time, on those days
 //! set 15d14h5m..15d16h 4200   # the values between; or: add …, drop … (no samples come)
 //! change 5d deployment        # something was changed
@@ -124,7 +124,10 @@ impl Recipe {
 
     fn value(&self, at: i64, noise: f64) -> Option<f64> {
         let wave = |(period, share): &(i64, f64)| share * (at as f64 / *period as f64 * std::f64::consts::TAU).sin();
-        let weekend = self.weekend.filter(|_| (at / DAY) % 7 >= 5).unwrap_or(1.0);
+        // A weekend comes and goes over twelve hours.
+        let into = (at % (7 * DAY) - 5 * DAY) as f64 / DAY as f64;
+        let depth = if into >= 0.0 { 1.0_f64.min(2.0 * into).min(2.0 * (2.0 - into)) } else { 0.0 };
+        let weekend = 1.0 - (1.0 - self.weekend.unwrap_or(1.0)) * depth;
         let mut value = self.level * weekend * (1.0 + self.waves.iter().map(wave).sum::<f64>()) + self.noise * noise;
         for (from, to, by, first, last) in &self.daily {
             if (*from..*to).contains(&(at % DAY)) && (*first..*last).contains(&at) {

@@ -462,7 +462,11 @@ impl Stream {
                 condition("seconds known", known_s, WARM_NS as f32 / SECOND as f32),
                 condition("surprise of the point", surprise, ALLOWANCE),
                 condition("beyond the range, in tenths of it, or a jump", new.min(1e6), 1.0),
-                condition("distance from what was expected", residual.abs(), self.least_effect(predicted)),
+                condition(
+                    "distance from what was expected",
+                    residual.abs(),
+                    self.least_effect(predicted, self.jump(residual) > 1.0),
+                ),
                 condition("points in a row", run, f32::from(RUN_MIN)),
                 condition("surprise added up", sum, SUM_MIN),
             ],
@@ -535,13 +539,16 @@ impl Stream {
         let surprise = if z <= self.tail_edge { 0.0 } else { surprise };
         let reach = 0.1 * (self.high - self.low);
         let out_of_range = x > self.high + reach || x < self.low - reach;
-        let far = residual.abs() >= self.least_effect(predicted);
-        (surprise, far && surprise > ALLOWANCE && (out_of_range || self.jump(residual) > 1.0))
+        let needed = self.least_effect(predicted, self.jump(residual) > 1.0);
+        let new = out_of_range || self.jump(residual) > 1.0;
+        (surprise, surprise > ALLOWANCE && new && residual.abs() >= needed)
     }
 
-    /// How far a value must be from what was expected to matter.
-    fn least_effect(&self, predicted: f32) -> f32 {
-        (4.0 * self.spread).max(0.2 * predicted.abs().max(self.slow.abs()))
+    /// How far a value must be from what was expected to matter. A jump is measured by the level alone: the spread of
+    /// a series that swings over the week is wide.
+    fn least_effect(&self, predicted: f32, jumps: bool) -> f32 {
+        let share = 0.2 * predicted.abs().max(self.slow.abs());
+        if jumps { share } else { share.max(4.0 * self.spread) }
     }
 
     /// How far a residual is from being a jump: over 1 it is one. 0 while little is known.
@@ -616,6 +623,8 @@ impl Stream {
     }
 
     fn go_on(&mut self, time_ns: i64, x: f32, surprise: f32, freeze: Freeze) -> Verdict {
+        // A jump of this size has been said: within the range it is known from now on, until that fades.
+        self.widest = self.widest.max((self.peak - self.expected).abs() / JUMP);
         let away = (x - self.expected_now()).abs();
         if away > (self.peak - self.expected).abs() {
             self.peak = x;
