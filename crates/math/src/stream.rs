@@ -14,6 +14,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::novelty::{Novelty, code, number};
+
+/// Surprise from which a point counts as an event by itself: one in 2,016 points, which is a false one a week at a
+/// point every five minutes.
+pub const SURPRISE_DEFAULT: f32 = 3.3;
 /// Points before anything is said.
 pub const WARM_POINTS: u32 = 30;
 /// Time before anything is said, ns.
@@ -34,6 +39,23 @@ const RUN_MIN: u16 = 3;
 const SUM_MIN: f32 = 9.0;
 const ALLOWANCE: f32 = 1.5;
 const POINT_MOST: f32 = 8.0;
+/// A residual this often the widest known is a jump, also within the range.
+const JUMP: f32 = 1.5;
+
+const DAY_NS: i64 = 86_400_000_000_000;
+/// How far an event that comes daily may begin from its time, ns.
+const HABIT_SLACK_NS: i64 = 1_200_000_000_000;
+/// Days in a row after which an event at the same time of day is a habit: three are said, the fourth is not.
+const HABIT_DAYS: u16 = 4;
+/// Days in a row after which its absence is said: more than a working week counts up to, so that what rests at
+/// weekends is not missed.
+const HABIT_SURE: u16 = 9;
+/// Days in a row without it after which it is no habit any more.
+const HABIT_LOST: u8 = 3;
+/// Flag: it lives at a level that was adopted because it held; `expected` and `band` are those of the level before.
+const AWAY: u8 = 1;
+/// Flag: the last claim is about an event that did not come.
+const MISSED: u8 = 2;
 
 /// What is remembered of one series.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
@@ -51,6 +73,8 @@ pub struct Stream {
     calm_ns: i64,
     /// When the run of surprising points began, ns.
     run_ns: i64,
+    /// When the event began that comes daily, ns.
+    habit_ns: i64,
     level: f32,
     trend: f32,
     scale: f32,
@@ -58,6 +82,8 @@ pub struct Stream {
     spread: f32,
     low: f32,
     high: f32,
+    /// The largest residual of late.
+    widest: f32,
     /// Usual time between points, s.
     pub interval_s: f32,
     tail_edge: f32,
@@ -77,8 +103,16 @@ pub struct Stream {
     pub ring: u32,
     /// Number of its season plus one; 0 where it has none.
     pub season: u32,
-    /// Free for the caller.
-    pub tag: u32,
+    /// Number of its novelty plus one; 0 while it has been constant.
+    pub novelty: u32,
+    /// How far its peak lay from what was expected then, and how long it took, s.
+    habit_size: f32,
+    habit_s: f32,
+    /// On how many days without a break.
+    habit: u16,
+    /// On how many days in a row it did not come.
+    missed: u8,
+    flags: u8,
     run: u16,
     regular: u16,
 }
@@ -93,10 +127,11 @@ pub struct Ring {
     sum: f32,
     count: u32,
     len: u32,
-    values: [f32; RING],
+    /// The first mean; the others are kept as differences from it, to three digits.
+    base: f32,
+    values: [u16; RING],
     /// Width at which it was tested last, so that a width is tested once half full and once full.
     tested: u32,
-    unused: u32,
 }
 
 /// Buckets of a ring.
@@ -170,6 +205,116 @@ pub enum Verdict {
     Ended,
 }
 
+/// What is said of a point when it comes; nothing later changes it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Whether the series is abnormal: sustained, and large enough to matter.
+    pub verdict: Verdict,
+    /// How new the point is, as -log10 of a tail probability (see [`crate::novelty`]); at least 0, finite.
+    pub surprise: f32,
+}
+
+/// Why a value does or does not begin a claim.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Explanation {
+    /// What was expected.
+    pub expected: f32,
+    /// The band around it.
+    pub low: f32,
+    /// The band around it.
+    pub high: f32,
+    /// All of these must hold.
+    pub conditions: [Condition; 7],
+}
+
+/// One of the things that a claim needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Condition {
+    /// For people.
+    pub name: &'static str,
+    /// What was found.
+    pub found: f32,
+    /// At least this is needed.
+    pub needed: f32,
+    /// Whether it is there.
+    pub holds: bool,
+}
+
+/// Where the memory lies that only some series have.
+pub trait Parts {
+    /// Takes up a part and returns its number.
+    fn add_ring(&mut self, ring: Ring) -> u32;
+    /// Takes up a part and returns its number.
+    fn add_season(&mut self, season: Season) -> u32;
+    /// Takes up a part and returns its number.
+    fn add_novelty(&mut self, novelty: Novelty) -> u32;
+    /// A part by its number.
+    fn ring(&mut self, number: u32) -> &mut Ring;
+    /// A part by its number.
+    fn season(&mut self, number: u32) -> &mut Season;
+    /// A part by its number.
+    fn novelty(&mut self, number: u32) -> &mut Novelty;
+}
+
+/// A series with all of its memory in one place.
+#[derive(Clone, Debug, Default)]
+pub struct Watch {
+    stream: Stream,
+    ring: Ring,
+    season: Season,
+    novelty: Novelty,
+}
+
+impl Watch {
+    /// Takes the next point, with the freeze of a series without changes (half a minute, six hours). Values that are
+    /// not finite and points out of order say nothing.
+    pub fn observe(&mut self, time_ns: i64, value: f64) -> Point {
+        let freeze = Freeze { settle_ns: 30_000_000_000, adopt_ns: 6 * 3_600_000_000_000 };
+        let Watch { stream, ring, season, novelty } = self;
+        stream.watch(time_ns, value, &mut Single { ring, season, novelty }, freeze)
+    }
+
+    /// What is remembered of the series.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+}
+
+struct Single<'a> {
+    ring: &'a mut Ring,
+    season: &'a mut Season,
+    novelty: &'a mut Novelty,
+}
+
+impl Parts for Single<'_> {
+    fn add_ring(&mut self, ring: Ring) -> u32 {
+        *self.ring = ring;
+        0
+    }
+
+    fn add_season(&mut self, season: Season) -> u32 {
+        *self.season = season;
+        0
+    }
+
+    fn add_novelty(&mut self, novelty: Novelty) -> u32 {
+        *self.novelty = novelty;
+        0
+    }
+
+    fn ring(&mut self, _: u32) -> &mut Ring {
+        self.ring
+    }
+
+    fn season(&mut self, _: u32) -> &mut Season {
+        self.season
+    }
+
+    fn novelty(&mut self, _: u32) -> &mut Novelty {
+        self.novelty
+    }
+}
+
 /// How long values must be back before an anomaly ends, and must hold before they are normal, ns.
 #[derive(Clone, Copy, Debug)]
 pub struct Freeze {
@@ -180,6 +325,42 @@ pub struct Freeze {
 }
 
 impl Stream {
+    /// Takes the next point with whatever memory the series has, and gives it more where it earns it: novelty from
+    /// its first change, a ring where it varies, a season where one is found. Values that are not finite and points
+    /// out of order say nothing.
+    pub fn watch(&mut self, time_ns: i64, value: f64, parts: &mut impl Parts, freeze: Freeze) -> Point {
+        if !value.is_finite() || self.count > 0 && time_ns <= self.last_ns {
+            return Point { verdict: Verdict::Normal, surprise: 0.0 };
+        }
+        if self.novelty == 0 && self.count > 0 && value as f32 != self.level {
+            let before = Novelty::after_constant(f64::from(self.level), self.count, self.first_ns, self.last_ns);
+            self.novelty = parts.add_novelty(before) + 1;
+        }
+        let surprise = if self.novelty > 0 { parts.novelty(self.novelty - 1).observe(time_ns, value) } else { 0.0 };
+        let mut season = (self.season > 0).then(|| *parts.season(self.season - 1));
+        let ring = (self.ring > 0).then(|| parts.ring(self.ring - 1));
+        let verdict = self.observe(time_ns, value, ring, season.as_mut(), freeze);
+        if let Some(season) = season {
+            *parts.season(self.season - 1) = season;
+        }
+        if self.count.is_multiple_of(32) && self.season == 0 && self.since_ns == 0 {
+            self.earn(parts);
+        }
+        Point { verdict, surprise }
+    }
+
+    /// Memory for a season is given only to series that vary, and only where one was found.
+    fn earn(&mut self, parts: &mut impl Parts) {
+        if self.ring == 0 {
+            if self.varies() {
+                self.ring = parts.add_ring(Ring::default()) + 1;
+            }
+        } else if let Some(season) = parts.ring(self.ring - 1).find_season() {
+            let number = parts.add_season(season);
+            self.take_season(number, &season);
+        }
+    }
+
     /// Takes the next point, a finite value later than the last. `ring` and `season` are the series' own, if it has
     /// them.
     pub fn observe(
@@ -201,13 +382,21 @@ impl Stream {
         self.last_ns = time_ns;
         let predicted = self.level + self.trend;
         let residual = x - predicted;
-        let abnormal = self.since_ns != 0;
         let (surprise, unusual) = self.judge(residual, x, predicted);
-        let warm = self.count >= WARM_POINTS && time_ns - self.first_ns >= WARM_NS;
-        if abnormal {
-            return self.go_on(time_ns, x, surprise, freeze);
+        if self.since_ns != 0 {
+            let habitual = self.is_habitual();
+            let verdict = self.go_on(time_ns, x, surprise, freeze);
+            return if habitual { self.quietly(time_ns, x, verdict) } else { verdict };
         }
-        if unusual && warm {
+        if self.habit_is_missed(time_ns) {
+            return self.miss_habit(x + offset, predicted + offset);
+        }
+        if unusual && self.flags & AWAY != 0 && self.comes_home(x + offset) {
+            (self.level, self.slow, self.trend) = (x, x, 0.0);
+            self.flags &= !AWAY;
+            return Verdict::Normal;
+        }
+        if unusual && self.is_warm(time_ns) {
             if self.run == 0 {
                 self.run_ns = time_ns;
                 self.expected = predicted + offset;
@@ -221,7 +410,9 @@ impl Stream {
                 self.peak = x + offset;
                 self.surprise = self.sum;
                 self.trend = 0.0;
-                return Verdict::Abnormal { first: true };
+                self.flags = 0;
+                self.note_habit();
+                return if self.is_habitual() { Verdict::Normal } else { Verdict::Abnormal { first: true } };
             }
             // Until it is decided, what surprises does not teach.
             return Verdict::Normal;
@@ -236,6 +427,50 @@ impl Stream {
             ring.push(time_ns, x + offset, self.interval_s);
         }
         Verdict::Normal
+    }
+
+    fn is_warm(&self, time_ns: i64) -> bool {
+        self.count >= WARM_POINTS && time_ns - self.first_ns >= WARM_NS
+    }
+
+    /// Whether the claim is about an event that comes daily and did not come.
+    pub fn is_missed(&self) -> bool {
+        self.flags & MISSED != 0
+    }
+
+    /// What it takes for a value at a time to begin a claim, and which of it holds: why something was not said. Looks
+    /// only; `season` is the series' own.
+    pub fn explain(&self, time_ns: i64, value: f64, season: Option<&Season>) -> Explanation {
+        let offset = season.map_or(0.0, |s| s.offset(time_ns));
+        let x = value.clamp(-1e30, 1e30) as f32 - offset;
+        let predicted = self.level + self.trend;
+        let residual = x - predicted;
+        let (surprise, _) = self.judge(residual, x, predicted);
+        let run = if self.run > 0 { f32::from(self.run) + 1.0 } else { 1.0 };
+        let sum = self.sum + surprise.min(POINT_MOST) - ALLOWANCE;
+        let known_s = (time_ns.saturating_sub(self.first_ns)) as f32 / SECOND as f32;
+        let condition = |name, found: f32, needed: f32| Condition { name, found, needed, holds: found >= needed };
+        let outside = (x - self.high).max(self.low - x);
+        let new = (outside / (0.1 * (self.high - self.low)).max(f32::MIN_POSITIVE)).max(self.jump(residual));
+        let band = (3.0 * self.scale).max(2.0 * self.spread);
+        Explanation {
+            expected: predicted + offset,
+            low: predicted + offset - band,
+            high: predicted + offset + band,
+            conditions: [
+                condition("points known", self.count as f32, WARM_POINTS as f32),
+                condition("seconds known", known_s, WARM_NS as f32 / SECOND as f32),
+                condition("surprise of the point", surprise, ALLOWANCE),
+                condition("beyond the range, in tenths of it, or a jump", new.min(1e6), 1.0),
+                condition(
+                    "distance from what was expected",
+                    residual.abs(),
+                    self.least_effect(predicted, self.jump(residual) > 1.0),
+                ),
+                condition("points in a row", run, f32::from(RUN_MIN)),
+                condition("surprise added up", sum, SUM_MIN),
+            ],
+        }
     }
 
     /// Whether it varies at all: constant series need no ring.
@@ -304,11 +539,92 @@ impl Stream {
         let surprise = if z <= self.tail_edge { 0.0 } else { surprise };
         let reach = 0.1 * (self.high - self.low);
         let out_of_range = x > self.high + reach || x < self.low - reach;
-        let far = residual.abs() >= (4.0 * self.spread).max(0.2 * predicted.abs().max(self.slow.abs()));
-        (surprise, out_of_range && far && surprise > ALLOWANCE)
+        let needed = self.least_effect(predicted, self.jump(residual) > 1.0);
+        let new = out_of_range || self.jump(residual) > 1.0;
+        (surprise, surprise > ALLOWANCE && new && residual.abs() >= needed)
+    }
+
+    /// How far a value must be from what was expected to matter. A jump is measured by the level alone: the spread of
+    /// a series that swings over the week is wide.
+    fn least_effect(&self, predicted: f32, jumps: bool) -> f32 {
+        let share = 0.2 * predicted.abs().max(self.slow.abs());
+        if jumps { share } else { share.max(4.0 * self.spread) }
+    }
+
+    /// How far a residual is from being a jump: over 1 it is one. 0 while little is known.
+    fn jump(&self, residual: f32) -> f32 {
+        if (self.count as f32) < SLOW_POINTS || self.widest <= 0.0 {
+            0.0
+        } else {
+            residual.abs() / (JUMP * self.widest)
+        }
+    }
+
+    /// Whether a value is back at the level before the adopted one.
+    fn comes_home(&self, value: f32) -> bool {
+        (value - self.expected).abs() <= self.band.max(0.25 * (self.level - self.expected).abs())
+    }
+
+    fn slack_ns(&self) -> i64 {
+        HABIT_SLACK_NS.max((2.0 * f64::from(self.interval_s) * SECOND) as i64)
+    }
+
+    /// An event has begun: is it a day after the last that counts?
+    fn note_habit(&mut self) {
+        let gap = self.since_ns.saturating_sub(self.habit_ns);
+        if self.habit > 0 && gap < DAY_NS - self.slack_ns() {
+            return; // something else on the same day
+        }
+        let daily = self.habit > 0 && gap <= DAY_NS + self.slack_ns();
+        self.habit = if daily { self.habit.saturating_add(1) } else { 1 };
+        (self.habit_ns, self.missed) = (self.since_ns, 0);
+        if self.habit < HABIT_DAYS {
+            (self.habit_size, self.habit_s) = (0.0, 0.0);
+        }
+    }
+
+    /// Whether the event that goes on comes daily.
+    fn is_habitual(&self) -> bool {
+        self.habit >= HABIT_DAYS && self.since_ns == self.habit_ns && self.flags & MISSED == 0
+    }
+
+    /// A daily event is not said, unless it is twice as large or as long as before.
+    fn quietly(&mut self, time_ns: i64, x: f32, verdict: Verdict) -> Verdict {
+        let larger = (x - self.level).abs() > 2.0 * self.habit_size.abs();
+        let longer = (time_ns - self.habit_ns) as f64 / SECOND > 2.0 * f64::from(self.habit_s);
+        match verdict {
+            Verdict::Ended => Verdict::Normal,
+            _ if larger || longer => {
+                self.habit = HABIT_DAYS - 1;
+                Verdict::Abnormal { first: true }
+            }
+            _ => Verdict::Normal,
+        }
+    }
+
+    fn habit_is_missed(&self, time_ns: i64) -> bool {
+        let late = time_ns.saturating_sub(self.habit_ns) > DAY_NS + self.slack_ns();
+        self.habit >= HABIT_DAYS - 1 && late && self.run == 0
+    }
+
+    /// The daily event has not come: said where it was sure, and it must become so again.
+    fn miss_habit(&mut self, value: f32, predicted: f32) -> Verdict {
+        let sure = self.habit >= HABIT_SURE;
+        self.habit_ns += DAY_NS;
+        self.missed = self.missed.saturating_add(1);
+        self.habit = if self.missed >= HABIT_LOST { 0 } else { HABIT_DAYS - 1 };
+        if !sure {
+            return Verdict::Normal;
+        }
+        self.flags = MISSED;
+        (self.since_ns, self.calm_ns, self.surprise, self.peak) = (self.habit_ns, 0, SUM_MIN, value);
+        (self.expected, self.band) = (predicted + self.habit_size, 0.5 * self.habit_size.abs());
+        Verdict::Abnormal { first: true }
     }
 
     fn go_on(&mut self, time_ns: i64, x: f32, surprise: f32, freeze: Freeze) -> Verdict {
+        // A jump of this size has been said: within the range it is known from now on, until that fades.
+        self.widest = self.widest.max((self.peak - self.expected).abs() / JUMP);
         let away = (x - self.expected_now()).abs();
         if away > (self.peak - self.expected).abs() {
             self.peak = x;
@@ -320,6 +636,7 @@ impl Stream {
             if time_ns - self.since_ns > freeze.adopt_ns {
                 self.peak = x;
                 self.adopt();
+                self.flags |= AWAY;
                 return Verdict::Ended;
             }
             return Verdict::Abnormal { first: false };
@@ -329,6 +646,12 @@ impl Stream {
         }
         if time_ns - self.calm_ns < freeze.settle_ns {
             return Verdict::Abnormal { first: false };
+        }
+        if self.since_ns == self.habit_ns && self.flags & MISSED == 0 {
+            let size = self.peak - self.expected;
+            let lasted_s = ((self.calm_ns - self.since_ns) as f64 / SECOND) as f32;
+            self.habit_size = if size.abs() > self.habit_size.abs() { size } else { self.habit_size };
+            self.habit_s = self.habit_s.max(lasted_s);
         }
         (self.since_ns, self.calm_ns, self.run, self.sum) = (0, 0, 0, 0.0);
         self.level = x;
@@ -361,6 +684,7 @@ impl Stream {
         let most = if known { 6.0 * self.spread.max(floor) } else { f32::MAX };
         self.slow += slow * wide.clamp(-most, most);
         self.spread += slow * (wide.abs().min(most) - self.spread);
+        self.widest = (self.widest * (1.0 - 1.4e-4)).max(residual.abs());
         // The range forgets slowly: half of what lies beyond the level in about 5000 points.
         let fade = 1.4e-4;
         self.high = (self.high - fade * (self.high - self.slow)).max(x);
@@ -396,17 +720,20 @@ impl Ring {
             self.len = 0;
             return;
         }
+        if self.len == 0 {
+            self.base = mean;
+        }
         for _ in 0..steps {
             if self.len as usize == RING {
                 for i in 0..RING / 2 {
-                    self.values[i] = 0.5 * (self.values[2 * i] + self.values[2 * i + 1]);
+                    self.values[i] = code(0.5 * (number(self.values[2 * i]) + number(self.values[2 * i + 1])));
                 }
                 self.len = (RING / 2) as u32;
                 self.width_s *= 2.0;
                 self.tested = 0;
                 return;
             }
-            self.values[self.len as usize] = mean;
+            self.values[self.len as usize] = code(mean - self.base);
             self.len += 1;
         }
     }
@@ -418,7 +745,8 @@ impl Ring {
             return None;
         }
         self.tested = stage;
-        let values = &self.values[..self.len as usize];
+        let values = self.values.map(number);
+        let values = &values[..self.len as usize];
         let (lag, strength) = best_lag(values)?;
         if strength < 0.5 {
             return None;

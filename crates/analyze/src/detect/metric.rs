@@ -10,7 +10,10 @@
 
 use std::collections::BTreeMap;
 
-use math::stream::{Freeze, Ring, Season, Stream, Verdict};
+use math::{
+    novelty::Novelty,
+    stream::{Freeze, Parts, Ring, Season, Stream, Verdict},
+};
 use serde::{Deserialize, Serialize};
 use types::{
     Band, Direction, EntityKey, Evidence, Finding, FindingId, MINUTE, Registry, SECOND, SeriesDef, SeriesId,
@@ -49,6 +52,8 @@ pub const ANALYSIS: Analysis = Analysis {
 
 const NAME: &str = "metric";
 const VERSION: u32 = 1;
+/// Of the state's bytes; older ones are learned anew.
+const SCHEMA: u32 = 2;
 /// Prometheus' marker for a series that ended.
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 /// An anomaly that goes on is said again this often.
@@ -66,13 +71,52 @@ const FORGET_NS: i64 = 30 * MINUTE;
 #[derive(Default)]
 struct Fleetwide {
     streams: Column<Stream>,
-    rings: Column<Ring>,
-    seasons: Column<Season>,
+    parts: Columns,
     small: Fleet<Small>,
     /// Sender of each series, by series; derived from the registry, not saved.
     senders: Vec<u32>,
     sender_of: BTreeMap<(Tenant, EntityKey, String), u32>,
     sender_list: Vec<Sender>,
+}
+
+/// The memory that only some series have.
+#[derive(Default)]
+struct Columns {
+    rings: Column<Ring>,
+    seasons: Column<Season>,
+    novelties: Column<Novelty>,
+}
+
+impl Parts for Columns {
+    fn add_ring(&mut self, ring: Ring) -> u32 {
+        add(&mut self.rings, ring)
+    }
+
+    fn add_season(&mut self, season: Season) -> u32 {
+        add(&mut self.seasons, season)
+    }
+
+    fn add_novelty(&mut self, novelty: Novelty) -> u32 {
+        add(&mut self.novelties, novelty)
+    }
+
+    fn ring(&mut self, number: u32) -> &mut Ring {
+        self.rings.row(number as usize)
+    }
+
+    fn season(&mut self, number: u32) -> &mut Season {
+        self.seasons.row(number as usize)
+    }
+
+    fn novelty(&mut self, number: u32) -> &mut Novelty {
+        self.novelties.row(number as usize)
+    }
+}
+
+fn add<T: bytemuck::Pod + Default>(column: &mut Column<T>, row: T) -> u32 {
+    let at = column.len();
+    *column.row(at) = row;
+    at as u32
 }
 
 /// What is saved whole.
@@ -84,6 +128,8 @@ struct Small {
     silent: BTreeMap<String, Finding>,
     /// Last time silence was looked for, ns.
     looked_ns: i64,
+    /// When each entity was changed last, ns.
+    changes: BTreeMap<u32, i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,16 +150,20 @@ struct Sender {
 fn run(view: &View, params: &Params, state: &mut State, out: &mut Findings) {
     let fleet = state.get::<Fleetwide>();
     let policy = BaselinePolicy::default();
-    let freeze = Freeze { settle_ns: policy.settle_ns, adopt_ns: policy.adopt_after_ns };
     fleet.index_senders(view.registry);
     let mut ended = Vec::new();
     for batch in view.batches {
+        for (i, entity) in batch.events.entity.iter().enumerate() {
+            if batch.events.kind.get(i).starts_with("change.") {
+                fleet.small.0.changes.insert(entity.0, batch.events.time[i]);
+            }
+        }
         let rows = &batch.samples;
         for ((series, &time), &value) in rows.series.iter().zip(&rows.time).zip(&rows.value) {
             if !batch.backfill && view.is_late(time) {
                 continue;
             }
-            match fleet.observe(*series, time, value, view.registry, freeze) {
+            match fleet.observe(*series, time, value, view.registry, &policy) {
                 Verdict::Normal => {}
                 Verdict::Abnormal { first } => {
                     if first {
@@ -160,7 +210,14 @@ impl Fleetwide {
         }
     }
 
-    fn observe(&mut self, series: SeriesId, time: i64, raw: f64, registry: &Registry, freeze: Freeze) -> Verdict {
+    fn observe(
+        &mut self,
+        series: SeriesId,
+        time: i64,
+        raw: f64,
+        registry: &Registry,
+        policy: &BaselinePolicy,
+    ) -> Verdict {
         let number = series.0 as usize;
         if raw.to_bits() == STALE || !raw.is_finite() {
             return Verdict::Normal;
@@ -173,35 +230,11 @@ impl Fleetwide {
             return Verdict::Normal;
         }
         let Some(value) = level(def.kind, stream, time, raw) else { return Verdict::Normal };
-        let ring_number = stream.ring;
-        let season_number = stream.season;
-        let ring = (ring_number > 0).then(|| self.rings.row(ring_number as usize - 1));
-        let season = (season_number > 0).then(|| self.seasons.row(season_number as usize - 1));
-        let verdict = stream.observe(time, value, ring, season, freeze);
-        if stream.count.is_multiple_of(32) {
-            self.find_season(number);
-        }
-        verdict
-    }
-
-    /// Memory for a season is given only to series that vary, and only where one was found.
-    fn find_season(&mut self, number: usize) {
-        let stream = self.streams.row(number);
-        if stream.season > 0 || stream.since_ns != 0 {
-            return;
-        }
-        if stream.ring == 0 {
-            if stream.varies() {
-                stream.ring = self.rings.len() as u32 + 1;
-                let at = self.rings.len();
-                self.rings.row(at);
-            }
-            return;
-        }
-        let Some(season) = self.rings.row(stream.ring as usize - 1).find_season() else { return };
-        let at = self.seasons.len();
-        *self.seasons.row(at) = season;
-        stream.take_season(at as u32, &season);
+        let changed = if stream.since_ns == 0 { None } else { self.small.0.changes.get(&def.entity.0) };
+        let explained = changed.is_some_and(|c| (0..=policy.change_window_ns).contains(&(stream.since_ns - c)));
+        let adopt_ns = if explained { policy.adopt_after_change_ns } else { policy.adopt_after_ns };
+        let freeze = Freeze { settle_ns: policy.settle_ns, adopt_ns };
+        stream.watch(time, value, &mut self.parts, freeze).verdict
     }
 
     fn say_abnormal(&mut self, view: &View, params: &Params, ended: &[SeriesId], out: &mut Findings) {
@@ -227,7 +260,8 @@ impl Fleetwide {
             }
             said.last_ns = view.now.0;
             let start = Time(*said.start_ns.get_or_insert(stream.since_ns));
-            if let Some(finding) = claim(view, series, def, stream, start, said.learned, !is_over) {
+            let season = stream.season.checked_sub(1).and_then(|n| self.parts.seasons.peek(n as usize));
+            if let Some(finding) = claim(view, series, def, (stream, season), start, said.learned, !is_over) {
                 out.say(finding);
             }
         }
@@ -327,7 +361,7 @@ fn claim(
     view: &View,
     series: SeriesId,
     def: &SeriesDef,
-    stream: &Stream,
+    (stream, season): (&Stream, Option<&Season>),
     start: Time,
     learned: Time,
     ongoing: bool,
@@ -342,16 +376,28 @@ fn claim(
         (_, unit) => format!("{unit}/s"),
     };
     let words = |v: f32| quantity(f64::from(v), &unit);
-    let summary = format!(
-        "{} of {} {} to {}, usually {} to {}, since {}",
-        def.metric,
-        plain(&entity),
-        if up { "rose" } else { "fell" },
-        words(stream.peak),
-        words(low),
-        words(high),
-        clock(start)
-    );
+    let summary = if stream.is_missed() {
+        format!(
+            "{} of {} stayed at {}, where it {} to about {} at {} daily",
+            def.metric,
+            plain(&entity),
+            words(stream.peak),
+            if up { "falls" } else { "rises" },
+            words(stream.expected),
+            clock(start)
+        )
+    } else {
+        format!(
+            "{} of {} {} to {}, usually {} to {}, since {}",
+            def.metric,
+            plain(&entity),
+            if up { "rose" } else { "fell" },
+            words(stream.peak),
+            words(low),
+            words(high),
+            clock(start)
+        )
+    };
     Some(Finding {
         id: FindingId(0),
         method: NAME.into(),
@@ -374,13 +420,40 @@ fn claim(
         cause: None,
         incident: None,
         summary,
-        evidence: vec![Evidence::Series {
-            series,
-            metric: def.metric.to_string(),
-            from: start.plus(-15 * MINUTE),
-            to: view.now,
-        }],
+        evidence: vec![
+            Evidence::Series { series, metric: def.metric.to_string(), from: start.plus(-15 * MINUTE), to: view.now },
+            Evidence::Note { text: basis(stream, season, start) },
+        ],
     })
+}
+
+/// What it was judged by: season, trend and how much history.
+fn basis(stream: &Stream, season: Option<&Season>, start: Time) -> String {
+    let history_s = (start.0 - stream.first_ns).max(0) as f64 / SECOND as f64;
+    let season = match season {
+        Some(season) => format!("a season of {}", duration(f64::from(season.period_s))),
+        None => "no season (none was found in two whole turns)".to_owned(),
+    };
+    let interval = duration(f64::from(stream.interval_s));
+    format!(
+        "judged by its level and damped trend and {season}, from {} of history at a point every {interval}",
+        duration(history_s)
+    )
+}
+
+/// `45 s`, `12 min`, `6.5 h`, `14 d`.
+fn duration(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        s if s < 120.0 => (s, "s"),
+        s if s < 7200.0 => (s / 60.0, "min"),
+        s if s < 48.0 * 3600.0 => (s / 3600.0, "h"),
+        s => (s / 86_400.0, "d"),
+    };
+    if value >= 10.0 || (value - value.round()).abs() < 0.05 {
+        format!("{value:.0} {unit}")
+    } else {
+        format!("{value:.1} {unit}")
+    }
 }
 
 fn silence(view: &View, sender: &Sender, last: Time, known: Option<&Finding>) -> Option<Finding> {
@@ -447,23 +520,25 @@ pub(crate) fn quantity(value: f64, unit: &str) -> String {
 
 impl StateData for Fleetwide {
     fn schema(&self) -> u32 {
-        1
+        SCHEMA
     }
 
     fn save(&mut self, all: bool, pages: &mut Pages) {
         self.streams.save("streams", all, pages);
-        self.rings.save("rings", all, pages);
-        self.seasons.save("seasons", all, pages);
+        self.parts.rings.save("rings", all, pages);
+        self.parts.seasons.save("seasons", all, pages);
+        self.parts.novelties.save("novelties", all, pages);
         pages.insert("fleet".into(), self.small.to_bytes());
     }
 
     fn load(&mut self, schema: u32, pages: &Pages) -> Result<(), String> {
-        if schema != 1 {
+        if schema != SCHEMA {
             return Err(format!("schema {schema} of {NAME} is not known"));
         }
         self.streams.load("streams", pages)?;
-        self.rings.load("rings", pages)?;
-        self.seasons.load("seasons", pages)?;
+        self.parts.rings.load("rings", pages)?;
+        self.parts.seasons.load("seasons", pages)?;
+        self.parts.novelties.load("novelties", pages)?;
         if let Some(bytes) = pages.get("fleet") {
             self.small = Fleet::from_bytes(bytes)?;
         }
