@@ -176,7 +176,9 @@ impl Joint {
         self.average += (distance - self.average) / self.settings.horizon;
         let figure = self.average.max(1e-12).ln();
         let surprise = self.past.surprise(figure);
-        self.past.learn(figure, self.settings.memory);
+        // What is surely trouble is hardly learned as usual, yet a new state of things is in the end.
+        let trust = if surprise > DOUBT { 0.1 } else { 1.0 };
+        self.past.learn(figure, trust, self.settings.memory);
         Judged { surprise, distance }
     }
 
@@ -223,8 +225,9 @@ impl Joint {
 
 /// Turns surprises into alarms that last: one trouble is one alarm, not a hundred.
 ///
-/// An alarm begins where the surprise reaches that of one point in the budget, and ends where it has stayed below half
-/// of that (a chance of 1 in the budget's root) for [`Alarm::SETTLE`] points. Cost: nothing.
+/// An averaged distance stays up for about two horizons once it is up, so a false alarm is a run of so many points: an
+/// alarm a budget is a tail probability of two horizons in the budget. An alarm begins there, and ends where the
+/// surprise has stayed below half of that for [`Alarm::SETTLE`] points. Cost: nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
     begin: f64,
@@ -236,9 +239,9 @@ impl Alarm {
     /// Points below the lower threshold after which an alarm is over.
     pub const SETTLE: u32 = 10;
 
-    /// With a budget of one false alarm in so many points (at least 2).
-    pub fn new(budget_points: f64) -> Alarm {
-        Alarm { begin: budget_points.max(2.0).log10(), on: false, quiet: 0 }
+    /// With a budget of one false alarm in so many points.
+    pub fn new(budget_points: f64, settings: &Settings) -> Alarm {
+        Alarm { begin: (budget_points / (2.0 * settings.horizon)).max(2.0).log10(), on: false, quiet: 0 }
     }
 
     /// Takes the next point's surprise in; whether there is an alarm now.
@@ -246,7 +249,7 @@ impl Alarm {
         if surprise >= self.begin {
             self.on = true;
         }
-        self.quiet = if surprise >= self.begin * 0.5 { 0 } else { self.quiet + 1 };
+        self.quiet = if surprise >= self.begin * 0.5 { 0 } else { self.quiet.saturating_add(1) };
         self.on &= self.quiet < Alarm::SETTLE;
         self.on
     }
@@ -290,6 +293,9 @@ fn solve(factor: &[f64], b: &[f64], x: &mut Vec<f64>) {
         }
     }
 }
+
+/// A surprise above it teaches the past little.
+const DOUBT: f64 = 3.0;
 
 const BINS: usize = 256;
 /// The figures that the bins cover: natural logarithms of a distance per metric.
@@ -335,9 +341,9 @@ impl Past {
         -((above + within) / self.sum).clamp(1e-12, 1.0).log10()
     }
 
-    fn learn(&mut self, figure: f64, memory: f64) {
-        self.bins[place(figure) as usize] += self.weight;
-        self.sum += self.weight;
+    fn learn(&mut self, figure: f64, trust: f64, memory: f64) {
+        self.bins[place(figure) as usize] += self.weight * trust;
+        self.sum += self.weight * trust;
         self.weight *= 1.0 + 1.0 / memory;
         self.fresh += 1;
         if self.fresh >= 32 {
@@ -370,4 +376,106 @@ impl Past {
 /// Where a figure lies among the bins, 0.. below their number.
 fn place(figure: f64) -> f64 {
     ((figure - LOWEST) * PER_UNIT).clamp(0.0, BINS as f64 - 1e-6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Noise in -1..1 from a seed.
+    fn noise(state: &mut u64) -> f64 {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    }
+
+    /// Load and what follows from it, with a little noise of its own.
+    fn healthy(state: &mut u64) -> [f64; 3] {
+        let load = 100.0 + 30.0 * noise(state);
+        [load, 2.0 * load + noise(state), 50.0 - 0.2 * load + 0.1 * noise(state)]
+    }
+
+    fn taught(points: usize) -> (Joint, u64) {
+        let (mut joint, mut state) = (Joint::new(3, Settings::default()), 7);
+        for _ in 0..points {
+            joint.observe(&healthy(&mut state));
+        }
+        (joint, state)
+    }
+
+    #[test]
+    fn a_combination_that_never_was_is_found_though_each_metric_stays_in_its_band() {
+        let (mut joint, mut state) = taught(2000);
+        let usual = (0..200).map(|_| joint.observe(&healthy(&mut state)).surprise).fold(0.0, f64::max);
+        let mut odd = Judged::default();
+        for _ in 0..20 {
+            let mut values = healthy(&mut state);
+            values[1] = 400.0 - values[1];
+            odd = joint.observe(&values);
+        }
+        assert!(odd.surprise > 4.0 && odd.surprise > usual + 1.0, "{usual} {odd:?}");
+        let parts = joint.parts();
+        assert_eq!(parts[0].metric, 1, "{parts:?}");
+        assert!((parts.iter().map(|p| p.share).sum::<f64>() - 1.0).abs() < 1e-9);
+        assert!((parts[0].expected - 200.0).abs() < 5.0, "{parts:?}");
+    }
+
+    #[test]
+    fn false_alarms_keep_to_the_budget() {
+        let (mut joint, mut state) = taught(5000);
+        let mut alarm = Alarm::new(1000.0, &Settings::default());
+        let (mut alarms, mut before) = (0, false);
+        for _ in 0..20_000 {
+            let now = alarm.observe(joint.observe(&healthy(&mut state)).surprise);
+            alarms += usize::from(now && !before);
+            before = now;
+        }
+        assert!((2..=60).contains(&alarms), "{alarms} alarms where 20 are allowed");
+    }
+
+    #[test]
+    fn what_never_moved_and_moves_is_found() {
+        let mut joint = Joint::new(2, Settings::default());
+        let mut state = 3;
+        for _ in 0..500 {
+            assert!(joint.observe(&[noise(&mut state), 4.0]).surprise < 4.0);
+        }
+        joint.observe(&[0.0, 5.0]);
+        assert!(joint.observe(&[0.0, 5.0]).surprise > 3.0);
+        assert_eq!(joint.parts()[0].metric, 1);
+    }
+
+    #[test]
+    fn it_reads_back_exactly() {
+        let (mut joint, mut state) = taught(300);
+        let mut alarm = Alarm::new(1000.0, &Settings::default());
+        alarm.observe(9.0);
+        let text = bytemuck::cast_slice::<f64, u8>(&joint.products).to_vec();
+        let mut back = joint.clone();
+        assert_eq!(text, bytemuck::cast_slice::<f64, u8>(&back.products));
+        for _ in 0..100 {
+            let values = healthy(&mut state);
+            assert_eq!(joint.observe(&values), back.observe(&values));
+        }
+        assert_eq!(joint, back);
+    }
+
+    #[test]
+    fn bad_input_gives_numbers() {
+        let odd = [f64::NAN, f64::INFINITY, -f64::INFINITY, 1e308, -1e308, 1e119, -1e119, f64::MIN_POSITIVE, 0.0, 5.0];
+        for metrics in [0, 1, 3, 40] {
+            let mut joint = Joint::new(metrics, Settings::default());
+            for i in 0..1000 {
+                let values: Vec<f64> = (0..i % (metrics + 2)).map(|k| odd[(i * 7 + k * 3) % odd.len()]).collect();
+                let judged = joint.observe(&values);
+                assert!((0.0..=300.0).contains(&judged.surprise), "{judged:?}");
+                assert!(judged.distance.is_finite());
+            }
+            assert!(
+                joint.parts().iter().all(|p| p.share.is_finite() && p.expected.is_finite() && p.spread.is_finite())
+            );
+        }
+        let mut constant = Joint::new(2, Settings::default());
+        let mut alarm = Alarm::new(10_080.0, &Settings::default());
+        assert!((0..3000).all(|_| !alarm.observe(constant.observe(&[3.0, f64::NAN]).surprise)));
+    }
 }

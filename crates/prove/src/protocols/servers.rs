@@ -18,6 +18,7 @@ use crate::{
         ranking,
     },
     predictions::score,
+    report::round,
     workers::timed,
 };
 
@@ -69,6 +70,7 @@ struct Outcome {
 
 struct Figures {
     auc_pr: f64,
+    vus_pr: f64,
     events: Events,
 }
 
@@ -84,8 +86,7 @@ fn run(run: &Run) -> Result<Report, Problem> {
     for set in SETS {
         summarise_set(set, &outcomes, &mut report);
     }
-    let (cpu_s, points) =
-        outcomes.iter().fold((0.0, 0), |(cpu, points), o| (cpu + o.cpu_s, points + o.points));
+    let (cpu_s, points) = outcomes.iter().fold((0.0, 0), |(cpu, points), o| (cpu + o.cpu_s, points + o.points));
     report.summary.insert("CPU ns a metric point".into(), (cpu_s * 1e9 / points.max(1) as f64).round().into());
     report.summary.insert("budget".into(), "one false event in 10,080 points (a week at one a minute)".into());
     Ok(report)
@@ -94,8 +95,9 @@ fn run(run: &Run) -> Result<Report, Problem> {
 /// A metric's name and where it is found.
 type Metric = (&'static str, fn(&Figures) -> f64);
 
-const METRICS: [Metric; 6] = [
+const METRICS: [Metric; 7] = [
     ("AUC-PR", |f| f.auc_pr),
+    ("VUS-PR", |f| f.vus_pr),
     ("event F1", |f| f.events.f1),
     ("event precision", |f| f.events.precision),
     ("event recall", |f| f.events.recall),
@@ -109,7 +111,6 @@ fn row(outcome: &Outcome, metric: &str) -> Row {
     let cpu_s = if metric == METRICS[0].0 { outcome.cpu_s } else { 0.0 };
     let mut row = Row::new(name, metric, f64::NAN, cpu_s);
     for (method, figures) in &outcome.figures {
-        // What never flags or ranks nothing has no figure there.
         match *method {
             OURS => row.ours = of(figures),
             _ => row = row.baseline(method, of(figures)),
@@ -128,7 +129,7 @@ fn summarise_set(set: &str, outcomes: &[Outcome], report: &mut Report) {
         let mean = |method: &str| {
             let figures = of_set.iter().flat_map(|o| &o.figures).filter(|(name, _)| *name == method);
             let values: Vec<f64> = figures.map(|(_, f)| of(f)).filter(|v| v.is_finite()).collect();
-            crate::round(values.iter().sum::<f64>() / values.len().max(1) as f64)
+            round(values.iter().sum::<f64>() / values.len().max(1) as f64)
         };
         let means = of_set[0].figures.iter().map(|(name, _)| ((*name).to_owned(), mean(name).into())).collect();
         report.summary.insert(format!("{set} ({}), mean {metric}", of_set.len()), serde_json::Value::Object(means));
@@ -144,8 +145,10 @@ fn examine(run: &Run, item: &Item) -> Result<Outcome, Problem> {
     let rows = rows.map(|(i, (s, f))| vec![i.to_string(), s.to_string(), u8::from(*f).to_string()]);
     run.predict(&format!("servers/{}/{}.csv", item.set, item.name), &["index", "score", "flag"], rows)?;
     let test = server.labels.len();
+    let window = server.columns.first().map_or(0, |c| ranking::dominant_period(&c[server.train..]));
     let figures = |said: &Said| Figures {
         auc_pr: ranking::auc_pr(&said.scores, &server.labels),
+        vus_pr: ranking::vus_pr(&said.scores, &server.labels, window),
         events: events(&said.flags, &server.labels),
     };
     let pca::Scores { residual, weighted } = pca::scores(&server.columns, server.train);
@@ -167,8 +170,9 @@ fn examine(run: &Run, item: &Item) -> Result<Outcome, Problem> {
 
 /// Ours: point by point through the training part and the test part.
 fn judge(server: &Server) -> Said {
-    let mut joint = Joint::new(server.columns.len(), Settings::default());
-    let mut alarm = Alarm::new(BUDGET_POINTS);
+    let settings = Settings::default();
+    let mut joint = Joint::new(server.columns.len(), settings);
+    let mut alarm = Alarm::new(BUDGET_POINTS, &settings);
     let rows = server.train + server.labels.len();
     let mut said = Said { scores: Vec::new(), flags: Vec::new() };
     let mut values = vec![0.0; server.columns.len()];
@@ -244,4 +248,56 @@ fn read(item: &Item) -> Result<Server, Problem> {
         return Err(Problem::new(&test_path, "no metrics, no rows, or columns of different lengths", PROTOCOL.layout));
     }
     Ok(Server { columns, train, labels: labels.into_iter().map(|l| l > 0.5).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two metrics that go together; in the last part of the test they do not.
+    fn server() -> Server {
+        let load: Vec<f64> = (0..3000).map(|i| f64::from(i * 7919 % 101)).collect();
+        let mut follows: Vec<f64> = load.iter().enumerate().map(|(i, v)| 2.0 * v + (i % 3) as f64).collect();
+        let labels: Vec<bool> = (0..1000).map(|i| (600..700).contains(&i)).collect();
+        for i in 2600..2700 {
+            follows[i] = 200.0 - follows[i];
+        }
+        Server { columns: vec![load, follows], train: 2000, labels }
+    }
+
+    #[test]
+    fn what_goes_together_and_then_does_not_is_found_and_nothing_looks_ahead() {
+        let whole = server();
+        let said = judge(&whole);
+        assert_eq!(said.scores.len(), 1000);
+        assert!(ranking::auc_pr(&said.scores, &whole.labels) > 0.7);
+        assert_eq!(events(&said.flags, &whole.labels).recall, 1.0);
+        let mut part = server();
+        part.columns.iter_mut().for_each(|c| c.truncate(2650));
+        part.labels.truncate(650);
+        assert_eq!(judge(&part).scores[..], said.scores[..650]);
+    }
+
+    #[test]
+    fn missing_and_huge_values_are_judged() {
+        let mut odd = server();
+        odd.columns[0].fill(f64::NAN);
+        odd.columns[1][2500] = 1e308;
+        odd.columns.push(vec![4.0; 3000]);
+        assert!(judge(&odd).scores.iter().all(|s| (0.0..=1.0).contains(s)));
+        let one = Server { columns: vec![vec![1.0, 2.0]], train: 1, labels: vec![true] };
+        assert_eq!(judge(&one).flags, [false]);
+    }
+
+    #[test]
+    fn a_folder_without_servers_is_a_problem_that_says_what_was_expected() {
+        let empty = std::env::temp_dir().join(format!("servers-{}", std::process::id()));
+        std::fs::create_dir_all(empty.join("smd")).unwrap();
+        std::fs::write(empty.join("smd/README.md"), "x").unwrap();
+        let run = |data: &Path| run(&Run { data, predictions: None, progress: &|_, _| {} }).map(|_| ()).unwrap_err();
+        assert!(run(&empty).to_string().contains("NAME.train.parquet"));
+        std::fs::write(empty.join("smd/a.train.parquet"), "no parquet").unwrap();
+        assert!(run(&empty).to_string().contains("a.train.parquet"));
+        std::fs::remove_dir_all(&empty).unwrap();
+    }
 }

@@ -49,7 +49,11 @@ fn standardised(column: &[f64], train: usize) -> Vec<f64> {
     let deviation = (known.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt();
     let deviation = if deviation < 1e-9 || !deviation.is_finite() { 1.0 } else { deviation };
     let mean = if mean.is_finite() { mean } else { 0.0 };
-    column.iter().map(|v| (v - mean) / deviation).map(|z| if z.is_finite() { z.clamp(-1e9, 1e9) } else { 0.0 }).collect()
+    column
+        .iter()
+        .map(|v| (v - mean) / deviation)
+        .map(|z| if z.is_finite() { z.clamp(-1e9, 1e9) } else { 0.0 })
+        .collect()
 }
 
 fn covariance(columns: &[Vec<f64>], train: usize) -> Vec<Vec<f64>> {
