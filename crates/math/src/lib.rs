@@ -1,6 +1,7 @@
 //! Algorithms on slices and text, each with its source, units and limits. Knows no telemetry, does no IO, has no clock.
 
 pub mod counts;
+pub mod joint;
 pub mod log_histogram;
 pub mod novelty;
 pub mod stream;
