@@ -3,4 +3,6 @@
 pub mod counts;
 pub mod log_histogram;
 pub mod stream;
+pub mod subsequence;
+pub mod symmetric;
 pub mod templates;
