@@ -234,7 +234,7 @@ fn sub_pca(values: &[f64], window: usize) -> Vec<f64> {
     for (variance, axis) in variances.iter().zip(&axes) {
         along.fill(0.0);
         columns.iter().zip(axis).for_each(|(c, a)| along.iter_mut().zip(c).for_each(|(s, v)| *s += a * v));
-        let largest = axis.iter().copied().fold(0.0, |m: f64, a| if a.abs() > m.abs() { a } else { m });
+        let largest = along.iter().copied().fold(0.0, |m: f64, a| if a.abs() > m.abs() { a } else { m });
         let weight = (variance / total).max(1e-16);
         for i in 0..count {
             scores[i] += (squares[i] + 1.0 - 2.0 * along[i] * largest.signum()).max(0.0).sqrt() / weight;
