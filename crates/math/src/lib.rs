@@ -1,8 +1,11 @@
 //! Algorithms on slices and text, each with its source, units and limits. Knows no telemetry, does no IO, has no clock.
 
+pub mod change_point;
 pub mod counts;
 pub mod joint;
 pub mod log_histogram;
 pub mod novelty;
 pub mod stream;
+pub mod subsequence;
+pub mod symmetric;
 pub mod templates;

@@ -1,5 +1,7 @@
 //! How well scores rank anomalous points above normal ones.
 
+pub use math::subsequence::dominant_period;
+
 /// Area under the precision-recall curve as average precision: the mean over the thresholds of precision times the
 /// step in recall, ties taken as one threshold (Davis and Goadrich, ICML 2006). 0..=1; NaN without a positive.
 pub fn auc_pr(scores: &[f64], labels: &[bool]) -> f64 {
@@ -43,26 +45,6 @@ pub fn vus_pr(scores: &[f64], labels: &[bool], window: usize) -> f64 {
     let mut weights = vec![0.0; count];
     let areas = (0..=window).map(|buffer| levels.range_auc_pr(&events, buffer, &mut weights));
     areas.sum::<f64>() / (window + 1) as f64
-}
-
-/// The period that TSB-AD takes as the window of a series: the lag in 6..=303 of the highest local maximum of the
-/// autocorrelation (of the first 20,000 points, up to lag 400); 125 where there is none or where the highest lies
-/// outside of those lags.
-pub fn dominant_period(values: &[f64]) -> usize {
-    const NONE: usize = 125;
-    let correlation = autocorrelation(&values[..values.len().min(20_000)], 400);
-    let peaks = (4..correlation.len().saturating_sub(1))
-        .filter(|&lag| correlation[lag] > correlation[lag - 1] && correlation[lag] > correlation[lag + 1]);
-    let highest = peaks.max_by(|a, b| correlation[*a].total_cmp(&correlation[*b]));
-    highest.filter(|lag| (6..=303).contains(lag)).unwrap_or(NONE)
-}
-
-fn autocorrelation(values: &[f64], lags: usize) -> Vec<f64> {
-    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-    let centred: Vec<f64> = values.iter().map(|v| v - mean).collect();
-    let at = |lag: usize| centred[lag..].iter().zip(&centred).map(|(a, b)| a * b).sum::<f64>();
-    let variance = at(0);
-    (0..values.len().min(lags + 1)).map(|lag| at(lag) / variance).collect()
 }
 
 /// Number of thresholds of the curve.
@@ -211,14 +193,5 @@ mod tests {
         let value = vus_pr(&[f64::NAN, f64::INFINITY, 1e308, -1e308], &[false, true, false, false], 3);
         assert!((0.0..=1.0).contains(&value), "{value}");
         assert!(vus_pr(&[f64::NAN; 4], &[true, true, true, true], 9) <= 1.0);
-    }
-
-    #[test]
-    fn dominant_period_of_a_sine_and_of_nothing() {
-        let sine: Vec<f64> = (0..2000).map(|i| (i as f64 * std::f64::consts::TAU / 48.0).sin()).collect();
-        assert_eq!(dominant_period(&sine), 48);
-        for odd in [vec![], vec![1.0], vec![3.0; 500], vec![f64::NAN; 500], vec![1e308; 500]] {
-            assert_eq!(dominant_period(&odd), 125);
-        }
     }
 }
