@@ -127,6 +127,11 @@ impl Miner {
         self.templates.get(id as usize).map_or("", |template| &template.text)
     }
 
+    /// The number under which a template goes on: itself.
+    pub fn resolve(&self, id: u32) -> u32 {
+        id
+    }
+
     /// How many templates there are.
     pub fn len(&self) -> usize {
         self.templates.len() - 1
