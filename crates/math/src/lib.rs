@@ -2,5 +2,6 @@
 
 pub mod counts;
 pub mod log_histogram;
+pub mod sessions;
 pub mod stream;
 pub mod templates;
