@@ -1,7 +1,5 @@
 //! Log templates on the way in: one miner for all requests, its findings in the directory before the batch leaves.
 
-use std::collections::BTreeSet;
-
 use math::templates::Miner;
 use parking_lot::Mutex;
 use types::{Directory, Records, Registry, TemplateDef, TemplateId};
@@ -24,16 +22,12 @@ impl Templates {
         if records.is_empty() {
             return;
         }
-        let mut touched = BTreeSet::new();
         let mut miner = self.miner.lock();
         let Records { body, template, .. } = records;
         for (line, template) in body.iter().zip(template) {
-            let assigned = miner.assign(line);
-            *template = TemplateId(assigned.id);
-            if assigned.new || assigned.changed {
-                touched.insert(assigned.id);
-            }
+            *template = TemplateId(miner.assign(line).id);
         }
+        let touched = miner.take_changes();
         if touched.is_empty() {
             return;
         }

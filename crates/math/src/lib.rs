@@ -5,6 +5,7 @@ pub mod counts;
 pub mod joint;
 pub mod log_histogram;
 pub mod novelty;
+pub mod sessions;
 pub mod stream;
 pub mod subsequence;
 pub mod symmetric;

@@ -1,32 +1,40 @@
 //! Log template mining, streaming: from lines to the constant text they were printed from.
 //!
-//! Idea: parameters that look like parameters (numbers, addresses, paths, ids, values of `key=value`) are masked in
-//! one pass over the line, see [`mask`]. Most lines of a template are then equal and found by one hash. What is left
-//! is compared word by word with the templates of the same number of words; the most similar one takes the line in,
-//! and words that differ become `<*>`. This is Drain (He et al., ICWS 2017) without its fixed-depth tree, which loses
-//! lines whose first word varies; the hash in front makes the wider search cheap.
+//! Idea: parameters that look like parameters (numbers, addresses, hosts, paths, ids, sizes, dates, lists) are masked
+//! in one pass over the line, see [`mask`]. Most lines of a template are then equal and found by one hash. A line that
+//! no template covers becomes a template itself, unless it has siblings: templates that differ from it at the same
+//! position only. A position at which enough different values were seen is a parameter, and the siblings become one
+//! template. How many are enough depends on what the values look like: two for values (`key=…`, with a digit, a path,
+//! the word after `user`), three for dotted names, four for words, eight for words in capitals, which are mostly
+//! states; far more at the first word, which mostly says what happened. Positions that vary together (`from NEW to
+//! RUNNING`) have few siblings each and stay constant, until so many are there that nobody can have written them.
+//! Counting the values of a position is what Drain (He et al., ICWS 2017) leaves out and Brain (Yu et al., TSC 2023)
+//! and ULP (Sedki et al., ICSME 2022) do over the whole file; here it is done line by line.
 //!
 //! Promises:
-//! - Ids are dense from 1 and stable: a template generalised later keeps its id.
+//! - Ids are dense from 1 and stable: a template generalised later keeps its id. Templates that become one share their
+//!   text from then on, and [`Miner::resolve`] gives the lowest of their ids, which new lines get.
 //! - The verdict on a line is a function of the templates (ids and texts) and the line. So a miner made again with
 //!   [`Miner::from_templates`] goes on exactly as the old one would have.
-//! - Memory is bounded by the [`Settings`]; what does not fit is template 0.
+//! - Memory is bounded by the [`Settings`]; what does not fit is template 0. Where more lines than
+//!   [`Settings::max_siblings`] begin alike and are all different, the rest of them is one parameter: `first <*>`.
 //!
-//! Cost: about 0.5 µs for a line seen before in masked form; else linear in the templates of its length.
+//! Cost: about 0.3 µs for a line seen before in masked form; else linear in the templates of its length and first
+//! word, at most some 20 µs.
 //! Where it fails: parameters of several words that do not look like parameters give one template for each number of
-//! words.
+//! words; a word that is a parameter but took fewer values than are needed is taken for constant.
 
 mod mask;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Bounds and thresholds. One configuration serves all systems; it is not tuned to any.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A line joins a template that shares at least this part of its words' weight. 0..=1.
-    pub min_similarity: f64,
     /// Templates at most; a line that would need one more gets id 0.
     pub max_templates: usize,
+    /// Templates at most with the same number of words and the same first word.
+    pub max_siblings: usize,
     /// Words of a line that count; the rest is one parameter.
     pub max_words: usize,
     /// Bytes of a line that count.
@@ -37,7 +45,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { min_similarity: 0.68, max_templates: 50_000, max_words: 64, max_bytes: 2048, max_cached: 200_000 }
+        Settings { max_templates: 50_000, max_siblings: 500, max_words: 64, max_bytes: 2048, max_cached: 200_000 }
     }
 }
 
@@ -57,27 +65,61 @@ pub struct Miner {
     settings: Settings,
     /// By id; index 0 is the empty template.
     templates: Vec<Template>,
-    /// Templates by number of words, in order of id.
-    groups: HashMap<usize, Group>,
-    /// Template by the hash of a masked line, and the group's version at which that held.
-    cache: HashMap<u64, (u32, u32)>,
+    /// Templates by number of words and first word. Index 0 stands for those that are not there.
+    buckets: Vec<Bucket>,
+    bucket_by_key: HashMap<u64, u32>,
+    /// Templates by all but their first word.
+    by_rest: HashMap<u64, Vec<u32>>,
+    by_text: HashMap<Box<str>, u32>,
+    /// Verdicts by the hash of a masked line.
+    cache: HashMap<u64, Known>,
+    /// Numbers whose text is new or another since [`Miner::take_changes`].
+    changes: BTreeSet<u32>,
     scratch: mask::Masked,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Template {
     text: Box<str>,
-    words: Vec<Box<str>>,
+    /// The number under which it goes on; its own where it does so itself.
+    goes_on_as: u32,
+    /// Templates that go on as this one.
+    merged: Vec<u32>,
+    /// Its words with parameters in a row as one word, and (if that differs) each as its own.
+    forms: Vec<Words>,
 }
 
+type Words = Vec<Box<str>>;
+
 #[derive(Debug, Default)]
-struct Group {
-    ids: Vec<u32>,
+struct Bucket {
+    /// Number and form of its templates, in order of number.
+    members: Vec<(u32, u8)>,
+    version: u32,
+}
+
+/// A verdict, and the versions (summed) of the buckets on which it rests.
+#[derive(Clone, Copy)]
+struct Known {
+    id: u32,
+    own: u32,
+    wild: u32,
     version: u32,
 }
 
 /// What stands for a parameter.
 pub const PARAMETER: &str = "<*>";
+
+/// Different values from which a position is a parameter, by what they look like.
+const VALUES: usize = 2;
+const NAMES: usize = 3;
+const WORDS: usize = 4;
+const CAPITALS: usize = 8;
+/// The same at the first word, and for several positions at once.
+const FIRST_WORDS: usize = 16;
+const COMBINATIONS: usize = 16;
+/// Positions at most that may differ at once.
+const MAX_DIFFERENT: usize = 3;
 
 impl Default for Miner {
     fn default() -> Miner {
@@ -91,8 +133,12 @@ impl Miner {
         Miner {
             settings,
             templates: vec![Template::default()],
-            groups: HashMap::new(),
+            buckets: vec![Bucket::default()],
+            bucket_by_key: HashMap::new(),
+            by_rest: HashMap::new(),
+            by_text: HashMap::new(),
             cache: HashMap::new(),
+            changes: BTreeSet::new(),
             scratch: mask::Masked::default(),
         }
     }
@@ -104,12 +150,12 @@ impl Miner {
         known.sort_unstable();
         for (id, text) in known {
             while miner.templates.len() <= id as usize {
-                miner.templates.push(Template::default());
+                let goes_on_as = miner.templates.len() as u32;
+                miner.templates.push(Template { goes_on_as, ..Template::default() });
             }
-            let words: Vec<Box<str>> = text.split(' ').filter(|w| !w.is_empty()).map(Box::from).collect();
-            miner.groups.entry(words.len()).or_default().ids.push(id);
-            miner.templates[id as usize] = Template { text: text.into(), words };
+            miner.set(id, text);
         }
+        miner.changes.clear();
         miner
     }
 
@@ -124,10 +170,20 @@ impl Miner {
 
     /// The text of a template; empty for a number never given.
     pub fn text(&self, id: u32) -> &str {
-        self.templates.get(id as usize).map_or("", |template| &template.text)
+        self.templates.get(self.resolve(id) as usize).map_or("", |template| &template.text)
     }
 
-    /// How many templates there are.
+    /// The number under which a template goes on: another one where it turned out to be the same.
+    pub fn resolve(&self, id: u32) -> u32 {
+        self.templates.get(id as usize).map_or(id, |template| template.goes_on_as)
+    }
+
+    /// Numbers whose text is new or another since this was last asked, in order.
+    pub fn take_changes(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.changes).into_iter().collect()
+    }
+
+    /// How many templates were given a number.
     pub fn len(&self) -> usize {
         self.templates.len() - 1
     }
@@ -138,126 +194,400 @@ impl Miner {
     }
 
     fn assign_masked(&mut self, masked: &mask::Masked) -> Assigned {
-        let count = masked.len();
-        if count == 0 {
+        if masked.len() == 0 {
             return Assigned { id: 0, new: false, changed: false };
         }
-        let version = self.groups.get(&count).map_or(0, |group| group.version);
         let hash = masked.hash();
-        if let Some((id, known)) = self.cache.get(&hash)
-            && *known == version
+        if let Some(known) = self.cache.get(&hash)
+            && self.version_of(known.own, known.wild) == known.version
         {
-            return Assigned { id: *id, new: false, changed: false };
+            return Assigned { id: known.id, new: false, changed: false };
         }
-        let assigned = match self.best(masked) {
-            Some(id) => Assigned { id, new: false, changed: self.widen(id, masked) },
-            None if self.len() >= self.settings.max_templates => Assigned { id: 0, new: false, changed: false },
-            None => Assigned { id: self.add(masked), new: true, changed: false },
-        };
-        let group = self.groups.entry(count).or_default();
-        if assigned.new || assigned.changed {
-            group.version = group.version.wrapping_add(1);
-        }
+        let words: Vec<&str> = masked.iter().collect();
+        let assigned = self.judge(&words);
         if self.cache.len() >= self.settings.max_cached {
             self.cache.clear();
         }
-        self.cache.insert(hash, (assigned.id, group.version));
+        let (own, wild) = self.buckets_of(&words);
+        self.cache.insert(hash, Known { id: assigned.id, own, wild, version: self.version_of(own, wild) });
         assigned
     }
 
-    /// The most similar template; of equals the most specific one, then the oldest.
-    fn best(&self, masked: &mask::Masked) -> Option<u32> {
-        let group = self.groups.get(&masked.len())?;
-        let mut best: Option<(f64, usize, u32)> = None;
-        for id in &group.ids {
-            let template = &self.templates[*id as usize];
-            let Some((similarity, constants)) = similarity(&template.words, masked, self.settings.min_similarity)
-            else {
-                continue;
-            };
-            if best.is_none_or(|(s, c, _)| (similarity, constants) > (s, c)) {
-                best = Some((similarity, constants, *id));
+    fn judge(&mut self, words: &[&str]) -> Assigned {
+        if let Some(id) = self.best(words) {
+            return Assigned { id, new: false, changed: false };
+        }
+        let (own, wild) = self.buckets_of(words);
+        if self.buckets[own as usize].members.len() + self.buckets[wild as usize].members.len()
+            >= self.settings.max_siblings
+        {
+            return self.overflow(words);
+        }
+        if let Some(id) = self.join_siblings(None, words) {
+            return Assigned { id, new: false, changed: true };
+        }
+        self.add(&words.join(" "))
+    }
+
+    /// The template that covers these words; of several the most specific one, then the oldest.
+    fn best(&self, words: &[&str]) -> Option<u32> {
+        let mut best: Option<(usize, usize, u32)> = None;
+        for (id, form) in self.near(words) {
+            let Some(constants) = covered(&self.templates[id as usize].forms[form as usize], words) else { continue };
+            let length = self.templates[id as usize].text.len();
+            if best.is_none_or(|(c, l, i)| (constants, length, i) > (c, l, id)) {
+                best = Some((constants, length, id));
             }
         }
         best.map(|(_, _, id)| id)
     }
 
-    fn add(&mut self, masked: &mask::Masked) -> u32 {
-        let id = self.templates.len() as u32;
-        let words: Vec<Box<str>> = masked.iter().map(Box::from).collect();
-        self.groups.entry(words.len()).or_default().ids.push(id);
-        self.templates.push(Template { text: words.join(" ").into(), words });
-        id
+    /// Templates of as many words that begin with the same word or with a parameter.
+    fn near(&self, words: &[&str]) -> impl Iterator<Item = (u32, u8)> {
+        let (own, wild) = self.buckets_of(words);
+        let wild = if wild == own { 0 } else { wild };
+        self.buckets[own as usize].members.iter().chain(&self.buckets[wild as usize].members).copied()
     }
 
-    /// Makes the words that differ parameters; true where that changed the text.
-    fn widen(&mut self, id: u32, masked: &mask::Masked) -> bool {
-        let template = &mut self.templates[id as usize];
-        let mut is_changed = false;
-        for (known, word) in template.words.iter_mut().zip(masked.iter()) {
-            if !matches(known, word) {
-                *known = generalise(known, word);
-                is_changed = true;
+    /// The one template of lines that begin alike and of which there are too many kinds.
+    fn overflow(&mut self, words: &[&str]) -> Assigned {
+        let is_wild = words[0].contains(PARAMETER);
+        let text = if is_wild { PARAMETER.to_owned() } else { format!("{} {PARAMETER}", words[0]) };
+        match self.by_text.get(text.as_str()) {
+            Some(id) => Assigned { id: *id, new: false, changed: false },
+            None => self.add(&text),
+        }
+    }
+
+    fn add(&mut self, text: &str) -> Assigned {
+        if self.len() >= self.settings.max_templates {
+            return Assigned { id: 0, new: false, changed: false };
+        }
+        let id = self.templates.len() as u32;
+        self.templates.push(Template { goes_on_as: id, ..Template::default() });
+        let id = self.set(id, text);
+        Assigned { id, new: true, changed: false }
+    }
+
+    /// Makes one template of these words and the siblings that differ from them where a parameter must be, again and
+    /// again; `id` is the words' own template. Gives the number of the outcome if there was one.
+    fn join_siblings(&mut self, id: Option<u32>, words: &[&str]) -> Option<u32> {
+        let (members, text) = self.siblings(id, words)?;
+        let kept = members.iter().copied().min()?;
+        self.set(kept, &text);
+        let mut kept = self.resolve(kept);
+        for member in members {
+            if self.resolve(member) != kept {
+                kept = self.set(member, &text);
             }
         }
-        if is_changed {
-            template.text = template.words.join(" ").into();
+        let words: Words = self.templates[kept as usize].forms[0].clone();
+        let words: Vec<&str> = words.iter().map(|w| &**w).collect();
+        Some(self.join_siblings(Some(kept), &words).unwrap_or(kept))
+    }
+
+    /// The templates (with `id`) that are one with these words, and the text of all.
+    fn siblings(&self, id: Option<u32>, words: &[&str]) -> Option<(Vec<u32>, String)> {
+        let mut families: BTreeMap<Vec<usize>, BTreeMap<u32, &[Box<str>]>> = BTreeMap::new();
+        for (other, form) in self.near(words).filter(|(other, _)| Some(*other) != id) {
+            let form = &self.templates[other as usize].forms[form as usize];
+            if let Some(positions) = differences(words, form) {
+                families.entry(positions).or_default().insert(other, form);
+            }
         }
-        is_changed
+        let of_same_rest = self.by_rest.get(&rest_hash(words)).map_or(&[][..], Vec::as_slice);
+        for other in of_same_rest.iter().filter(|other| Some(**other) != id) {
+            let form = &self.templates[*other as usize].forms[0];
+            if differences(words, form).is_some_and(|positions| positions == [0]) {
+                families.entry(vec![0]).or_default().insert(*other, form);
+            }
+        }
+        // The largest family first; of equals that with the fewest and first positions.
+        let mut families: Vec<_> = families.into_iter().collect();
+        families.sort_by_key(|(positions, members)| (std::cmp::Reverse(members.len()), positions.len()));
+        let is_one = |(positions, members): &(Vec<usize>, BTreeMap<u32, &[Box<str>]>)| {
+            let others: Vec<&[Box<str>]> = members.values().copied().collect();
+            are_parameters(words, positions, &others)
+        };
+        let (positions, members) = families.into_iter().find(is_one)?;
+        let mut text: Words = words.iter().map(|w| Box::from(*w)).collect();
+        for position in positions {
+            for other in members.values() {
+                text[position] = generalise(&text[position], &other[position]);
+            }
+        }
+        Some((members.into_keys().chain(id).collect(), text.join(" ")))
+    }
+
+    /// Gives a template its text. If another one has it already the two are one: under the lower number, which is
+    /// returned.
+    fn set(&mut self, id: u32, text: &str) -> u32 {
+        self.unlink(id);
+        self.templates[id as usize].text = text.into();
+        let other = self.by_text.get(text).copied().unwrap_or(id);
+        let (kept, gone) = (id.min(other), id.max(other));
+        if gone != kept {
+            self.unlink(gone);
+            let mut merged = std::mem::take(&mut self.templates[gone as usize].merged);
+            merged.push(gone);
+            for member in &merged {
+                self.templates[*member as usize].goes_on_as = kept;
+            }
+            self.templates[kept as usize].merged.append(&mut merged);
+            self.templates[kept as usize].text = text.into();
+        }
+        self.link(kept);
+        self.changes.insert(kept);
+        self.changes.extend(&self.templates[kept as usize].merged);
+        kept
+    }
+
+    /// Puts a template where lines find it.
+    fn link(&mut self, id: u32) {
+        let text = self.templates[id as usize].text.clone();
+        let mut masked = mask::Masked::default();
+        let mut forms: Vec<Words> = Vec::new();
+        for are_rows_joined in [true, false] {
+            masked.read_template(&text, are_rows_joined);
+            let words: Words = masked.iter().map(Box::from).collect();
+            if !words.is_empty() && !forms.contains(&words) {
+                forms.push(words);
+            }
+        }
+        for (at, form) in forms.iter().enumerate() {
+            let bucket = self.bucket_for(form);
+            let bucket = &mut self.buckets[bucket as usize];
+            let place = bucket.members.partition_point(|member| *member < (id, at as u8));
+            bucket.members.insert(place, (id, at as u8));
+            bucket.version = bucket.version.wrapping_add(1);
+        }
+        if let Some(form) = forms.first() {
+            let form: Vec<&str> = form.iter().map(|w| &**w).collect();
+            self.by_rest.entry(rest_hash(&form)).or_default().push(id);
+        }
+        self.by_text.insert(text, id);
+        self.templates[id as usize].forms = forms;
+    }
+
+    /// Takes a template away from where lines find it.
+    fn unlink(&mut self, id: u32) {
+        let forms = std::mem::take(&mut self.templates[id as usize].forms);
+        for form in &forms {
+            let bucket = self.bucket_for(form);
+            let bucket = &mut self.buckets[bucket as usize];
+            bucket.members.retain(|(member, _)| *member != id);
+            bucket.version = bucket.version.wrapping_add(1);
+        }
+        if let Some(form) = forms.first() {
+            let form: Vec<&str> = form.iter().map(|w| &**w).collect();
+            let hash = rest_hash(&form);
+            if let Some(ids) = self.by_rest.get_mut(&hash) {
+                ids.retain(|member| *member != id);
+                if ids.is_empty() {
+                    self.by_rest.remove(&hash);
+                }
+            }
+            self.by_text.remove(&self.templates[id as usize].text);
+        }
+    }
+
+    /// The bucket of a template's words, made if it is not there.
+    fn bucket_for(&mut self, words: &[Box<str>]) -> u32 {
+        let key = bucket_key(words.len(), &words[0]);
+        if let Some(at) = self.bucket_by_key.get(&key) {
+            return *at;
+        }
+        let at = self.buckets.len() as u32;
+        self.buckets.push(Bucket::default());
+        self.bucket_by_key.insert(key, at);
+        // Verdicts that rest on its absence hold no longer.
+        self.buckets[0].version = self.buckets[0].version.wrapping_add(1);
+        at
+    }
+
+    /// The buckets of a line's words: of those that begin with its first word, and with a parameter.
+    fn buckets_of(&self, words: &[&str]) -> (u32, u32) {
+        let find = |first: &str| self.bucket_by_key.get(&bucket_key(words.len(), first)).copied().unwrap_or(0);
+        (find(words[0]), find(PARAMETER))
+    }
+
+    fn version_of(&self, own: u32, wild: u32) -> u32 {
+        self.buckets[own as usize].version.wrapping_add(self.buckets[wild as usize].version)
     }
 }
 
-/// Part of the line's weight that the template shares, with the number of constant words in common; `None` below
-/// `min`. A word that is a parameter weighs less than a constant one: two lines that share only their numbers are
-/// not alike.
-fn similarity(template: &[Box<str>], masked: &mask::Masked, min: f64) -> Option<(f64, usize)> {
-    const PARAMETER_WEIGHT: f64 = 0.2;
-    let (mut shared, mut total, mut constants) = (0.0, 0.0, 0);
-    let first_differs = template.iter().zip(masked.iter()).next().is_some_and(|(known, word)| !matches(known, word));
-    for (known, word) in template.iter().zip(masked.iter()) {
-        let is_parameter = word == PARAMETER;
-        let weight = if is_parameter { PARAMETER_WEIGHT } else { 1.0 };
-        total += weight;
-        if &**known == word {
-            shared += weight;
-            constants += usize::from(!is_parameter);
-        } else if matches(known, word) {
-            shared += weight * 0.5;
-        }
-    }
-    let is_equal = shared == total;
-    // The first word is mostly the verb (`Failed`, `Accepted`): where it differs the rest must agree almost wholly.
-    let min = if first_differs { min.max(0.9) } else { min };
-    let similarity = if total > 0.0 { shared / total } else { 1.0 };
-    (is_equal || (similarity >= min && constants > 0)).then_some((similarity, constants))
+/// Key of the templates with so many words and this first word; all first words with a parameter are one.
+fn bucket_key(count: usize, first: &str) -> u64 {
+    let first = if first.contains(PARAMETER) { PARAMETER } else { first };
+    mask::fold_bytes(count as u64, first.as_bytes())
 }
 
-/// Whether a template's word covers a masked word: equal, or `prefix<*>suffix` around anything.
-fn matches(known: &str, word: &str) -> bool {
-    if known == word {
-        return true;
-    }
-    match known.split_once(PARAMETER) {
-        None => false,
-        Some((prefix, suffix)) if !suffix.contains(PARAMETER) => {
-            word.len() >= prefix.len() + suffix.len() && word.starts_with(prefix) && word.ends_with(suffix)
+fn rest_hash(words: &[&str]) -> u64 {
+    words.iter().skip(1).fold(words.len() as u64, |hash, word| mask::fold_bytes(hash, word.as_bytes()))
+}
+
+/// How many constant words a template shares with a line; `None` where it does not cover it.
+fn covered(template: &[Box<str>], words: &[&str]) -> Option<usize> {
+    let (mut constants, mut equal) = (0, 0);
+    for (known, word) in template.iter().zip(words) {
+        if **known == **word {
+            equal += 1;
+            constants += usize::from(is_constant(word));
+        } else if !covers(known, word) {
+            return None;
         }
-        Some(_) => false,
     }
+    (constants > 0 || equal == words.len()).then_some(constants)
+}
+
+/// Whether a word says something itself.
+fn is_constant(word: &str) -> bool {
+    !word.contains(PARAMETER) && word.bytes().any(|b| b.is_ascii_alphabetic() || b >= 0x80)
+}
+
+/// Whether a template's word covers another word: `prefix<*>suffix` around anything but nothing and but a word built
+/// otherwise.
+fn covers(known: &str, word: &str) -> bool {
+    let Some((prefix, suffix)) = known.split_once(PARAMETER) else { return false };
+    let ends = prefix.len() + suffix.len();
+    if suffix.contains(PARAMETER) || word.len() < ends || (word.len() == ends && !may_be_empty(prefix)) {
+        return false;
+    }
+    let is_around = word.starts_with(prefix) && word.ends_with(suffix);
+    is_around && is_one_value(&word[prefix.len()..word.len() - suffix.len()])
+}
+
+/// Whether a text may stand for one parameter: nothing with inner structure, except a quantity or a list.
+fn is_one_value(text: &str) -> bool {
+    // A host and its port.
+    let host = text.strip_suffix(":<*>").unwrap_or(text);
+    is_quantity(text) || !host.bytes().any(is_structure)
+}
+
+/// Whether nothing may stand after this: brackets may be empty, what follows `=` is there or not.
+fn may_be_empty(prefix: &str) -> bool {
+    prefix.ends_with(['(', '['])
+}
+
+/// `<*> bytes (<*> KB)`, `<<*> sec`, `<*>, <*>`.
+fn is_quantity(text: &str) -> bool {
+    text.trim_start_matches(['<', '>', '~', '-', '+']).starts_with(PARAMETER)
+}
+
+fn is_structure(byte: u8) -> bool {
+    matches!(byte, b'=' | b':' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'' | b',' | b';' | b'|')
+}
+
+/// Where these words differ from a template's of the same number: at few positions, by one value each.
+fn differences(words: &[&str], form: &[Box<str>]) -> Option<Vec<usize>> {
+    let mut positions = Vec::new();
+    for (at, (word, known)) in words.iter().zip(form).enumerate() {
+        if **word == **known {
+            continue;
+        }
+        if positions.len() == MAX_DIFFERENT {
+            return None;
+        }
+        let (head, tail) = common_ends(known, word);
+        let are_values = is_one_value(&known[head..known.len() - tail]) && is_one_value(&word[head..word.len() - tail]);
+        let is_empty = known.len() == head + tail || word.len() == head + tail;
+        if (is_empty && !may_be_empty(&known[..head])) || !are_values {
+            return None;
+        }
+        positions.push(at);
+    }
+    (!positions.is_empty()).then_some(positions)
+}
+
+/// Whether the positions at which these words differ from all of the others are parameters.
+fn are_parameters(words: &[&str], positions: &[usize], others: &[&[Box<str>]]) -> bool {
+    let constants = (0..words.len()).filter(|at| !positions.contains(at) && is_constant(words[*at])).count();
+    if constants < positions.len() {
+        return false;
+    }
+    let kinds: Vec<Kind> = positions.iter().map(|at| kind_at(words, *at, others)).collect();
+    let values = others.len() + 1;
+    if kinds.iter().all(|kind| *kind == Kind::Value) {
+        return values >= VALUES;
+    }
+    if positions.len() > 1 && constants < 2 * positions.len() {
+        return false;
+    }
+    let is_named = kinds.iter().all(|kind| matches!(kind, Kind::Value | Kind::Name));
+    let needed = match (positions, kinds[0]) {
+        ([0], _) => FIRST_WORDS,
+        (_, _) if is_named => NAMES,
+        ([_], Kind::Capitals) => CAPITALS,
+        ([_], _) => WORDS,
+        _ => COMBINATIONS,
+    };
+    let needed = if constants == 1 { needed * 2 } else { needed };
+    values >= needed
+}
+
+/// What the values of a position look like.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// With a digit, a path, after `=` or `user`.
+    Value,
+    /// Dotted: a host, a class.
+    Name,
+    /// A state, mostly.
+    Capitals,
+    Word,
+}
+
+/// The least telling kind among the values: a value where these words and one of the others have one.
+fn kind_at(words: &[&str], at: usize, others: &[&[Box<str>]]) -> Kind {
+    let before = at.checked_sub(1).map_or("", |before| words[before]);
+    let mut own = Kind::Value;
+    let mut of_others: Vec<Kind> = Vec::new();
+    for other in others {
+        let (head, tail) = common_ends(&other[at], words[at]);
+        own = kind(before, &words[at][..head], &words[at][head..words[at].len() - tail]);
+        of_others.push(kind(before, &words[at][..head], &other[at][head..other[at].len() - tail]));
+    }
+    if own == Kind::Value && of_others.contains(&Kind::Value) {
+        return Kind::Value;
+    }
+    of_others.into_iter().max().unwrap_or(own).max(own)
+}
+
+fn kind(before: &str, head: &str, text: &str) -> Kind {
+    let is_named = head.ends_with('=') || before.ends_with('=') || matches!(before, "user" | "User" | "username");
+    if text.is_empty()
+        || is_named
+        || text.contains(PARAMETER)
+        || text.bytes().any(|b| b.is_ascii_digit() || matches!(b, b'/' | b'\\' | b'@'))
+    {
+        return Kind::Value;
+    }
+    let inner = text.trim_matches('.');
+    if inner.contains('.') && !inner.contains("..") {
+        return Kind::Name;
+    }
+    let has = |of: fn(&u8) -> bool| text.bytes().any(|b| of(&b));
+    if has(u8::is_ascii_uppercase) && !has(u8::is_ascii_lowercase) { Kind::Capitals } else { Kind::Word }
+}
+
+/// Bytes that two words share at their begin and at their end, cut where a value can begin and end.
+fn common_ends(known: &str, word: &str) -> (usize, usize) {
+    let cut = |equal: &[u8]| equal.iter().rposition(|b| is_structure(*b)).map_or(0, |at| at + 1);
+    let (known, word) = (known.as_bytes(), word.as_bytes());
+    let equal = known.iter().zip(word).take_while(|(a, b)| a == b).count();
+    let head = cut(&known[..equal]);
+    let ends = known[head..].iter().rev().zip(word[head..].iter().rev());
+    let tail: Vec<u8> = ends.take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();
+    (head, cut(&tail))
 }
 
 /// The narrowest word with one parameter that covers both, its constant ends cut at a delimiter.
 fn generalise(known: &str, word: &str) -> Box<str> {
-    let is_delimiter =
-        |c: char| matches!(c, '=' | ':' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '\'' | ',' | ';' | '|');
-    let common = |mut a: &mut dyn Iterator<Item = char>, b: &mut dyn Iterator<Item = char>| -> usize {
-        let equal: Vec<char> = (&mut a).zip(b).take_while(|(x, y)| x == y).map(|(x, _)| x).collect();
-        let cut = equal.iter().rposition(|c| is_delimiter(*c)).map_or(0, |at| at + 1);
-        equal[..cut].iter().map(|c| c.len_utf8()).sum()
-    };
-    let prefix = common(&mut known.chars(), &mut word.chars());
-    let suffix = common(&mut known[prefix..].chars().rev(), &mut word[prefix..].chars().rev());
-    let (head, tail) = (&known[..prefix], &known[known.len() - suffix..]);
+    if known == word {
+        return known.into();
+    }
+    let (head, tail) = common_ends(known, word);
+    let (head, tail) = (&known[..head], &known[known.len() - tail..]);
     if head.contains(PARAMETER) || tail.contains(PARAMETER) {
         return PARAMETER.into();
     }
@@ -329,6 +659,7 @@ mod tests {
         assert_eq!(&*generalise("(root)", "(bob)"), "(<*>)");
         assert_eq!(&*generalise("alpha", "beta"), "<*>");
         assert_eq!(&*generalise("ä:ö", "ä:ü"), "ä:<*>");
-        assert!(matches("(<*>)", "(anyone)") && !matches("(<*>)", "anyone"));
+        assert!(covers("(<*>)", "(anyone)") && covers("(<*>)", "()") && !covers("(<*>)", "anyone"));
+        assert!(!covers("rhost=<*>", "rhost=") && !covers("by <*>", "by"));
     }
 }
