@@ -5,8 +5,9 @@ use super::{Case, Forecast, clean::Series, direct, regression, rules, smoothing}
 /// A model: a path from each origin, or None where it does not apply.
 type Model = fn(&Case) -> Option<Vec<Vec<f64>>>;
 
-const MODELS: [(&str, Model); 11] = [
+const MODELS: [(&str, Model); 12] = [
     ("last value", rules::last_value),
+    ("mean of the last season", rules::season_mean),
     ("damped trend", smoothing::damped_trend),
     ("theta", smoothing::theta),
     ("intermittent demand", smoothing::intermittent),
@@ -25,7 +26,7 @@ const ORIGINS: usize = 7;
 /// How sharply weight falls with error: weight is error over the least error, to this power.
 const SHARPNESS: f64 = 6.0;
 /// Models whose error is so many times the least are left out.
-const ERROR_MOST: f64 = 1.5;
+const ERROR_MOST: f64 = 3.0;
 
 /// Forecasts in the units of `series`.
 pub(crate) fn forecast(series: &Series, seasons: &[usize], horizon: usize) -> Forecast {

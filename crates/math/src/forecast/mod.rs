@@ -16,6 +16,7 @@ mod rules;
 mod season;
 mod smoothing;
 mod solve;
+pub mod threshold;
 
 pub use season::find_seasons;
 
@@ -73,7 +74,9 @@ pub fn forecast(history: &[f64], horizon: usize, options: &Options) -> Forecast 
     };
     let seasons = find_seasons(&series.values, &options.expected_seasons);
     series.fill(&seasons);
-    let mut said = ensemble::forecast(&series, &seasons, horizon);
+    let mut said = ensemble::forecast(&series, &seasons, horizon.max(1));
+    said.mean.truncate(horizon);
+    said.spread.truncate(horizon);
     said.notes.extend(series.notes.iter().cloned());
     said.notes.extend(season_notes(series.values.len(), &seasons, &options.expected_seasons));
     said.scale_back(&series, options.bounds);

@@ -11,6 +11,13 @@ pub(crate) fn last_value(case: &Case) -> Option<Vec<Vec<f64>>> {
     Some(case.origins.iter().map(|o| vec![case.values[o - 1]; case.horizon]).collect())
 }
 
+/// The mean of the last season, flat.
+pub(crate) fn season_mean(case: &Case) -> Option<Vec<Vec<f64>>> {
+    let season = *case.seasons.first()?;
+    let level = |o: &usize| mean(&mut case.values[o.saturating_sub(season)..*o].to_vec());
+    Some(case.origins.iter().map(|o| vec![level(o); case.horizon]).collect())
+}
+
 pub(crate) fn seasonal_naive(case: &Case) -> Option<Vec<Vec<f64>>> {
     from_profile(case, *case.seasons.first()?, 1, mean)
 }

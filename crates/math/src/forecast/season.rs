@@ -37,7 +37,7 @@ pub fn find_seasons(values: &[f64], expected: &[usize]) -> Vec<usize> {
         valley = valley.min(before);
         let is_peak = here > before && at(k + 1).is_none_or(|after| here > after);
         let rise = here - valley;
-        if is_peak && here > 0.0 && rise > RISE_LEAST && best.is_none_or(|(_, r)| rise > r / RISE_SHARE) {
+        if is_peak && here > 0.0 && rise > RISE_LEAST.max(noise) && best.is_none_or(|(_, r)| rise > r / RISE_SHARE) {
             best = Some((k, rise));
         }
     }
