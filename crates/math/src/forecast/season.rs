@@ -7,8 +7,10 @@ use rustfft::{FftPlanner, num_complex::Complex};
 
 /// Points below which no season is looked for.
 const POINTS_LEAST: usize = 8;
-/// Rise of the autocorrelation from the valley before it that a season needs, besides three times its noise.
+/// Rise of the autocorrelation from the valley before it that a season needs at least.
 const RISE_LEAST: f64 = 0.15;
+/// What peak and valley of pure noise are apart at most, in its standard deviations.
+const RISE_NOISE: f64 = 6.0;
 /// Share of the best rise that a shorter lag needs to be preferred.
 const RISE_SHARE: f64 = 0.6;
 /// Multiples of the first season that are tried for the second.
@@ -24,7 +26,7 @@ pub fn find_seasons(values: &[f64], expected: &[usize]) -> Vec<usize> {
     }
     let Some(correlation) = autocorrelation(&without_line(values), n / 2) else { return Vec::new() };
     let noise = 3.0 / (n as f64).sqrt();
-    let Some(first) = first_season(&correlation, RISE_LEAST.max(noise)) else { return Vec::new() };
+    let Some(first) = first_season(&correlation, n) else { return Vec::new() };
     let first = snap(first, n, expected);
     let cycles = n / first;
     let rest = without_profile(values, first);
@@ -44,7 +46,7 @@ pub fn find_seasons(values: &[f64], expected: &[usize]) -> Vec<usize> {
     std::iter::once(first).chain(best.map(|(k, _)| k * first)).collect()
 }
 
-fn first_season(correlation: &[f64], rise_least: f64) -> Option<usize> {
+fn first_season(correlation: &[f64], n: usize) -> Option<usize> {
     let mut valley = 1.0_f64;
     let mut peaks: Vec<(usize, f64)> = Vec::new();
     for lag in 2..correlation.len() {
@@ -53,7 +55,7 @@ fn first_season(correlation: &[f64], rise_least: f64) -> Option<usize> {
         let reach = (lag / 10).max(1);
         let around = &correlation[lag - reach..(lag + reach + 1).min(correlation.len())];
         let is_peak = around.iter().all(|c| *c <= here) && around.len() > reach + reach / 2;
-        if is_peak && here > 0.0 && here - valley > rise_least {
+        if is_peak && here > 0.0 && here - valley > RISE_LEAST.max(RISE_NOISE / ((n - lag) as f64).sqrt()) {
             peaks.push((lag, here - valley));
         }
     }

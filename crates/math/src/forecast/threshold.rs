@@ -1,7 +1,8 @@
 //! When a series will reach a threshold: a probability over time.
 //!
 //! Idea: find the longest newest stretch over which the series grows at one pace; what has lasted so long goes on for
-//! `h` more with probability length / (length + h) (Gott, "Implications of the Copernican principle", 1993). Growth
+//! `h` more with a probability that falls with length / (length + h) (after Gott, "Implications of the Copernican
+//! principle", 1993). Growth
 //! that slows down goes on slowing down. A series that comes back to where it was (log rotation, garbage collection,
 //! counters that start anew) is judged by its peaks. Level, pace and errors are drawn from those of the stretch.
 //!
@@ -18,6 +19,9 @@ const POINTS_LEAST: usize = 6;
 const RESET_SHARE: f64 = 0.3;
 /// How many times the noise a stretch must have grown, to count as growth.
 const GROWTH_OVER_NOISE: f64 = 3.0;
+/// How readily growth ends: what has lasted `l` lasts `h` more with probability (l / (l + h)) to this power. 1 is a
+/// process of which nothing else is known; what writes to disks mostly ends sooner.
+const ENDING: f64 = 1.5;
 /// Growth of a leak over the stretch, relative to its start.
 const LEAK_GROWTH: f64 = 0.1;
 
@@ -223,7 +227,7 @@ fn drawn_times(stretch: &Stretch, errors: &[f64], last: f64, end: f64, limit: f6
             let error =
                 errors.get((draw(0.754_877_666_246_693) * errors.len() as f64) as usize).copied().unwrap_or(0.0);
             let pace = stretch.pace * (0.8 + 0.4 * draw(0.569_840_290_998_053));
-            let lasts = stretch.length * (1.0 / u.max(1e-9) - 1.0);
+            let lasts = stretch.length * (u.max(1e-9).powf(-1.0 / ENDING) - 1.0);
             let missing = limit - stretch.level - error;
             if missing <= 0.0 {
                 // Noise alone reaches it.
