@@ -3,6 +3,7 @@
 pub mod change_point;
 pub mod counts;
 pub mod joint;
+pub mod forecast;
 pub mod log_histogram;
 pub mod novelty;
 pub mod sessions;

@@ -1,0 +1,166 @@
+//! The models, their weights by back-test, and the ensemble's own errors.
+
+use super::{Case, Forecast, clean::Series, direct, regression, rules, smoothing};
+
+/// A model: a path from each origin, or None where it does not apply.
+type Model = fn(&Case) -> Option<Vec<Vec<f64>>>;
+
+const MODELS: [(&str, Model); 12] = [
+    ("last value", rules::last_value),
+    ("mean of the last season", rules::season_mean),
+    ("damped trend", smoothing::damped_trend),
+    ("theta", smoothing::theta),
+    ("intermittent demand", smoothing::intermittent),
+    ("seasonal naive", rules::seasonal_naive),
+    ("long seasonal naive", rules::long_seasonal_naive),
+    ("mean profile", rules::mean_profile),
+    ("median profile", rules::median_profile),
+    ("long mean profile", rules::long_mean_profile),
+    ("seasonal smoothing", smoothing::seasons),
+    ("regression on its past", regression::own_past),
+];
+const DIRECT: (&str, Model) = ("levels and profiles", direct::levels_and_profiles);
+
+/// Past origins at most.
+const ORIGINS: usize = 7;
+/// How sharply weight falls with error: weight is error over the least error, to this power.
+const SHARPNESS: f64 = 6.0;
+/// Models whose error is so many times the least are left out.
+const ERROR_MOST: f64 = 3.0;
+
+/// Forecasts in the units of `series`.
+pub(crate) fn forecast(series: &Series, seasons: &[usize], horizon: usize) -> Forecast {
+    let n = series.values.len();
+    let tested = tested_steps(n, horizon);
+    let mut origins = past_origins(n, tested, seasons);
+    let past = origins.len();
+    origins.push(n);
+    let case = Case { values: &series.values, known: &series.known, seasons, origins: &origins, horizon };
+    let mut models: Vec<(&'static str, Vec<Vec<f64>>, f64)> = Vec::new();
+    for (name, model) in MODELS.iter().chain(std::iter::once(&DIRECT)) {
+        if let Some(paths) = model(&case).filter(|paths| paths.iter().flatten().all(|v| v.is_finite())) {
+            let error = backtest_error(series, &origins[..past], tested, &paths);
+            models.push((name, paths, error));
+        }
+    }
+    let mut weights = weights(&models.iter().map(|(_, _, error)| *error).collect::<Vec<_>>());
+    if past == 0 {
+        // Nothing to compare by: the plainest model that the history allows.
+        let plainest = models.iter().position(|m| m.0 == "seasonal naive").unwrap_or(0);
+        weights = (0..models.len()).map(|i| f64::from(u8::from(i == plainest))).collect();
+    }
+    let mixed: Vec<Vec<f64>> = (0..=past).map(|k| mix(&models, &weights, k, horizon)).collect();
+    let mut said = Forecast {
+        mean: mixed[past].clone(),
+        seasons: seasons.to_vec(),
+        history: series.known.iter().filter(|k| **k).count(),
+        origins: past,
+        ..Forecast::default()
+    };
+    said.models = models.iter().zip(&weights).filter(|(_, w)| **w > 0.0).map(|(m, w)| (m.0, *w)).collect();
+    said.models.sort_by(|a, b| b.1.total_cmp(&a.1));
+    if past == 0 {
+        said.notes.push(format!("{n} points are too few to compare models: the {} is repeated", said.models[0].0));
+    }
+    (said.spread, said.errors) = errors(series, &origins[..past], tested, &mixed, horizon, seasons);
+    said
+}
+
+/// Steps that can be tested on so short a past.
+fn tested_steps(n: usize, horizon: usize) -> usize {
+    horizon.min(n / 4).max(1)
+}
+
+/// Origins one season apart (so that they stand at today's phase), the oldest first.
+fn past_origins(n: usize, tested: usize, seasons: &[usize]) -> Vec<usize> {
+    let stride = seasons.first().copied().unwrap_or((tested / 2).max(1));
+    let least = seasons.first().map_or(4, |season| 2 * season).max(n / 3);
+    let mut origins: Vec<usize> = (0..ORIGINS).map_while(|k| n.checked_sub(tested + k * stride)).collect();
+    origins.retain(|o| *o >= least);
+    origins.reverse();
+    origins
+}
+
+fn backtest_error(series: &Series, origins: &[usize], tested: usize, paths: &[Vec<f64>]) -> f64 {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for (origin, path) in origins.iter().zip(paths) {
+        for (h, said) in path.iter().enumerate().take(tested).filter(|(h, _)| series.known[origin + h]) {
+            sum += (series.values[origin + h] - said).abs();
+            count += 1.0;
+        }
+    }
+    if count > 0.0 { sum / count } else { 0.0 }
+}
+
+fn weights(errors: &[f64]) -> Vec<f64> {
+    let least = errors.iter().copied().fold(f64::INFINITY, f64::min).max(1e-12);
+    let weight = |error: &f64| {
+        let ratio = error.max(1e-12) / least;
+        if ratio > ERROR_MOST { 0.0 } else { ratio.powf(-SHARPNESS) }
+    };
+    let weights: Vec<f64> = errors.iter().map(weight).collect();
+    let sum: f64 = weights.iter().sum();
+    weights.iter().map(|w| w / sum).collect()
+}
+
+fn mix(models: &[(&'static str, Vec<Vec<f64>>, f64)], weights: &[f64], origin: usize, horizon: usize) -> Vec<f64> {
+    let mut mixed = vec![0.0; horizon];
+    for ((_, paths, _), weight) in models.iter().zip(weights).filter(|(_, w)| **w > 0.0) {
+        mixed.iter_mut().zip(&paths[origin]).for_each(|(m, v)| *m += weight * v);
+    }
+    mixed
+}
+
+/// The spread by step, smoothed over its neighbours, and all errors over it, sorted.
+fn errors(
+    series: &Series,
+    origins: &[usize],
+    tested: usize,
+    mixed: &[Vec<f64>],
+    horizon: usize,
+    seasons: &[usize],
+) -> (Vec<f64>, Vec<f64>) {
+    let error = |k: usize, h: usize| {
+        let t = origins[k] + h;
+        series.known[t].then(|| series.values[t] - mixed[k][h])
+    };
+    let mut by_step: Vec<(f64, f64)> = vec![(0.0, 0.0); tested];
+    for (h, sum) in by_step.iter_mut().enumerate() {
+        for error in (0..origins.len()).filter_map(|k| error(k, h)) {
+            *sum = (sum.0 + error.abs(), sum.1 + 1.0);
+        }
+    }
+    let all = by_step.iter().fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let overall = if all.1 > 0.0 { all.0 / all.1 } else { typical_change(&series.values) };
+    let reach = (tested / 12).max(1);
+    let near = |h: usize| {
+        let around = &by_step[h.saturating_sub(reach)..(h + reach + 1).min(tested)];
+        // Drawn towards the whole, as if that had been seen a few times.
+        let (sum, count) = around.iter().fold((3.0 * overall, 3.0), |a, b| (a.0 + b.0, a.1 + b.1));
+        sum / count
+    };
+    let mut spread: Vec<f64> = (0..tested.min(horizon)).map(near).collect();
+    let last = spread.last().copied().unwrap_or(overall);
+    for h in spread.len()..horizon {
+        let grows = if seasons.is_empty() { ((h + 1) as f64 / tested as f64).sqrt() } else { 1.0 };
+        spread.push(last.max(overall) * grows);
+    }
+    let mut errors: Vec<f64> = (0..origins.len())
+        .flat_map(|k| (0..tested.min(horizon)).map(move |h| (k, h)))
+        .filter_map(|(k, h)| error(k, h).map(|e| if spread[h] > 0.0 { e / spread[h] } else { 0.0 }))
+        .collect();
+    if errors.is_empty() {
+        // Without a test: as if they were Laplace distributed around the forecast.
+        errors = (1..20)
+            .map(|i| i as f64 / 20.0)
+            .map(|p| if p < 0.5 { (2.0 * p).ln() } else { -(2.0 - 2.0 * p).ln() })
+            .collect();
+    }
+    errors.sort_by(f64::total_cmp);
+    (spread, errors)
+}
+
+fn typical_change(values: &[f64]) -> f64 {
+    let sum: f64 = values.windows(2).map(|w| (w[1] - w[0]).abs()).sum();
+    sum / values.len().saturating_sub(1).max(1) as f64
+}

@@ -1,0 +1,75 @@
+//! Rules without parameters: the last value, seasonal naive, mean and median profiles of the last seasons.
+
+use super::Case;
+
+/// Seasons that a profile looks back: a week of days.
+const PROFILE: usize = 7;
+/// Long seasons that a profile looks back.
+const LONG_PROFILE: usize = 4;
+
+pub(crate) fn last_value(case: &Case) -> Option<Vec<Vec<f64>>> {
+    Some(case.origins.iter().map(|o| vec![case.values[o - 1]; case.horizon]).collect())
+}
+
+/// The mean of the last season, flat.
+pub(crate) fn season_mean(case: &Case) -> Option<Vec<Vec<f64>>> {
+    let season = *case.seasons.first()?;
+    let level = |o: &usize| mean(&mut case.values[o.saturating_sub(season)..*o].to_vec());
+    Some(case.origins.iter().map(|o| vec![level(o); case.horizon]).collect())
+}
+
+pub(crate) fn seasonal_naive(case: &Case) -> Option<Vec<Vec<f64>>> {
+    from_profile(case, *case.seasons.first()?, 1, mean)
+}
+
+pub(crate) fn long_seasonal_naive(case: &Case) -> Option<Vec<Vec<f64>>> {
+    from_profile(case, *case.seasons.get(1)?, 1, mean)
+}
+
+pub(crate) fn mean_profile(case: &Case) -> Option<Vec<Vec<f64>>> {
+    from_profile(case, *case.seasons.first()?, PROFILE, mean)
+}
+
+pub(crate) fn median_profile(case: &Case) -> Option<Vec<Vec<f64>>> {
+    from_profile(case, *case.seasons.first()?, PROFILE, median)
+}
+
+pub(crate) fn long_mean_profile(case: &Case) -> Option<Vec<Vec<f64>>> {
+    from_profile(case, *case.seasons.get(1)?, LONG_PROFILE, mean)
+}
+
+fn from_profile(case: &Case, season: usize, seasons: usize, of: fn(&mut [f64]) -> f64) -> Option<Vec<Vec<f64>>> {
+    if *case.origins.first()? < season {
+        return None;
+    }
+    let path = |origin: &usize| {
+        let mut path: Vec<f64> =
+            (0..season.min(case.horizon)).map(|h| at(case.values, *origin, h, season, seasons, of)).collect();
+        (season..case.horizon).for_each(|h| path.push(path[h - season]));
+        path
+    };
+    Some(case.origins.iter().map(path).collect())
+}
+
+/// Mean or median of the last values at the phase of step `h` (0-based, below the season) after an origin.
+fn at(values: &[f64], origin: usize, h: usize, season: usize, seasons: usize, of: fn(&mut [f64]) -> f64) -> f64 {
+    let mut seen = [0.0; PROFILE];
+    let mut count = 0;
+    while count < seasons && (count + 1) * season <= origin + h {
+        seen[count] = values[origin + h - (count + 1) * season];
+        count += 1;
+    }
+    of(&mut seen[..count])
+}
+
+pub(crate) fn mean(values: &mut [f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    values.sort_unstable_by(f64::total_cmp);
+    0.5 * (values[values.len() / 2] + values[(values.len() - 1) / 2])
+}
