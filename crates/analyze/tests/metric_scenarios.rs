@@ -191,6 +191,7 @@ fn said(recipe: &Recipe, points: &[(i64, f64)]) -> String {
             findings: &log,
             incidents: &[],
             topology: &topology,
+            calibration: &view::Calibration::default(),
             history: &history,
         };
         let mut out = Findings::default();

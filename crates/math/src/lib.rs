@@ -2,8 +2,8 @@
 
 pub mod change_point;
 pub mod counts;
-pub mod joint;
 pub mod forecast;
+pub mod joint;
 pub mod log_histogram;
 pub mod novelty;
 pub mod sessions;
