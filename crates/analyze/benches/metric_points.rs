@@ -49,6 +49,8 @@ fn main() {
         spent.as_nanos() as f64 / points,
         bytes as f64 / SERIES as f64
     );
+    let minute = spent.as_secs_f64() / points * 1e6;
+    println!("one million series at a point a minute: {minute:.2} s of one core a minute");
 }
 
 fn register(registry: &mut Registry) {

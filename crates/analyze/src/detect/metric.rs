@@ -5,8 +5,12 @@
 //! Silence is judged per sender (entity and instance): all its regular series have stopped while others of the same
 //! tenant go on, and nothing of the same entity has just taken its place.
 //!
+//! What comes daily at the same time is said three times and then no more, but its absence is, once it came on nine
+//! days in a row. A new level is adopted after six hours, after one where a change of the entity explains it; coming
+//! back from it is no event.
+//!
 //! Fails on: what changes slower than minutes (followed as a drift), series of less than 30 points, several seasons at
-//! once.
+//! once, steps that come weekly (each is said).
 
 use std::collections::BTreeMap;
 
@@ -432,7 +436,8 @@ fn basis(stream: &Stream, season: Option<&Season>, start: Time) -> String {
     let history_s = (start.0 - stream.first_ns).max(0) as f64 / SECOND as f64;
     let season = match season {
         Some(season) => format!("a season of {}", duration(f64::from(season.period_s))),
-        None => "no season (none was found in two whole turns)".to_owned(),
+        None if history_s < 2.0 * 86_400.0 => "no season yet (a daily one needs two days)".to_owned(),
+        None => "no season (none was found)".to_owned(),
     };
     let interval = duration(f64::from(stream.interval_s));
     format!(
