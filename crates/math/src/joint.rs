@@ -223,11 +223,17 @@ impl Joint {
     }
 }
 
+/// Points that a chance excursion lasts, in horizons.
+const EXCURSION: f64 = 0.5;
+/// An alarm goes on while the surprise is above this share of what begins one: a chance of about one in five.
+const LOW: f64 = 0.3;
+
 /// Turns surprises into alarms that last: one trouble is one alarm, not a hundred.
 ///
-/// An averaged distance stays up for about two horizons once it is up, so a false alarm is a run of so many points: an
-/// alarm a budget is a tail probability of two horizons in the budget. An alarm begins there, and ends where the
-/// surprise has stayed below half of that for [`Alarm::SETTLE`] points. Cost: nothing.
+/// An averaged distance that is up by chance stays up for about half a horizon (measured on noise), so one false alarm
+/// a budget is a tail probability of half a horizon in the budget. Real metrics leave their past in longer and more
+/// frequent excursions than noise: expect two to three times the budget there. An alarm begins there, and ends where the
+/// surprise has stayed below a third of that for [`Alarm::SETTLE`] points. Cost: nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
     begin: f64,
@@ -237,11 +243,11 @@ pub struct Alarm {
 
 impl Alarm {
     /// Points below the lower threshold after which an alarm is over.
-    pub const SETTLE: u32 = 10;
+    pub const SETTLE: u32 = 20;
 
     /// With a budget of one false alarm in so many points.
     pub fn new(budget_points: f64, settings: &Settings) -> Alarm {
-        Alarm { begin: (budget_points / (2.0 * settings.horizon)).max(2.0).log10(), on: false, quiet: 0 }
+        Alarm { begin: (budget_points / (EXCURSION * settings.horizon)).max(2.0).log10(), on: false, quiet: 0 }
     }
 
     /// Takes the next point's surprise in; whether there is an alarm now.
@@ -249,7 +255,7 @@ impl Alarm {
         if surprise >= self.begin {
             self.on = true;
         }
-        self.quiet = if surprise >= self.begin * 0.5 { 0 } else { self.quiet.saturating_add(1) };
+        self.quiet = if surprise >= self.begin * LOW { 0 } else { self.quiet.saturating_add(1) };
         self.on &= self.quiet < Alarm::SETTLE;
         self.on
     }
@@ -429,7 +435,7 @@ mod tests {
             alarms += usize::from(now && !before);
             before = now;
         }
-        assert!((2..=60).contains(&alarms), "{alarms} alarms where 20 are allowed");
+        assert!((2..=40).contains(&alarms), "{alarms} alarms where 20 are allowed");
     }
 
     #[test]
@@ -445,13 +451,10 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_back_exactly() {
+    fn nothing_but_what_is_kept_matters() {
         let (mut joint, mut state) = taught(300);
-        let mut alarm = Alarm::new(1000.0, &Settings::default());
-        alarm.observe(9.0);
-        let text = bytemuck::cast_slice::<f64, u8>(&joint.products).to_vec();
         let mut back = joint.clone();
-        assert_eq!(text, bytemuck::cast_slice::<f64, u8>(&back.products));
+        back.scratch = Scratch::default();
         for _ in 0..100 {
             let values = healthy(&mut state);
             assert_eq!(joint.observe(&values), back.observe(&values));

@@ -93,9 +93,9 @@ fn rotate(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize)
         (row[p], row[q]) = (cosine * row[p] - sine * row[q], sine * row[p] + cosine * row[q]);
     }
     for rows in [matrix, vectors] {
-        for i in 0..rows.len() {
-            let (a, b) = (rows[p][i], rows[q][i]);
-            (rows[p][i], rows[q][i]) = (cosine * a - sine * b, sine * a + cosine * b);
+        let (before, from_q) = rows.split_at_mut(q);
+        for (a, b) in before[p].iter_mut().zip(&mut from_q[0]) {
+            (*a, *b) = (cosine * *a - sine * *b, sine * *a + cosine * *b);
         }
     }
 }
