@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn a_stretch_unlike_the_rest_is_first() {
         let values = sine_with_a_flat_stretch();
-        let scores = discord_scores(&[values.clone()]);
+        let scores = discord_scores(std::slice::from_ref(&values));
         let highest = (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap();
         assert!((1975..2075).contains(&highest), "{highest}");
         let found = discords(&values, 2);
@@ -388,7 +388,7 @@ mod tests {
             (0..100).map(|i| f64::from(i % 7)).collect(),
         ];
         for values in &odd {
-            let scores = discord_scores(&[values.clone()]);
+            let scores = discord_scores(std::slice::from_ref(values));
             assert_eq!(scores.len(), values.len());
             assert!(scores.iter().all(|s| s.is_finite() && *s >= 0.0), "{values:?}");
             assert!(discord_scores(&[values.clone(), values.clone()]).iter().all(|s| s.is_finite()));

@@ -162,9 +162,9 @@ fn published(path: &Path) -> Result<BTreeMap<String, BTreeMap<String, f64>>, Pro
     let mut found = BTreeMap::new();
     for (line, row) in rows.iter().enumerate().skip(1) {
         let mut figures = BTreeMap::new();
-        for column in 1..end {
+        for (column, method) in rows[0][..end].iter().enumerate().skip(1) {
             let value = data::number(path, line + 1, row, column, EXPECTED)?;
-            figures.insert(rows[0][column].clone(), value);
+            figures.insert(method.clone(), value);
         }
         found.insert(row[0].clone(), figures);
     }
