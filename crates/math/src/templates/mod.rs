@@ -471,7 +471,8 @@ fn may_be_empty(prefix: &str) -> bool {
 
 /// `<*> bytes (<*> KB)`, `<<*> sec`, `<*>, <*>`.
 fn is_quantity(text: &str) -> bool {
-    text.trim_start_matches(['<', '>', '~', '-', '+']).starts_with(PARAMETER)
+    text.split_once(PARAMETER)
+        .is_some_and(|(before, _)| before.bytes().all(|b| matches!(b, b'<' | b'>' | b'~' | b'-' | b'+')))
 }
 
 fn is_structure(byte: u8) -> bool {
@@ -635,6 +636,55 @@ mod tests {
         }
         assert_eq!(old.len(), new.len());
         assert!((1..=old.len() as u32).all(|id| old.text(id) == new.text(id)));
+    }
+
+    #[test]
+    fn sizes_lists_hosts_and_dates_are_one_parameter() {
+        let texts = |lines: &[&str]| {
+            let mut miner = Miner::default();
+            let ids: Vec<u32> = lines.iter().map(|line| miner.assign(line).id).collect();
+            ids.iter().map(|id| miner.text(*id).to_owned()).collect::<BTreeSet<_>>()
+        };
+        let one = |text: &str| BTreeSet::from([text.to_owned()]);
+        let sizes = ["block 1 stored, free 1.2 KB", "block 2 stored, free 3 MB", "block 3 stored, free 7 GB"];
+        assert_eq!(texts(&sizes), one("block <*> stored, free <*>"));
+        assert_eq!(texts(&["drop nodes 1 2 3", "drop nodes 4 5 6 7"]), one("drop nodes <*>"));
+        assert_eq!(texts(&["login at Mon Jun 20 03:40:59 2005", "login at Sat Jul 2 2005"]), one("login at <*>"));
+        assert_eq!(texts(&["dial a.example.org:80", "dial 10.0.0.1:8080"]), one("dial <*>"));
+        // A missing value is another thing than a value; states are kept apart.
+        assert_eq!(texts(&["auth failed; rhost= tty=a", "auth failed; rhost=h.example tty=a"]).len(), 2);
+        assert_eq!(texts(&["task moved to RUNNING", "task moved to FAILED", "task moved to NEW"]).len(), 3);
+    }
+
+    #[test]
+    fn templates_that_become_one_share_number_and_text() {
+        let mut miner = Miner::default();
+        let ids: Vec<u32> = ["ann", "bob", "cid", "dan", "eve"]
+            .iter()
+            .map(|name| miner.assign(&format!("disk of {name} is full")).id)
+            .collect();
+        assert_eq!(ids, [1, 2, 3, 1, 1]);
+        assert!((1..=3).all(|id| miner.resolve(id) == 1 && miner.text(id) == "disk of <*> is full"));
+        assert_eq!(miner.take_changes(), [1, 2, 3]);
+        assert_eq!(miner.take_changes(), [0_u32; 0]);
+    }
+
+    #[test]
+    fn binary_long_and_ever_different_lines_are_bounded() {
+        let mut miner = Miner::default();
+        let binary: String = (0..5000_u32).filter_map(|i| char::from_u32(i * 37 % 0x3000)).collect();
+        miner.assign(&binary);
+        miner.assign(&"x".repeat(1 << 20));
+        miner.assign(&"<*>=\"<*> (,".repeat(10_000));
+        let word = |i: u32| {
+            (0..6).map(|k| char::from(b'a' + (i.wrapping_mul(2_654_435_761) >> (k * 5) & 15) as u8)).collect::<String>()
+        };
+        for i in 0..20_000 {
+            miner.assign(&format!("said {} {} {} {}", word(i), word(i + 70_000), word(i + 140_000), word(i + 210_000)));
+        }
+        assert!(miner.len() < 2000, "{}", miner.len());
+        let rest = miner.assign("said wholly other words here").id;
+        assert_eq!(miner.text(rest), "said <*>");
     }
 
     #[test]
