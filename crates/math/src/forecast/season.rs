@@ -10,7 +10,7 @@ const POINTS_LEAST: usize = 8;
 /// Rise of the autocorrelation from the valley before it that a season needs at least.
 const RISE_LEAST: f64 = 0.15;
 /// What peak and valley of pure noise are apart at most, in its standard deviations.
-const RISE_NOISE: f64 = 6.0;
+const RISE_NOISE: f64 = 7.5;
 /// Share of the best rise that a shorter lag needs to be preferred.
 const RISE_SHARE: f64 = 0.6;
 /// Multiples of the first season that are tried for the second.
