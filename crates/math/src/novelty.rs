@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn surprise_is_rare_in_steady_noise_of_any_shape() {
         let shapes: [(&str, fn(&mut u64) -> f64); 4] = [
-            ("normal", |s| (-2.0 * uniform(s).ln()).sqrt() * (6.283 * uniform(s)).cos()),
+            ("normal", |s| (-2.0 * uniform(s).ln()).sqrt() * (std::f64::consts::TAU * uniform(s)).cos()),
             ("exponential", |s| -uniform(s).ln()),
             ("heavy", |s| uniform(s).powf(-0.7)),
             ("rare", |s| if uniform(s) < 0.02 { 500.0 } else { 0.0 }),

@@ -1,9 +1,8 @@
 //! Items in parallel, each with the CPU time it cost.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::{Problem, Run};
 
@@ -28,13 +27,13 @@ impl Run<'_> {
                         let Some(item) = items.get(i) else { break };
                         let start = cpu_time::ThreadTime::now();
                         let result = work(item).map(|value| (value, start.elapsed().as_secs_f64()));
-                        *results[i].lock().unwrap_or_else(|e| e.into_inner()) = Some(result);
+                        *results[i].lock() = Some(result);
                         (self.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, items.len());
                     }
                 });
             }
         });
-        results.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(|e| e.into_inner())).collect()
+        results.into_iter().filter_map(Mutex::into_inner).collect()
     }
 }
 

@@ -90,6 +90,53 @@ struct Book {
     /// Node of each resource; a cache that follows from the registry.
     by_resource: Vec<Option<u32>>,
     dirty: Vec<bool>,
+    kinds: Kinds,
+}
+
+/// Templates that proved to be one have one text: which id stands for each. A cache that follows from the registry.
+#[derive(Default)]
+struct Kinds {
+    /// The lowest id with the same text, by id.
+    lowest: Vec<u32>,
+    by_text: BTreeMap<Box<str>, u32>,
+    changes_seen: usize,
+}
+
+impl Kinds {
+    /// Takes in templates that are new or changed; answers with those that became one with a lower id.
+    fn update(&mut self, registry: &Registry) -> Vec<(u32, u32)> {
+        let log = registry.template_log();
+        let mut changed: Vec<u32> = match log.get(self.changes_seen..) {
+            Some(new) if !self.lowest.is_empty() => new.iter().map(|id| id.0).collect(),
+            _ => (1..registry.templates().len() as u32).collect(),
+        };
+        self.changes_seen = log.len();
+        changed.sort_unstable();
+        changed.dedup();
+        let text_of = |id: u32| registry.template_def(TemplateId(id)).map_or("", |def| &*def.text);
+        let mut merged = Vec::new();
+        for id in changed.into_iter().filter(|id| !text_of(*id).is_empty()) {
+            let text = text_of(id);
+            let known = self.by_text.get(text).copied().filter(|known| text_of(*known) == text).unwrap_or(id);
+            let lowest = known.min(id);
+            self.by_text.insert(text.into(), lowest);
+            for of in [id, known] {
+                let at = of as usize;
+                while self.lowest.len() <= at {
+                    self.lowest.push(self.lowest.len() as u32);
+                }
+                if self.lowest[at] != lowest {
+                    self.lowest[at] = lowest;
+                    merged.extend((of != lowest).then_some((of, lowest)));
+                }
+            }
+        }
+        merged
+    }
+
+    fn of(&self, id: TemplateId) -> TemplateId {
+        TemplateId(self.lowest.get(id.0 as usize).copied().unwrap_or(id.0))
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -155,6 +202,26 @@ struct Template {
     counts: VecDeque<(i64, u32)>,
 }
 
+impl Template {
+    /// Takes over what was counted under another id. It is new only if both were; one that counted nothing yet is as
+    /// the other was.
+    fn absorb(&mut self, other: Template) {
+        if self.counts.is_empty() {
+            *self = other;
+            return;
+        }
+        self.first = self.first.min(other.first);
+        self.is_new &= other.is_new;
+        self.severity = self.severity.max(other.severity);
+        let mut counts: BTreeMap<i64, u32> = self.counts.iter().copied().collect();
+        for (bucket, count) in other.counts {
+            *counts.entry(bucket).or_default() += count;
+        }
+        let surplus = counts.len().saturating_sub(RING + RECENT);
+        self.counts = counts.into_iter().skip(surplus).collect();
+    }
+}
+
 /// A count held against what is usual.
 struct Rise {
     count: u64,
@@ -167,6 +234,10 @@ fn run(view: &View, _params: &Params, state: &mut State, out: &mut Findings) {
     let book: &mut Book = state.get();
     let closable = (view.now.0 - ALLOWED_LATENESS_NS).div_euclid(BUCKET_NS);
     let next = *book.fleet.next.get_or_insert(closable);
+    let merged = book.kinds.update(view.registry);
+    if !merged.is_empty() {
+        book.merge(&merged);
+    }
     for batch in view.batches {
         book.take(view, batch);
     }
@@ -196,7 +267,30 @@ impl Book {
             let tally = self.nodes[at as usize].open.entry(bucket).or_default();
             tally.lines += 1;
             tally.errors += u32::from(records.severity[i] >= ERROR);
-            tally.count(records.template[i], records.severity[i], records.time[i], records.body.get(i));
+            tally.count(self.kinds.of(records.template[i]), records.severity[i], records.time[i], records.body.get(i));
+        }
+    }
+
+    /// What was counted for a template that became one with another is that one's: its rate has not risen.
+    fn merge(&mut self, merged: &[(u32, u32)]) {
+        for (node, dirty) in self.nodes.iter_mut().zip(&mut self.dirty) {
+            for (from, to) in merged {
+                if let Some(known) = node.templates.remove(from) {
+                    node.templates.entry(*to).or_default().absorb(known);
+                    *dirty = true;
+                }
+                for tally in node.open.values_mut() {
+                    if let Some(seen) = tally.templates.remove(from) {
+                        let into = tally.templates.entry(*to).or_default();
+                        let (count, severity) = (into.count + seen.count, into.severity.max(seen.severity));
+                        if into.count == 0 || seen.sample_time < into.sample_time {
+                            *into = seen;
+                        }
+                        (into.count, into.severity) = (count, severity);
+                        *dirty = true;
+                    }
+                }
+            }
         }
     }
 
@@ -637,6 +731,37 @@ mod tests {
         assert_eq!(sample, Some((line, "cannot write order <*>: disk full")));
         assert_eq!(shop.findings("log_template_new", "inventory")[0].scope, "template 2");
         assert!(shop.log.iter().all(|f| !f.ongoing));
+    }
+
+    #[test]
+    fn templates_that_become_one_are_counted_as_one() {
+        let mut registry = Registry::default();
+        let mut define = |id: u32, text: &str| {
+            registry.template(types::TemplateDef { id: TemplateId(id), text: text.into() });
+            registry.clone()
+        };
+        define(1, "login of ann failed");
+        define(2, "started");
+        let first = define(3, "login of bob failed");
+        let mut kinds = Kinds::default();
+        assert_eq!(kinds.update(&first), []);
+        define(1, "login of <*> failed");
+        let merged = define(3, "login of <*> failed");
+        assert_eq!(kinds.update(&merged), [(3, 1)]);
+        assert_eq!((kinds.of(TemplateId(3)), kinds.of(TemplateId(2))), (TemplateId(1), TemplateId(2)));
+        assert_eq!(kinds.update(&merged), []);
+        assert_eq!(Kinds::default().update(&merged), [(3, 1)], "made again from the registry alone");
+
+        let count = |first, counts: &[(i64, u32)], is_new| Template {
+            first,
+            is_new,
+            counts: counts.iter().copied().collect(),
+            ..Template::default()
+        };
+        let mut one = count(5, &[(5, 2), (7, 1)], true);
+        one.absorb(count(4, &[(4, 1), (7, 3)], false));
+        assert_eq!((one.first, one.is_new), (4, false));
+        assert_eq!(one.counts, [(4, 1), (5, 2), (7, 4)]);
     }
 
     #[test]

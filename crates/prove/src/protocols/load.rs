@@ -156,7 +156,7 @@ fn newest_known(past: &[f64]) -> f64 {
 }
 
 /// The values at the same time of the last `seasons` seasons (fewer where there are none), as one.
-fn same_time(past: &[f64], season: usize, horizon: usize, seasons: usize, of: fn(&mut Vec<f64>) -> f64) -> Vec<f64> {
+fn same_time(past: &[f64], season: usize, horizon: usize, seasons: usize, of: fn(&mut [f64]) -> f64) -> Vec<f64> {
     let at = |h: usize| {
         let backs = (1..).map(|k| k * season).skip_while(|back| *back <= h).take_while(|back| *back <= past.len() + h);
         let mut known: Vec<f64> =
@@ -166,12 +166,12 @@ fn same_time(past: &[f64], season: usize, horizon: usize, seasons: usize, of: fn
     (0..horizon).map(at).collect()
 }
 
-fn mean(values: &mut Vec<f64>) -> f64 {
-    values.retain(|v| v.is_finite());
-    values.iter().sum::<f64>() / values.len().max(1) as f64
+fn mean(values: &mut [f64]) -> f64 {
+    let known = || values.iter().filter(|v| v.is_finite());
+    known().sum::<f64>() / known().count().max(1) as f64
 }
 
-fn median(values: &mut Vec<f64>) -> f64 {
+fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     if values.is_empty() { 0.0 } else { 0.5 * (values[values.len() / 2] + values[(values.len() - 1) / 2]) }
 }
