@@ -493,6 +493,7 @@ pub struct Replay {
 #[derive(Group, Debug)]
 pub struct Budget {
     /// Events a week for each service, or none; shows the budget if not said
+    #[arg(allow_negative_numbers = true)]
     pub per_week: Option<String>,
     /// Server.
     #[command(flatten)]

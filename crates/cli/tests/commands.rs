@@ -85,7 +85,21 @@ impl Drop for Server {
 #[test]
 fn help_and_version_fit_a_terminal() {
     let help = fine(&["--help"]);
-    for command in ["serve", "demo", "query", "tail", "send", "status", "doctor", "incidents", "completions", "man"] {
+    for command in [
+        "serve",
+        "demo",
+        "query",
+        "tail",
+        "send",
+        "status",
+        "doctor",
+        "incidents",
+        "prove",
+        "replay",
+        "budget",
+        "completions",
+        "man",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in\n{help}");
         assert!(fine(&[command, "-h"]).contains("Usage:"));
     }
@@ -133,6 +147,50 @@ fn a_simulated_world_is_the_same_each_time() {
     let first = fine(&["sim", "--seed", "5", "--minutes", "12"]);
     assert!(first.contains("found within 2 min"), "{first}");
     assert_eq!(first, fine(&["sim", "--seed", "5", "--minutes", "12"]));
+}
+
+#[test]
+fn prove_says_what_it_expects_where() {
+    let list = fine(&["prove", "--list"]);
+    for protocol in ["nab", "tsbad", "servers", "changepoints", "logs", "log-anomaly", "m4", "load"] {
+        assert!(list.lines().any(|line| line == protocol), "{protocol} is missing in\n{list}");
+    }
+    assert!(fails(&["prove", "nonsense", "--data", "/"], 2).contains("known: nab"));
+    assert!(fails(&["prove", "nab", "--data", "/no/such/folder"], 3).contains("/no/such/folder"));
+    let empty = tempfile::tempdir().unwrap();
+    for protocol in ["nab", "tsbad", "servers", "changepoints", "logs", "log-anomaly", "m4", "load"] {
+        let said = fails(&["prove", protocol, "--data", &empty.path().display().to_string()], 3);
+        assert!(said.contains("expected"), "{protocol}: {said}");
+    }
+}
+
+#[test]
+fn history_is_replayed_and_a_budget_set() {
+    let server = Server::start();
+    let url = server.url.as_str();
+    for value in ["7", "8", "9"] {
+        fine(&["send", "metric", "queue_length", value, "--service", "cart", "--url", url]);
+    }
+    let page = fine(&["replay", "--from", "now-1h", "--near", "--url", url]);
+    assert!(page.contains("0 incidents would have opened") && page.contains("Events a week"), "{page}");
+    let report: serde_json::Value =
+        serde_json::from_str(&fine(&["replay", "--from", "now-1h", "--budget", "2", "-o", "json", "--url", url]))
+            .unwrap();
+    assert!(report["rows"].as_u64().unwrap() >= 3, "{report}");
+    assert!(fails(&["replay", "--from", "soon", "--url", url], 2).contains("not a time"));
+    assert!(
+        fails(&["replay", "--from", "now-1h", "--set", "metric", "--url", url], 2).contains("ANALYSIS.NAME=NUMBER")
+    );
+    assert!(fails(&["replay", "--from", "now-1h", "--set", "metric.no=1", "--url", url], 2).contains("no"));
+
+    assert!(fine(&["budget", "--url", url]).contains("no budget is set"));
+    assert!(fine(&["budget", "2", "--url", url]).contains("at most 2"));
+    assert!(fails(&["budget", "-5", "--url", url], 2).contains("-5"));
+    assert!(fails(&["budget", "many", "--url", url], 2).contains("not a number"));
+    let (data, _dir) = server.stop();
+    let page = fine(&["replay", "--from", "now-1h", "--data-dir", &data]);
+    assert!(page.contains("0 findings would have been said"), "{page}");
+    assert!(fails(&["replay", "--from", "now-1h", "--data-dir", "/no/such/folder"], 3).contains("hint: name it"));
 }
 
 #[test]
