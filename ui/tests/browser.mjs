@@ -57,5 +57,8 @@ export const PAGES = {
   traces: '/explore?tab=traces',
   trace: '/explore?tab=traces&trace=0af7651916cd43dd8448eb211c80319c',
   sql: '/explore?tab=sql&sql=SELECT+1',
+  detection: '/detection',
+  preview: '/detection?tab=preview&replay=1',
+  near: '/detection?tab=near',
   why: '/explore?why=2026-01-01T00:00:00Z~2100-01-01T00:00:00Z',
 };

@@ -83,7 +83,7 @@ async function keyboard() {
   await test('keyboard: go to each page', () =>
     withPage('/', async (page) => {
       const problems = [];
-      for (const [key, path] of [['i', '/incidents'], ['s', '/services'], ['e', '/explore'], ['n', '/']]) {
+      for (const [key, path] of [['i', '/incidents'], ['s', '/services'], ['e', '/explore'], ['d', '/detection'], ['n', '/']]) {
         await page.keyboard.press('g');
         await page.keyboard.press(key);
         await page.waitForTimeout(100);
@@ -273,7 +273,7 @@ async function behaviour() {
   await test('partial results carry a warning', async () => {
     fixture.scene.name = 'partial';
     const problems = [];
-    for (const name of ['now', 'metrics', 'patterns', 'sql']) {
+    for (const name of ['now', 'metrics', 'patterns', 'sql', 'preview']) {
       const view = await open(browser);
       await view.page.goto(fixture.url + PAGES[name]);
       await settled(view.page);
@@ -334,12 +334,136 @@ async function behaviour() {
   });
 }
 
+async function detection() {
+  await test('detection: the budget is shown, set and taken off; who is over it says so in words', () =>
+    withPage('/detection', async (page) => {
+      fixture.scene.budgets = [];
+      await page.getByText('Now: at most 2 false events a week').waitFor();
+      const first = page.locator('tbody tr').first();
+      const problems = [/checkout.*Over budget/s.test(await first.innerText()) ? '' : 'the service over the budget does not come first'];
+      problems.push(want(await page.getByText('Over budget').count(), 1, 'marked as over'));
+      await page.getByText('dismissed: must now reach surprise 13.0').waitFor();
+      await page.getByText('missed: 2.0 less suffices').waitFor();
+      const field = page.getByLabel('At most');
+      const set = page.getByRole('button', { name: 'Set', exact: true });
+      await field.fill('-1');
+      problems.push((await set.isDisabled()) ? '' : 'a budget below 0 can be set');
+      await field.fill('1.5');
+      await page.keyboard.press('Enter');
+      await page.getByText('Now: at most 1.5 false events a week').waitFor();
+      await page.getByRole('button', { name: 'No limit' }).click();
+      await page.getByText('Now: no limit').waitFor();
+      problems.push(want(JSON.stringify(fixture.scene.budgets), '[1.5,null]', 'told to the server'), ...(await axe(page)));
+      fixture.scene.budget = 2;
+      return problems;
+    }));
+  await test('detection: a preview runs, shows how far it is, and what would have been said; a reload shows it again', () =>
+    withPage('/detection?tab=preview', async (page) => {
+      fixture.scene.replays.clear();
+      fixture.scene.budgets = [];
+      await page.getByText('Nothing was run yet').waitFor();
+      await page.getByText('Last 7 days').click();
+      await page.getByLabel('Budget to try').fill('3');
+      await page.getByLabel('Setting 1', { exact: true }).fill('surprise');
+      const run = page.getByRole('button', { name: 'Run', exact: true });
+      const problems = [(await run.isDisabled()) ? '' : 'a setting that is none can be run'];
+      await page.getByText('Not of the form').waitFor();
+      problems.push(...(await axe(page)));
+      await page.getByLabel('Setting 1', { exact: true }).fill('metric.surprise_min=12');
+      await page.getByRole('button', { name: 'Add a setting' }).click();
+      await page.waitForTimeout(100);
+      await page.keyboard.type('metric.silence_s = 90');
+      await page.keyboard.press('Enter');
+      await page.getByRole('progressbar').waitFor();
+      problems.push(...(await axe(page)));
+      await page.getByText('3 incidents and 3 findings would have been said').waitFor();
+      const { plan } = fixture.scene.replays.get('10');
+      problems.push(want(JSON.stringify(plan), '{"from":"now-7d","to":"now","budget_per_week":3,"settings":{"metric":{"surprise_min":12,"silence_s":90}},"entity":null}', 'asked'));
+      problems.push(/replay=10/.test(await here(page)) ? '' : `not in the URL: ${await here(page)}`);
+      await page.reload();
+      await page.getByText('3 incidents and 3 findings would have been said').waitFor();
+      problems.push(want(await page.getByLabel('Budget to try').inputValue(), '3', 'budget after a reload'));
+      problems.push(want(await page.getByLabel('Setting 2', { exact: true }).inputValue(), 'metric.silence_s=90', 'setting after a reload'));
+      await page.getByText('Surprise 18.2 where 12.0 are needed').first().waitFor();
+      await page.getByText('the budget of 2 false events a week for checkout is used up').waitFor();
+      await page.getByRole('button', { name: 'Use this budget: 3 a week' }).click();
+      await page.getByText('Budget set: at most 3').waitFor();
+      problems.push(want(JSON.stringify(fixture.scene.budgets), '[3]', 'told to the server'));
+      fixture.scene.budget = 2;
+      return problems;
+    }));
+  await test('detection: a preview is ended; another one while it runs is refused with the reason', () =>
+    withPage('/detection?tab=preview', async (page) => {
+      fixture.scene.replays.clear();
+      fixture.scene.replayTakes = 60_000;
+      const run = page.getByRole('button', { name: 'Run', exact: true });
+      await run.click();
+      await page.getByRole('progressbar').waitFor();
+      await run.click();
+      await page.getByText('one runs at a time').waitFor();
+      const text = await page.locator('main').innerText();
+      const problems = ['a replay is running: wait for it, or end it', 'BELLWETHER-E0503'].map((part) => (text.includes(part) ? '' : `it does not say: ${part}`));
+      problems.push(...(await axe(page)));
+      await page.getByRole('button', { name: 'Cancel' }).click();
+      await page.getByText('This replay was ended early').waitFor();
+      await page.getByLabel('Setting 1', { exact: true }).fill('metric.no_such=1');
+      await run.click();
+      await page.getByText('metric has no setting "no_such"').waitFor();
+      fixture.scene.replayTakes = 1500;
+      return problems;
+    }));
+  await test('detection: replays that failed or are no longer kept say so', async () => {
+    const problems = [];
+    for (const [id, text] of [['9', 'the history could not be read: file 12'], ['77', 'Replay 77 is no longer kept']]) {
+      problems.push(...(await withPage(`/detection?tab=preview&replay=${id}`, async (page) => {
+        await page.getByText(text).waitFor();
+        return axe(page);
+      })));
+    }
+    return problems;
+  });
+  await test('detection: what was nearly said, with why', () =>
+    withPage('/detection?tab=near', async (page) => {
+      const list = page.getByRole('region', { name: 'Nearly said' });
+      await list.getByText('seen in one step only').waitFor();
+      const text = await list.innerText();
+      return [/surprise 7.4 of 8.0 needed/.test(text) ? '' : 'no levels', /surprise 9.2(?! of)/.test(text) ? '' : 'a level that is not needed is shown'];
+    }));
+  await test('detection: something was missed, said on a service’s page', () =>
+    withPage('/services/shop/cart', async (page) => {
+      fixture.scene.missed = [];
+      await page.getByRole('button', { name: 'Something was missed' }).focus();
+      await page.keyboard.press('Enter');
+      const dialog = page.getByRole('dialog', { name: 'Something of cart was missed' });
+      await dialog.getByText('less surprise suffices here').waitFor();
+      const problems = [...(await axe(page))];
+      await dialog.getByLabel('About').selectOption('queue.depth');
+      await dialog.getByRole('button', { name: 'Say so' }).click();
+      await dialog.getByText('Noted.').waitFor();
+      problems.push(want(JSON.stringify(fixture.scene.missed), '[{"entity":"service:shop/cart","metric":"queue.depth"}]', 'told to the server'));
+      fixture.scene.name = 'error';
+      await dialog.getByRole('button', { name: 'Close' }).click();
+      await page.getByRole('button', { name: 'Something was missed' }).click();
+      await dialog.getByRole('button', { name: 'Say so' }).click();
+      await dialog.getByText('It was not noted').waitFor();
+      fixture.scene.name = 'normal';
+      return [...problems, ...(await axe(page))];
+    }));
+  await test('detection: an incident says what “Not an incident” does', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      await page.getByText('raises the level').getByRole('link', { name: 'Detection' }).click();
+      await page.waitForTimeout(150);
+      return [want(await here(page), '/detection', 'link')];
+    }));
+}
+
 const only = process.env.ONLY ?? '';
 if (!only || only.includes('pages')) await eachPage(fixture.url, 'normal');
 if (!only || only.includes('pages') || only.includes('empty')) await eachPage(fixture.url, 'empty');
 fixture.scene.name = 'normal';
 if (!only || only.includes('keys')) await keyboard();
 if (!only || only.includes('behaviour')) await behaviour();
+if (!only || only.includes('detection')) await detection();
 if (process.env.BELLWETHER_URL) {
   const base = process.env.BELLWETHER_URL;
   const [newest] = await (await fetch(`${base}/api/v1/incidents?limit=1`)).json();

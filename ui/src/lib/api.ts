@@ -1,8 +1,8 @@
 /** The one place that speaks HTTP. Every error comes out as an {@link ApiError}: what, why, what to do, code. */
 
 import type {
-  Change, Fault, Finding, Incident, IncidentState, LogLine, MetricName, Pattern, Points, SeriesInfo, ServiceDetail, ServiceRow,
-  Span, SqlAnswer, Status, Topology,
+  Change, Detection, Fault, Finding, Incident, IncidentState, LogLine, MetricName, NearMiss, Pattern, Points, Replay, ReplayPlan,
+  SeriesInfo, ServiceDetail, ServiceRow, Span, SqlAnswer, Status, Topology,
 } from './types';
 
 export class ApiError extends Error {
@@ -159,6 +159,16 @@ export const api = {
   ) => get<Span[]>('/api/v1/traces' + query({ ...asked, ...span(range) }), signal),
   trace: (id: string, tenant: string, signal?: AbortSignal) =>
     get<{ trace_id: string; spans: Span[] }>(`/api/v1/traces/${part(id)}` + query({ tenant }), signal),
+
+  detection: (tenant: string, signal?: AbortSignal) => get<Detection>('/api/v1/detection' + query({ tenant }), signal),
+  setBudget: (perWeek: number | null) => ask<{ per_week: number | null }>('POST', '/api/v1/detection/budget', undefined, { per_week: perWeek }),
+  missed: (said: { entity: string; metric: string | null; tenant?: string }) =>
+    ask<{ entity: string }>('POST', '/api/v1/detection/missed', undefined, said),
+  near: (asked: { entity?: string; tenant?: string }, range: Window, signal?: AbortSignal) =>
+    get<NearMiss[]>('/api/v1/detection/near' + query({ ...asked, ...span(range) }), signal),
+  startReplay: (plan: ReplayPlan) => ask<{ id: string }>('POST', '/api/v1/replays', undefined, plan),
+  replay: (id: string, signal?: AbortSignal) => get<Replay>(`/api/v1/replays/${part(id)}`, signal),
+  cancelReplay: (id: string) => ask<{ id: string }>('POST', `/api/v1/replays/${part(id)}/cancel`, undefined, {}),
 
   sql: (text: string, signal?: AbortSignal) => ask<SqlAnswer>('POST', '/api/v1/sql', signal, { query: text }),
 

@@ -232,6 +232,86 @@ export interface Fault {
   summary: string;
 }
 
+/** How often one service is spoken of, beside the budget. */
+export interface Rate {
+  tenant: string;
+  entity: string;
+  days: number;
+  said_per_week: number;
+  unconfirmed_per_week: number;
+  dismissed_per_week: number;
+  held_back_per_week: number;
+  budget_per_week: number | null;
+  needed_surprise: number;
+  /** `null`: no budget, or too short a history to tell. */
+  holds: boolean | null;
+  says: string;
+}
+
+/** What verdicts of people have moved; an empty measure or scope means any. */
+export interface Correction {
+  tenant: string;
+  entity: string;
+  measure: string;
+  scope: string;
+  needed: number;
+  ease: number;
+  at: string;
+  verdicts: number;
+}
+
+export interface Detection {
+  budget_per_week: number | null;
+  rates: Rate[];
+  corrections: Correction[];
+}
+
+export interface NearMiss {
+  method: string;
+  tenant: string;
+  entity: string;
+  measure: string;
+  scope: string;
+  at: string;
+  surprise: number;
+  /** 0 where it was not surprise that it lacked. */
+  needed: number;
+  why: string;
+}
+
+export type Settings = Record<string, Record<string, number>>;
+
+export interface ReplayPlan {
+  from: string;
+  to: string;
+  settings: Settings;
+  /** `null`: the running one; 0: no limit. */
+  budget_per_week: number | null;
+  entity: string | null;
+}
+
+export interface ReplayReport {
+  from: string;
+  to: string;
+  learned_from: string;
+  rows: number;
+  findings_total: number;
+  findings: Finding[];
+  incidents: Incident[];
+  near: NearMiss[];
+  rates: Rate[];
+  warnings: string[];
+}
+
+export interface Replay {
+  state: 'running' | 'done' | 'failed';
+  /** 0 to 1. */
+  done: number;
+  plan?: ReplayPlan;
+  report?: ReplayReport;
+  error?: string;
+}
+
 export interface JournalRow {
   number?: number;
   at: string;
