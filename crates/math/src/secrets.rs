@@ -10,7 +10,7 @@
 //! `Authorization` with its scheme, and `Bearer …` alone; AWS access key ids; PEM blocks of private keys; JSON web
 //! tokens; tokens of GitHub and Slack; the password in `scheme://user:password@host`.
 //!
-//! Cost: linear, some 0.5 ns a byte for text without a mark, and nothing is allocated then.
+//! Cost: linear, some 0.6 ns a byte (40 ns a line) for text without a secret, and nothing is allocated then.
 //! Where it fails: a secret without a name and without a known form; an unquoted value with a blank, a comma, a
 //! semicolon or a bracket in it, of which the part behind stays. A word after `token: ` in prose is left, as are
 //! `PWD=/a/path`, `null` and empty values.

@@ -29,8 +29,11 @@
 
 mod json;
 mod mask;
+mod parameters;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub use parameters::{Kind as ParameterKind, Parameter, parameters};
 
 /// Bounds and thresholds. One configuration serves all systems; it is not tuned to any.
 #[derive(Clone, Debug)]
