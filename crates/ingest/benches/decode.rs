@@ -274,6 +274,14 @@ fn templates_alone(bencher: divan::Bencher) {
 }
 
 #[divan::bench]
+fn secrets_alone(bencher: divan::Bencher) {
+    let lines: Vec<String> = (0..ITEMS).map(line).collect();
+    bencher
+        .counter(ItemsCount::new(ITEMS))
+        .bench_local(|| lines.iter().map(|line| math::secrets::spans(line.as_bytes()).len()).sum::<usize>());
+}
+
+#[divan::bench]
 fn otlp_traces(bencher: divan::Bencher) {
     let ((ingest, request), body) = (set_up(), otlp(span));
     bencher

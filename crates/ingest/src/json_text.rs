@@ -36,14 +36,57 @@ pub(crate) fn over(what: &str, bytes: &[u8], len: usize, limit: &'static str, ma
     Fault::Item(limit, format!("{what} {:?} has {len} bytes, more than {limit} {max}", show_bytes(bytes)))
 }
 
+/// Replaces secrets on their way into a column, and counts them.
+#[derive(Default)]
+pub(crate) struct Masking {
+    /// See [`Limits::mask_secrets`].
+    pub is_on: bool,
+    /// Secrets replaced so far.
+    pub count: u64,
+}
+
+impl Masking {
+    pub fn new(limits: &Limits) -> Masking {
+        Masking { is_on: limits.mask_secrets, count: 0 }
+    }
+
+    /// Takes the secrets out of `out[start..]`, which is text.
+    #[inline]
+    fn text(&mut self, out: &mut Vec<u8>, start: usize) {
+        if self.is_on {
+            self.count += math::secrets::mask_from(out, start) as u64;
+        }
+    }
+
+    /// A JSON string of these bytes without the secrets in them; none of them where the field's name is a secret's.
+    #[inline]
+    fn string(&mut self, out: &mut Vec<u8>, name: &[u8], bytes: &[u8]) -> Result<(), Fault> {
+        if !self.is_on || bytes.is_empty() {
+            return string(out, bytes);
+        }
+        if math::secrets::is_secret_name(name) {
+            text(bytes, "text")?;
+            self.count += 1;
+            return string(out, math::secrets::MASK.as_bytes());
+        }
+        if math::secrets::spans(bytes).is_empty() {
+            return string(out, bytes);
+        }
+        let mut masked = bytes.to_vec();
+        self.text(&mut masked, 0);
+        string(out, &masked)
+    }
+}
+
 /// One JSON object being written at the end of a column's bytes. Of a key given twice the first value stays.
 pub(crate) struct Object<'k> {
     keys: Vec<&'k [u8]>,
+    pub masking: Masking,
 }
 
 impl<'k> Object<'k> {
-    pub fn new() -> Object<'k> {
-        Object { keys: Vec::new() }
+    pub fn new(limits: &Limits) -> Object<'k> {
+        Object { keys: Vec::new(), masking: Masking::new(limits) }
     }
 
     /// Begins anew, for the next row.
@@ -61,7 +104,7 @@ impl<'k> Object<'k> {
         }
         let start = out.len();
         match value {
-            Some(value) => any_value(out, value, limits.max_value_depth)?,
+            Some(value) => any_value(out, key, value, limits.max_value_depth, &mut self.masking)?,
             None => out.extend_from_slice(b"null"),
         }
         let len = out.len() - start;
@@ -77,7 +120,7 @@ impl<'k> Object<'k> {
             return Err(over(key, value, value.len(), "max_attribute_value_len", limits.max_attribute_value_len));
         }
         if self.key(out, key.as_bytes(), limits)? {
-            string(out, value)?;
+            self.masking.string(out, key.as_bytes(), value)?;
         }
         Ok(())
     }
@@ -136,31 +179,33 @@ pub(crate) fn split_key_value(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), Ma
 }
 
 /// An `AnyValue` as plain text: a string as it is, anything else as JSON, nothing as nothing.
-pub(crate) fn plain_value(out: &mut Vec<u8>, bytes: &[u8], depth: usize) -> Result<(), Fault> {
+pub(crate) fn plain_value(out: &mut Vec<u8>, bytes: &[u8], depth: usize, masking: &mut Masking) -> Result<(), Fault> {
     match single(bytes)? {
         None => Ok(()),
         Some((1, value)) => {
+            let start = out.len();
             out.extend_from_slice(text(value.bytes()?, "text")?.as_bytes());
+            masking.text(out, start);
             Ok(())
         }
         Some((7, value)) => {
             base64(out, value.bytes()?);
             Ok(())
         }
-        Some((number, value)) => json_value(out, number, value, depth),
+        Some((number, value)) => json_value(out, b"", number, value, depth, masking),
     }
 }
 
-/// An `AnyValue` as a JSON value.
+/// An `AnyValue` as a JSON value; `name` is that of the field in which it stands.
 #[inline]
-fn any_value(out: &mut Vec<u8>, bytes: &[u8], depth: usize) -> Result<(), Fault> {
+fn any_value(out: &mut Vec<u8>, name: &[u8], bytes: &[u8], depth: usize, masking: &mut Masking) -> Result<(), Fault> {
     match single(bytes)? {
         None => {
             out.extend_from_slice(b"null");
             Ok(())
         }
-        Some((1, value)) => string(out, value.bytes()?),
-        Some((number, value)) => json_value(out, number, value, depth),
+        Some((1, value)) => masking.string(out, name, value.bytes()?),
+        Some((number, value)) => json_value(out, name, number, value, depth, masking),
     }
 }
 
@@ -177,7 +222,14 @@ fn single(bytes: &[u8]) -> Result<Option<(u32, Value<'_>)>, Malformed> {
     Ok(found)
 }
 
-fn json_value(out: &mut Vec<u8>, number: u32, value: Value<'_>, depth: usize) -> Result<(), Fault> {
+fn json_value(
+    out: &mut Vec<u8>,
+    name: &[u8],
+    number: u32,
+    value: Value<'_>,
+    depth: usize,
+    masking: &mut Masking,
+) -> Result<(), Fault> {
     match number {
         2 => out.extend_from_slice(if value.varint()? != 0 { b"true" } else { b"false" }),
         3 => integer(out, value.varint()? as i64),
@@ -186,19 +238,19 @@ fn json_value(out: &mut Vec<u8>, number: u32, value: Value<'_>, depth: usize) ->
             let reason = "an attribute or log body is nested deeper than max_value_depth".to_owned();
             return Err(Fault::Item("max_value_depth", reason));
         }
-        5 => array(out, value.bytes()?, depth - 1)?,
-        6 => map(out, value.bytes()?, depth - 1)?,
+        5 => array(out, name, value.bytes()?, depth - 1, masking)?,
+        6 => map(out, value.bytes()?, depth - 1, masking)?,
         7 => {
             out.push(b'"');
             base64(out, value.bytes()?);
             out.push(b'"');
         }
-        _ => string(out, value.bytes()?)?,
+        _ => masking.string(out, name, value.bytes()?)?,
     }
     Ok(())
 }
 
-fn array(out: &mut Vec<u8>, bytes: &[u8], depth: usize) -> Result<(), Fault> {
+fn array(out: &mut Vec<u8>, name: &[u8], bytes: &[u8], depth: usize, masking: &mut Masking) -> Result<(), Fault> {
     out.push(b'[');
     let mut first = true;
     each_field(bytes, |number, value| {
@@ -208,13 +260,13 @@ fn array(out: &mut Vec<u8>, bytes: &[u8], depth: usize) -> Result<(), Fault> {
         if !std::mem::take(&mut first) {
             out.push(b',');
         }
-        any_value(out, value.bytes()?, depth)
+        any_value(out, name, value.bytes()?, depth, masking)
     })?;
     out.push(b']');
     Ok(())
 }
 
-fn map(out: &mut Vec<u8>, bytes: &[u8], depth: usize) -> Result<(), Fault> {
+fn map(out: &mut Vec<u8>, bytes: &[u8], depth: usize, masking: &mut Masking) -> Result<(), Fault> {
     out.push(b'{');
     let mut first = true;
     each_field(bytes, |number, value| {
@@ -228,7 +280,7 @@ fn map(out: &mut Vec<u8>, bytes: &[u8], depth: usize) -> Result<(), Fault> {
         string(out, key)?;
         out.push(b':');
         match value {
-            Some(value) => any_value(out, value, depth),
+            Some(value) => any_value(out, key, value, depth, masking),
             None => {
                 out.extend_from_slice(b"null");
                 Ok(())
@@ -417,7 +469,7 @@ mod tests {
                 break;
             }
         }
-        let fault = any_value(&mut Vec::new(), &value, 64).unwrap_err();
+        let fault = any_value(&mut Vec::new(), b"", &value, 64, &mut Masking::default()).unwrap_err();
         assert!(matches!(fault, Fault::Item("max_value_depth", _)));
     }
 

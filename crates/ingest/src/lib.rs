@@ -126,6 +126,8 @@ pub struct Written {
     pub spans: u64,
     /// Changes and labels.
     pub events: u64,
+    /// Secrets replaced in log lines and attributes, see [`Limits::mask_secrets`].
+    pub masked: u64,
 }
 
 /// A request of which nothing was taken.

@@ -39,6 +39,9 @@ pub struct Limits {
     pub max_cached_series: usize,
     /// Resources whose ids are kept at hand for the next request.
     pub max_cached_resources: usize,
+    /// Whether passwords, tokens and keys in log lines and attributes are replaced before anything is stored, see
+    /// [`math::secrets`]. Metric labels are taken as they are.
+    pub mask_secrets: bool,
     /// How far ahead of the request's time a row may lie, ns.
     pub max_future_ns: i64,
     /// How far behind the request's time a row may lie, ns; older rows would be deleted at once.
@@ -64,6 +67,7 @@ impl Default for Limits {
             max_resources: 1_000_000,
             max_cached_series: 2_000_000,
             max_cached_resources: 100_000,
+            mask_secrets: true,
             max_future_ns: 10 * MINUTE,
             retention_ns: 30 * DAY,
         }

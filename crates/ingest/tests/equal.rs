@@ -539,6 +539,50 @@ fn i6_too_many_attributes_and_long_lines_are_refused_one_by_one() {
 }
 
 #[test]
+fn secrets_are_masked_before_anything_is_kept() {
+    let text = |text: &str| Some(AnyValue { value: Some(Any::StringValue(text.to_owned())) });
+    let pair = |key: &str, value: &str| KeyValue { key: key.into(), value: text(value), ..Default::default() };
+    let nested = AnyValue { value: Some(Any::KvlistValue(KeyValueList { values: vec![pair("token", "t1")] })) };
+    let structured = LogRecord { body: Some(nested.clone()), ..LogRecord::default() };
+    let attributes = vec![
+        pair("db.password", "p2"),
+        pair("url.full", "ftp://u:p3@h/\"x"),
+        KeyValue { key: "context".into(), value: Some(nested), ..Default::default() },
+        pair("user", "bob"),
+    ];
+    let plain = LogRecord { body: text("login password=p4 of \"bob\""), attributes, ..LogRecord::default() };
+    let refused = LogRecord { body: text("token=p5 late"), time_unix_nano: u64::MAX, ..LogRecord::default() };
+    let resource =
+        Resource { attributes: vec![pair("process.command_line", "run --password=p6")], ..Default::default() };
+    let scope_logs = vec![ScopeLogs { log_records: vec![structured, plain, refused], ..Default::default() }];
+    let resource_logs = vec![ResourceLogs { resource: Some(resource), scope_logs, ..Default::default() }];
+    let sent = ExportLogsServiceRequest { resource_logs };
+    let bodies = [(sent.encode_to_vec(), Encoding::Protobuf), (serde_json::to_vec(&sent).unwrap(), Encoding::Json)];
+    for (body, encoding) in bodies {
+        let ingest = ingest();
+        let decoded = ingest.otlp_logs(&request(), &body, encoding).unwrap();
+        let records = &decoded.batch.records;
+        assert_eq!(
+            records.body.iter().collect::<Vec<_>>(),
+            [r#"{"token":"[masked]"}"#, "login password=[masked] of \"bob\""]
+        );
+        let expected = r#"{"db.password":"[masked]","url.full":"ftp://u:[masked]@h/\"x","context":{"token":"[masked]"},"user":"bob"}"#;
+        assert_eq!(records.attributes.get(1), expected);
+        assert_eq!(decoded.written.masked, 6, "with the one of the record refused");
+        assert!(decoded.reasons().contains("token=[masked] late"), "{}", decoded.reasons());
+        let registry = ingest.directory().read();
+        let of_resource = registry.resource_def(records.resource[0]).unwrap();
+        assert_eq!(of_resource.attributes.iter().next().unwrap().1, "run --password=[masked]");
+        drop(registry);
+        let off = Limits { mask_secrets: false, ..Limits::default() };
+        let ingest = Ingest::new(Arc::new(Directory::default()), off, 1);
+        let decoded = ingest.otlp_logs(&request(), &body, encoding).unwrap();
+        assert_eq!(decoded.batch.records.body.get(1), "login password=p4 of \"bob\"");
+        assert_eq!((decoded.written.masked, decoded.batch.records.attributes.get(0)), (0, ""));
+    }
+}
+
+#[test]
 fn templates_are_registered_before_the_batch_leaves() {
     let record = |body: String| LogRecord {
         body: Some(AnyValue { value: Some(Any::StringValue(body)) }),

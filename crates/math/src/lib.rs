@@ -6,6 +6,7 @@ pub mod forecast;
 pub mod joint;
 pub mod log_histogram;
 pub mod novelty;
+pub mod secrets;
 pub mod sessions;
 pub mod stream;
 pub mod subsequence;

@@ -2,7 +2,7 @@
 //!
 //! The body is kept as text: a string as it is, anything structured as JSON. Where no time was given the observed
 //! time counts, else the request's. A severity given as text only is read (`error`, `WARN` …). Trace and span ids of
-//! the wrong length count as absent.
+//! the wrong length count as absent. Secrets in the body and in attributes are replaced here, before anything is kept.
 
 use types::{Batch, Records, TemplateId};
 
@@ -19,13 +19,13 @@ pub(crate) fn decode(ingest: &Ingest, request: &Request, body: &[u8]) -> Result<
     records.body.bytes.reserve(body.len() / 2);
     records.attributes.bytes.reserve(body.len() / 2);
     let mut rejects = Rejects::default();
-    let mut object = Object::new();
+    let mut object = Object::new(&ingest.limits);
     each_item(body, &mut resource, |record, resource| {
         take(record, &scope, resource, &mut object, &mut records, &mut rejects)?;
         scope.limits.check_rows(records.len())
     })?;
     ingest.templates.assign(&ingest.directory, &mut records);
-    let written = Written { records: records.len() as u64, ..Written::default() };
+    let written = Written { records: records.len() as u64, masked: object.masking.count, ..Written::default() };
     let batch = Batch { records, ..request.batch() };
     Ok(Decoded { batch, rejects: rejects.finish(), written, ids: Vec::new() })
 }
@@ -47,6 +47,12 @@ fn take<'a>(
     records.body.bytes.truncate(body_len);
     records.attributes.bytes.truncate(attributes_len);
     note(fault, rejects, || match find_bytes(record, 5).map(|body| find_bytes(body, 1)) {
+        // A reject is shown and kept as well.
+        Ok(Ok(line)) if scope.limits.mask_secrets => {
+            let mut line = line[..line.len().min(1000)].to_vec();
+            math::secrets::mask_from(&mut line, 0);
+            format!("log record {:?}", crate::limits::show_bytes(&line))
+        }
         Ok(Ok(line)) => format!("log record {:?}", crate::limits::show_bytes(line)),
         _ => "log record".into(),
     })
@@ -86,7 +92,7 @@ fn read<'a>(
     }
     object.end(attributes);
     let start = records.body.bytes.len();
-    plain_value(&mut records.body.bytes, body, limits.max_value_depth)?;
+    plain_value(&mut records.body.bytes, body, limits.max_value_depth, &mut object.masking)?;
     let len = records.body.bytes.len() - start;
     if len > limits.max_log_body_len {
         return Err(over("log line", &records.body.bytes[start..], len, "max_log_body_len", limits.max_log_body_len));

@@ -12,7 +12,7 @@ use types::{LabelSet, ResourceDef, Time};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::cache::ResourceEntry;
-use crate::json_text::{Fault, bounded, plain_value, split_key_value, text};
+use crate::json_text::{Fault, Masking, bounded, plain_value, split_key_value, text};
 use crate::limits::{Limits, Rejects, Window};
 use crate::wire::{Malformed, each_field, find_bytes};
 use crate::{BadRequest, Ingest, Request, Resolver};
@@ -66,9 +66,21 @@ fn value_text<'a>(value: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, Faul
         return Ok(Cow::Borrowed(text(plain, "attribute")?));
     }
     let mut out = Vec::new();
-    plain_value(&mut out, value, limits.max_value_depth)?;
+    // Whether a resource's secrets are replaced is decided where it is registered; a series' labels are its identity.
+    plain_value(&mut out, value, limits.max_value_depth, &mut Masking::default())?;
     // Everything in `out` came from checked strings and ASCII.
     Ok(Cow::Owned(String::from_utf8(out).unwrap_or_default()))
+}
+
+/// Takes the secrets out of a resource's attributes (`process.command_line`).
+fn mask(attributes: &mut Attributes<'_>) {
+    for (name, value) in attributes {
+        if math::secrets::is_secret_name(name.as_bytes()) && !value.is_empty() {
+            *value = Cow::Borrowed(math::secrets::MASK);
+        } else if let Some(masked) = math::secrets::masked(value) {
+            *value = Cow::Owned(masked);
+        }
+    }
 }
 
 pub(crate) fn get<'a>(attributes: &'a Attributes<'a>, name: &str) -> Option<&'a str> {
@@ -137,7 +149,10 @@ impl<'i, 'a> ResourceCursor<'i, 'a> {
 
     fn register(&self, time: i64) -> Result<ResourceEntry, Fault> {
         let limits = &self.ingest.limits;
-        let attributes = attributes(self.bytes, 1, limits)?;
+        let mut attributes = attributes(self.bytes, 1, limits)?;
+        if limits.mask_secrets {
+            mask(&mut attributes);
+        }
         for (name, value) in &attributes {
             if value.len() > limits.max_attribute_value_len {
                 let max = limits.max_attribute_value_len;

@@ -20,12 +20,12 @@ pub(crate) fn decode(ingest: &Ingest, request: &Request, body: &[u8]) -> Result<
     spans.name.bytes.reserve(body.len() / 8);
     spans.attributes.bytes.reserve(body.len());
     let mut rejects = Rejects::default();
-    let mut object = Object::new();
+    let mut object = Object::new(&ingest.limits);
     each_item(body, &mut resource, |span, resource| {
         take(span, &scope, resource, &mut object, &mut spans, &mut rejects)?;
         scope.limits.check_rows(spans.len())
     })?;
-    let written = Written { spans: spans.len() as u64, ..Written::default() };
+    let written = Written { spans: spans.len() as u64, masked: object.masking.count, ..Written::default() };
     let batch = Batch { spans, ..request.batch() };
     Ok(Decoded { batch, rejects: rejects.finish(), written, ids: Vec::new() })
 }

@@ -11,6 +11,9 @@
 //! Counting the values of a position is what Drain (He et al., ICWS 2017) leaves out and Brain (Yu et al., TSC 2023)
 //! and ULP (Sedki et al., ICSME 2022) do over the whole file; here it is done line by line.
 //!
+//! A line that is a JSON object counts as its message (`message`, `msg`, `log` or `event`), or as its sorted keys where
+//! it has none. Of several lines (a stack trace) the first counts, and the rest is one parameter.
+//!
 //! Promises:
 //! - Ids are dense from 1 and stable: a template generalised later keeps its id. Templates that become one share their
 //!   text from then on, and [`Miner::resolve`] gives the lowest of their ids, which new lines get.
@@ -24,9 +27,13 @@
 //! Where it fails: parameters of several words that do not look like parameters give one template for each number of
 //! words; a word that is a parameter but took fewer values than are needed is taken for constant.
 
+mod json;
 mod mask;
+mod parameters;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub use parameters::{Kind as ParameterKind, Parameter, parameters};
 
 /// Bounds and thresholds. One configuration serves all systems; it is not tuned to any.
 #[derive(Clone, Debug)]
@@ -162,7 +169,7 @@ impl Miner {
     /// Finds or makes the template of a line.
     pub fn assign(&mut self, line: &str) -> Assigned {
         let mut masked = std::mem::take(&mut self.scratch);
-        masked.read(line, self.settings.max_words, self.settings.max_bytes);
+        masked.read(&json::text_of(line), self.settings.max_words, self.settings.max_bytes);
         let assigned = self.assign_masked(&masked);
         self.scratch = masked;
         assigned
@@ -654,6 +661,29 @@ mod tests {
         // A missing value is another thing than a value; states are kept apart.
         assert_eq!(texts(&["auth failed; rhost= tty=a", "auth failed; rhost=h.example tty=a"]).len(), 2);
         assert_eq!(texts(&["task moved to RUNNING", "task moved to FAILED", "task moved to NEW"]).len(), 3);
+    }
+
+    #[test]
+    fn json_lines_go_by_their_message_and_traces_by_their_first_line() {
+        let mut miner = Miner::default();
+        let plain = miner.assign("order 1 placed").id;
+        for line in [
+            r#"{"ts":1,"level":"info","msg":"order 2 placed"}"#,
+            r#"{"message":"order 3 placed","user":{"name":"bob"}}"#,
+        ] {
+            assert_eq!(miner.assign(line).id, plain);
+        }
+        let keys = [r#"{"b":2,"a":"x y"}"#, r#"{"a":"z","b":[3]}"#].map(|line| miner.assign(line).id);
+        assert_eq!((keys[0], miner.text(keys[0])), (keys[1], "{a b}"));
+        let traces = [
+            "java.io.IOException: broken pipe\n\tat a.B.c(B.java:1)\n\tat d.E.f(E.java:2)",
+            "java.io.IOException: broken pipe\n\tat x.Y.z(Y.java:9)",
+            r#"{"msg":"java.io.IOException: broken pipe\n\tat q.R.s(R.java:4)"}"#,
+        ]
+        .map(|line| miner.assign(line).id);
+        assert_eq!(traces, [traces[0]; 3]);
+        assert_eq!(miner.text(traces[0]), "java.io.IOException: broken pipe <*>");
+        assert_ne!(miner.assign("java.io.IOException: broken pipe").id, traces[0]);
     }
 
     #[test]

@@ -1,0 +1,215 @@
+//! The values in a line at the places where its template has a parameter.
+
+use super::{PARAMETER, json};
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `7`, `-1.5e3`, `12%`.
+    Number,
+    /// An IP or hardware address, a host with its port, a URL.
+    Address,
+    /// A UUID, hexadecimal, or a name with a number behind an underscore.
+    Id,
+    /// Of a file.
+    Path,
+    /// `15ms`, `2 hours`.
+    Duration,
+    /// `3 KB`, `12 bytes`.
+    Size,
+    /// A date, a time of day, or both.
+    Time,
+    /// Anything else.
+    Text,
+}
+
+/// A value in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// What it looks like.
+    pub kind: Kind,
+    /// As in the line, blanks in a row as one; may be empty.
+    pub text: String,
+}
+
+/// The values of a line, one for each `<*>` of its template, in order; none where the template does not fit the line.
+///
+/// Idea: the constant parts are looked for from left to right, each at the first place that leaves the parameter
+/// before it something. Cost: linear in the line for each constant part. Where it fails: a value that holds the
+/// constant part behind it ends too early; a unit that stands in the template leaves a number without it.
+pub fn parameters(line: &str, template: &str) -> Vec<Parameter> {
+    let text = json::text_of(line);
+    let text = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    let constants: Vec<&str> = template.split(PARAMETER).collect();
+    let found = align(&text, &constants, false).or_else(|| align(&text, &constants, true)).unwrap_or_default();
+    found.into_iter().map(|text| Parameter { kind: kind_of(text), text: text.to_owned() }).collect()
+}
+
+fn align<'a>(text: &'a str, constants: &[&str], may_be_empty: bool) -> Option<Vec<&'a str>> {
+    let (first, rest) = constants.split_first()?;
+    let mut left = text.strip_prefix(first)?;
+    let mut found = Vec::with_capacity(rest.len());
+    for (i, constant) in rest.iter().enumerate() {
+        let least = if may_be_empty { 0 } else { left.chars().next()?.len_utf8() };
+        let at = if i + 1 == rest.len() {
+            left.strip_suffix(constant).map(str::len).filter(|at| *at >= least)?
+        } else {
+            least + left[least..].find(constant)?
+        };
+        found.push(&left[..at]);
+        left = &left[at + constant.len()..];
+    }
+    (left.is_empty()).then_some(found)
+}
+
+fn kind_of(text: &str) -> Kind {
+    let text = text.trim_matches(|c: char| matches!(c, '"' | '\'' | '(' | ')' | '[' | ']' | ','));
+    let bytes = text.as_bytes();
+    let has_digit = bytes.iter().any(u8::is_ascii_digit);
+    if is_path(bytes) {
+        return Kind::Path;
+    }
+    if !has_digit {
+        return if text.contains("://") { Kind::Address } else { Kind::Text };
+    }
+    if is_number(text.strip_suffix('%').unwrap_or(text)) {
+        return Kind::Number;
+    }
+    if let Some(kind) = quantity(text) {
+        return kind;
+    }
+    if is_address(text) {
+        return Kind::Address;
+    }
+    if is_time(text) {
+        return Kind::Time;
+    }
+    if is_id(text) { Kind::Id } else { Kind::Text }
+}
+
+fn is_path(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'/', _, ..] | [b'.', b'/', ..] | [b'~', b'/', ..] | [b'\\', b'\\', ..])
+        || matches!(bytes, [drive, b':', b'\\', ..] if drive.is_ascii_alphabetic())
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e' | b'E'))
+        && text.parse::<f64>().is_ok()
+}
+
+/// Numbers with units, all of one kind: `1h30m`, `3 KB`.
+fn quantity(text: &str) -> Option<Kind> {
+    let mut kind = None;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+'))?;
+        let unit = rest[number..].trim_start();
+        let length = unit.find(|c: char| !c.is_alphabetic()).unwrap_or(unit.len());
+        let of_unit = match &unit[..length] {
+            "ns" | "us" | "µs" | "ms" | "s" | "m" | "h" | "d" | "sec" | "secs" | "min" | "mins" | "second"
+            | "seconds" | "minute" | "minutes" | "hour" | "hours" | "day" | "days" | "milliseconds"
+            | "microseconds" => Kind::Duration,
+            "B" | "KB" | "MB" | "GB" | "TB" | "PB" | "kB" | "KiB" | "MiB" | "GiB" | "TiB" | "byte" | "bytes"
+            | "Bytes" => Kind::Size,
+            _ => return None,
+        };
+        if !is_number(&rest[..number]) || kind.is_some_and(|kind| kind != of_unit) {
+            return None;
+        }
+        kind = Some(of_unit);
+        rest = unit[length..].trim_start();
+    }
+    kind
+}
+
+fn is_address(text: &str) -> bool {
+    if text.contains("://") || text.parse::<std::net::IpAddr>().is_ok() {
+        return true;
+    }
+    let host = text.trim_start_matches('/');
+    if let Some((host, port)) = host.rsplit_once(':')
+        && port.parse::<u16>().is_ok()
+        && host.bytes().any(|b| b.is_ascii_alphabetic() || b == b'.')
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'[' | b']' | b':'))
+    {
+        return true;
+    }
+    text.len() == 17
+        && text.split([':', '-']).all(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// Of digits with at least two of the joints of dates and times, or with a month's name.
+fn is_time(text: &str) -> bool {
+    let joints = text.bytes().filter(|b| matches!(b, b':' | b'-' | b'/')).count();
+    let is_plain = text.bytes().all(|b| b.is_ascii_digit() || b" :-/.,+TZ".contains(&b));
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let has_month = || text.split([' ', '-', '/', ',']).any(|word| months.contains(&word));
+    (is_plain && joints >= 2 && !text.contains("--")) || has_month()
+}
+
+fn is_id(text: &str) -> bool {
+    let hex = text.strip_prefix("0x").unwrap_or(text);
+    let is_hex = hex.len() >= 4 && hex.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') || hex.len() < text.len();
+    let is_numbered = || {
+        let digits = |tail: &str| !tail.is_empty() && tail.bytes().all(|b| b.is_ascii_digit());
+        text.rsplit_once('_').is_some_and(|(_, tail)| digits(tail.trim_start_matches('-')))
+    };
+    is_hex || is_numbered()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_kinds() {
+        for (text, kind) in [
+            ("-1.5e3", Kind::Number),
+            ("12%", Kind::Number),
+            ("10.0.0.1", Kind::Address),
+            ("db-1.local:5432", Kind::Address),
+            ("fe80::1", Kind::Address),
+            ("https://a.b/c", Kind::Address),
+            ("3f2504e0-4f89-11d3-9a0c-0305e82c3301", Kind::Id),
+            ("blk_-160899", Kind::Id),
+            ("0xff", Kind::Id),
+            ("/var/log/a.log", Kind::Path),
+            ("C:\\Temp", Kind::Path),
+            ("1h30m", Kind::Duration),
+            ("15 ms", Kind::Duration),
+            ("3.5 KB", Kind::Size),
+            ("2015-07-29 19:04:12,394", Kind::Time),
+            ("Jun 20 2005", Kind::Time),
+            ("alice", Kind::Text),
+            ("", Kind::Text),
+        ] {
+            assert_eq!(kind_of(text), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn they_stand_where_the_template_has_them() {
+        let texts = |line: &str, template: &str| {
+            parameters(line, template).into_iter().map(|parameter| parameter.text).collect::<Vec<_>>()
+        };
+        assert_eq!(texts("user  bob took 5ms.", "user <*> took <*>."), ["bob", "5ms"]);
+        assert_eq!(texts("f(a) = ", "f(<*>) ="), ["a"]);
+        assert_eq!(texts("f() = x", "f(<*>) = <*>"), ["", "x"]);
+        assert_eq!(texts(r#"{"msg":"got 1 of 2"}"#, "got <*> of <*>"), ["1", "2"]);
+        assert_eq!(texts("boom\n at a\n at b", "boom <*>"), ["at a at b"]);
+        for (line, template) in [("user bob left", "user <*> took <*>"), ("a", ""), ("", "<*> b"), ("ab", "b<*>")] {
+            assert_eq!(texts(line, template), [""; 0]);
+        }
+        assert_eq!(texts(&"ü ".repeat(1 << 19), "ü <*> ü").len(), 1);
+    }
+
+    #[test]
+    fn a_miners_template_fits_its_line() {
+        let mut miner = crate::templates::Miner::default();
+        let line = "copied 3.5 KB from /a/b to 10.0.0.1:80 in 7 ms";
+        let id = miner.assign(line).id;
+        let kinds: Vec<Kind> = parameters(line, miner.text(id)).iter().map(|parameter| parameter.kind).collect();
+        // The units stand in the template until another one is seen.
+        assert_eq!(kinds, [Kind::Number, Kind::Path, Kind::Address, Kind::Number], "{}", miner.text(id));
+    }
+}
