@@ -324,7 +324,11 @@ struct Outlook {
 impl Outlook {
     /// None where there is too little history, it is there already, or it does not grow.
     fn new(past: &Past, limit: f64, horizon_h: f64) -> Option<Outlook> {
-        let values = past.values();
+        let mut values = past.values();
+        // Space that was just made is seen at once, not when its bucket ends.
+        if let Some(newest) = values.last_mut() {
+            *newest = past.last;
+        }
         let known = values.iter().filter(|v| v.is_finite()).count();
         let first = values.iter().position(|v| v.is_finite())?;
         let hours = |ns: i64| ns as f64 / HOUR as f64;
@@ -585,8 +589,9 @@ mod tests {
             let said = said_of(hours, 0, used);
             assert_eq!(said.iter().flatten().next().map(|f| f.summary.as_str()), None);
         };
+        // The first tooth could not be told from a fill: here it ends early.
         silent(96, &|h| 40.0 + (h + 8.0).rem_euclid(12.0) / 12.0 * 50.0);
-        silent(96, &|h| 40.0 + (h + 20.0).rem_euclid(24.0) / 24.0 * 58.0);
+        silent(96, &|h| 40.0 + (h + 22.0).rem_euclid(24.0) / 24.0 * 58.0);
         silent(72, &|h| 70.0 + h.rem_euclid(0.7) / 0.7 * 25.0);
         silent(48, &|_| 97.0);
         silent(48, &|h| 97.0 + 2.0 * noise(h));
