@@ -2,14 +2,15 @@
 
 use view::Analysis;
 
-use crate::{cause, detect};
+use crate::{cause, detect, forecast};
 
 /// The catalogue. Documentation, settings and checks are made from it.
-pub static ALL: [Analysis; 5] = [
+pub static ALL: [Analysis; 6] = [
     detect::metric::ANALYSIS,
     detect::resource::ANALYSIS,
     detect::requests::ANALYSIS,
     detect::logs::ANALYSIS,
+    forecast::exhaustion::ANALYSIS,
     cause::root_cause::ANALYSIS,
 ];
 

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod cause;
 pub mod checks;
 pub mod detect;
+pub mod forecast;
 pub mod measures;
 
 /// The settings of an analysis with what was said in place of the defaults; the error names the key.

@@ -29,6 +29,12 @@ pub const ALL: &[Measure] = &[
         impact: 0.7,
         summary: "Memory, disk or another bounded resource runs out or leaks.",
     },
+    Measure {
+        name: "exhaustion",
+        unit: "h",
+        impact: 0.4,
+        summary: "Time until memory, a disk or another bounded resource is used up.",
+    },
     Measure { name: "log_errors_rate", unit: "1/s", impact: 0.7, summary: "Error lines a second." },
     Measure {
         name: "log_template_new",

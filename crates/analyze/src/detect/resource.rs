@@ -57,7 +57,7 @@ const NAME: &str = "resource";
 const VERSION: u32 = 1;
 
 /// What is watched: metric name, whether it is memory (can leak), and the name of its limit; a ratio has none.
-const WATCHED: &[(&str, bool, Option<&str>)] = &[
+pub(crate) const WATCHED: &[(&str, bool, Option<&str>)] = &[
     ("process.memory.usage", true, Some("process.memory.limit")),
     ("process.resident_memory", true, None),
     ("process_resident_memory_bytes", true, Some("process_memory_limit_bytes")),
@@ -151,14 +151,10 @@ fn run(view: &View, params: &Params, state: &mut State, out: &mut Findings) {
 impl Resources {
     fn index(&mut self, registry: &Registry) {
         for def in &registry.all_series()[self.kinds.len()..] {
-            let row = WATCHED.iter().position(|w| *w.0 == *def.metric);
-            let limit =
-                WATCHED.iter().any(|w| w.2.is_some_and(|l| *l == *def.metric)) || *def.metric == *MACHINE_MEMORY;
-            let level = matches!(def.kind, SeriesKind::Gauge) && is_used(def);
-            self.kinds.push(match row {
-                Some(row) if level => row as u8 + 1,
-                _ if limit => LIMIT,
-                _ => 0,
+            self.kinds.push(match watched(def) {
+                Some(row) => row as u8 + 1,
+                None if is_limit(def) => LIMIT,
+                None => 0,
             });
         }
     }
@@ -214,18 +210,31 @@ impl Resources {
         update(&mut slot.leak, finding, slot.last_ns, out);
     }
 
-    /// The newest value of the limit that belongs to a series: same entity, and no label in common that differs.
+    /// The newest value of the limit that belongs to a series.
     fn limit(&self, registry: &Registry, of: &SeriesDef, name: &str) -> Option<f64> {
         let fits = |(id, _): &(&u32, &Slot)| {
-            registry.series_def(SeriesId(**id)).is_some_and(|def| {
-                *def.metric == *name
-                    && def.entity == of.entity
-                    && def.tenant == of.tenant
-                    && def.labels.iter().all(|(k, v)| of.labels.get(k).is_none_or(|o| o == v))
-            })
+            registry.series_def(SeriesId(**id)).is_some_and(|def| *def.metric == *name && is_limit_of(def, of))
         };
         self.slots.0.iter().find(fits).map(|(_, slot)| slot.last).filter(|l| *l > 0.0)
     }
+}
+
+/// Row of [`WATCHED`] that a series is the used part of, if any.
+pub(crate) fn watched(def: &SeriesDef) -> Option<usize> {
+    let is_level = matches!(def.kind, SeriesKind::Gauge) && is_used(def);
+    WATCHED.iter().position(|w| *w.0 == *def.metric).filter(|_| is_level)
+}
+
+/// Whether a series is the limit of something watched.
+pub(crate) fn is_limit(def: &SeriesDef) -> bool {
+    WATCHED.iter().any(|w| w.2.is_some_and(|l| *l == *def.metric)) || *def.metric == *MACHINE_MEMORY
+}
+
+/// Whether a limit belongs to a series: same entity, and no label in common that differs.
+pub(crate) fn is_limit_of(limit: &SeriesDef, of: &SeriesDef) -> bool {
+    limit.entity == of.entity
+        && limit.tenant == of.tenant
+        && limit.labels.iter().all(|(k, v)| of.labels.get(k).is_none_or(|o| o == v))
 }
 
 /// Whether a series is the used part: conventions send free, cached and reserved parts under the same name.
@@ -328,7 +337,8 @@ fn leaking(view: &View, series: SeriesId, def: &SeriesDef, slot: &Slot, growth: 
     finding
 }
 
-fn what_of(def: &SeriesDef) -> String {
+/// `memory`, `the disk` or `the disk /var`.
+pub(crate) fn what_of(def: &SeriesDef) -> String {
     let kind = if def.metric.contains("memory") { "memory" } else { "the disk" };
     let mount = ["mountpoint", "system.filesystem.mountpoint"].iter().find_map(|l| def.labels.get(l));
     mount.map_or_else(|| kind.to_owned(), |m| format!("{kind} {m}"))

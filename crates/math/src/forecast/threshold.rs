@@ -25,6 +25,9 @@ const ENDING: f64 = 1.5;
 /// Growth of a leak over the stretch, relative to its start.
 const LEAK_GROWTH: f64 = 0.1;
 
+/// The note of a series that was reset once, or has outgrown all its earlier cycles.
+pub const RESET_ONCE: &str = "it was reset before; only what came since is judged";
+
 /// When a threshold above will be reached.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Crossing {
@@ -139,7 +142,7 @@ fn without_resets(points: &[(f64, f64)], notes: &mut Vec<&'static str>) -> Vec<(
     let now = peak(last, points.len());
     let most = peaks.iter().map(|p| p.1).fold(f64::MIN, f64::max);
     if starts.len() == 1 || now.1 > most + 0.25 * (high - low).min(most - low) {
-        notes.push("it was reset before; only what came since is judged");
+        notes.push(RESET_ONCE);
         return points[last..].to_vec();
     }
     notes.push("a saw-tooth: its peaks are judged");

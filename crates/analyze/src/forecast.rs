@@ -1,0 +1,3 @@
+//! What will be.
+
+pub mod exhaustion;
