@@ -28,9 +28,8 @@ async fn what_was_stored_comes_back_as_it_was_learned() {
     let folder = Folder::new();
     let store = folder.open().await;
     for step in 0..20 {
-        let learned = Time(START + step * 15 * SECOND + SECOND);
-        store.append(Batch { learned, ..sample_batch(&store, 8, step) }, None).await.unwrap();
-        store.append(Batch { learned, ..text_batch(&store, step * 15) }, None).await.unwrap();
+        store.append(Batch { backfill: true, ..sample_batch(&store, 8, step) }, None).await.unwrap();
+        store.append(Batch { backfill: true, ..text_batch(&store, step * 15) }, None).await.unwrap();
     }
     let to = Time(START + 20 * 15 * SECOND);
     let hot = all(&store, Time(START), to);
