@@ -8,7 +8,7 @@
 //! It is careful: growth must have lasted about four times as long as is left. Nothing is said with less than two hours
 //! of history, of saw-teeth, bursts, and disks that have just been filled for the first time. Fails on: growth in rare
 //! large steps; disks of which only the free part is sent. A resource that sends both its level and its ratio is spoken
-//! of twice. Cost: 2 kB a resource, some 50 µs for each every five minutes.
+//! of twice. Cost: 2 kB a resource, one forecast for each every five minutes.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ pub const ANALYSIS: Analysis = Analysis {
             name: "probability_min",
             default: 0.7,
             range: (0.5, 0.99),
-            summary: "probability from which it is said; 0.7 is right about four times in five",
+            summary: "probability from which it is said; below it a forecast is more often noise than help",
         },
     ],
     new_state: |_| State::new(Exhaustion::default()),
