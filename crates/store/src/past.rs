@@ -136,7 +136,12 @@ impl Past {
     /// Where a row belongs that happened and was learned then. A row that was sent ahead of its time is known at its
     /// time.
     fn batch(&mut self, tenant: &Tenant, time: i64, learned: i64) -> &mut Batch {
-        let known = learned.max(time).div_euclid(GRAIN_NS) * GRAIN_NS + GRAIN_NS - 1;
+        let exactly = learned.max(time);
+        let mut known = exactly.div_euclid(GRAIN_NS) * GRAIN_NS + GRAIN_NS - 1;
+        if exactly < self.to.0 {
+            // The last second may be cut short by the end.
+            known = known.min(self.to.0 - 1);
+        }
         let of_second = self.carried.entry(known).or_default();
         of_second.entry(tenant.clone()).or_insert_with(|| Batch {
             tenant: tenant.clone(),

@@ -236,8 +236,8 @@ async fn start(State(app): State<Arc<App>>, body: axum::body::Bytes) -> Result<(
     };
     let (id, progress) = {
         let mut jobs = app.replays.jobs.lock();
-        if jobs.by_id.values().any(|job| job.outcome.is_none()) {
-            return Err(ApiError::unavailable("a replay is running: wait for it, or end it"));
+        if let Some((id, _)) = jobs.by_id.iter().find(|(_, job)| job.outcome.is_none()) {
+            return Err(ApiError::unavailable(format!("replay {id} is running: wait for it, or end it")));
         }
         jobs.last += 1;
         let (id, progress) = (jobs.last, Arc::new(Progress::default()));

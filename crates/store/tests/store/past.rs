@@ -46,4 +46,7 @@ async fn what_was_stored_comes_back_as_it_was_learned() {
     let half = all(&store, Time(START), Time(START + 10 * 15 * SECOND));
     assert_eq!(rows(&half)[0], 80);
     assert!(all(&store, to, Time(to.0 + SECOND)).is_empty());
+    // The end may lie within a second.
+    let last = START + 19 * 15 * SECOND;
+    assert_eq!(rows(&all(&store, Time(last), Time(last + 1)))[0], 8);
 }
