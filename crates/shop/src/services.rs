@@ -75,7 +75,8 @@ async fn open_database(service: &Service, name: &'static str) -> Result<SqlitePo
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(Duration::from_secs(3));
-    let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+    let pool =
+        SqlitePoolOptions::new().max_connections(4).idle_timeout(None).max_lifetime(None).connect_with(options).await?;
     service.telemetry.watch_pool(name, &pool);
     service.telemetry.watch_folder(&service.folder);
     Ok(pool)

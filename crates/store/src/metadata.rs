@@ -177,7 +177,14 @@ impl Metadata {
         } else {
             options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
         };
-        let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
+        // Connections to a local file do not age. Without these limits the pool has no maintenance task, which was seen
+        // to spin for ever when a runtime ended while it looked at a pool being dropped.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(2)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
+            .await?;
         let metadata = Metadata { pool, write: tokio::sync::Mutex::new(()) };
         metadata.migrate(read_only).await?;
         Ok(metadata)
