@@ -566,7 +566,6 @@ pub(crate) fn events(inner: &Inner, filter: &EventFilter) -> Result<Vec<StoredEv
 }
 
 /// Cells of a batch of stored columns; what is not there reads as zero or empty.
-/// Stored columns, row by row; a column that is not there reads as zeros.
 pub(crate) struct Columns<'a>(pub &'a RecordBatch);
 
 impl Columns<'_> {
