@@ -1,5 +1,7 @@
 //! Principal components, fitted on the training part: the baseline that deep detectors mostly fail to beat.
 
+use math::symmetric::eigen;
+
 /// Share of the variance that the kept components explain.
 const KEPT: f64 = 0.9;
 /// Smallest eigenvalue that is divided by.
@@ -17,23 +19,21 @@ pub(super) struct Scores {
 /// scores every row.
 pub(super) fn scores(columns: &[Vec<f64>], train: usize) -> Scores {
     let columns: Vec<Vec<f64>> = columns.iter().map(|column| standardised(column, train)).collect();
-    let (values, vectors) = eigen(covariance(&columns, train));
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*b].total_cmp(&values[*a]));
+    let (values, vectors) = eigen(&covariance(&columns, train));
     let total: f64 = values.iter().sum();
     let mut explained = 0.0;
-    let kept = order.iter().take_while(|i| {
+    let kept = values.iter().take_while(|value| {
         let more = explained < KEPT * total;
-        explained += values[**i];
+        explained += **value;
         more
     });
     let kept = kept.count();
     let rows = columns.first().map_or(0, Vec::len);
     let mut scores = Scores { residual: vec![0.0; rows], weighted: vec![0.0; rows] };
     for row in 0..rows {
-        for (rank, component) in order.iter().enumerate() {
-            let coordinate: f64 = columns.iter().zip(&vectors[*component]).map(|(c, v)| c[row] * v).sum();
-            scores.weighted[row] += coordinate.powi(2) / values[*component].max(LEAST);
+        for (rank, (value, vector)) in values.iter().zip(&vectors).enumerate() {
+            let coordinate: f64 = columns.iter().zip(vector).map(|(c, v)| c[row] * v).sum();
+            scores.weighted[row] += coordinate.powi(2) / value.max(LEAST);
             if rank >= kept {
                 scores.residual[row] += coordinate.powi(2);
             }
@@ -62,51 +62,13 @@ fn covariance(columns: &[Vec<f64>], train: usize) -> Vec<Vec<f64>> {
     columns.iter().map(|a| columns.iter().map(|b| product(a, b)).collect()).collect()
 }
 
-/// Eigenvalues and, for each, its vector, by Jacobi's cyclic rotations.
-fn eigen(mut matrix: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
-    let size = matrix.len();
-    let mut vectors: Vec<Vec<f64>> =
-        (0..size).map(|i| (0..size).map(|j| f64::from(u8::from(i == j))).collect()).collect();
-    for _ in 0..30 {
-        let off: f64 = (0..size).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| matrix[i][j].powi(2)).sum();
-        if off < 1e-18 {
-            break;
-        }
-        for p in 0..size {
-            for q in p + 1..size {
-                rotate(&mut matrix, &mut vectors, p, q);
-            }
-        }
-    }
-    ((0..size).map(|i| matrix[i][i]).collect(), vectors)
-}
-
-fn rotate(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize) {
-    if matrix[p][q].abs() < 1e-15 {
-        return;
-    }
-    let theta = (matrix[q][q] - matrix[p][p]) / (2.0 * matrix[p][q]);
-    let tangent = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
-    let cosine = 1.0 / (tangent * tangent + 1.0).sqrt();
-    let sine = tangent * cosine;
-    for row in matrix.iter_mut() {
-        (row[p], row[q]) = (cosine * row[p] - sine * row[q], sine * row[p] + cosine * row[q]);
-    }
-    for rows in [matrix, vectors] {
-        let (before, from_q) = rows.split_at_mut(q);
-        for (a, b) in before[p].iter_mut().zip(&mut from_q[0]) {
-            (*a, *b) = (cosine * *a - sine * *b, sine * *a + cosine * *b);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn eigenvalues_by_hand() {
-        let (mut values, vectors) = eigen(vec![vec![2.0, 1.0], vec![1.0, 2.0]]);
+        let (mut values, vectors) = eigen(&[vec![2.0, 1.0], vec![1.0, 2.0]]);
         let first = &vectors[usize::from(values[1] > values[0])];
         assert!((first[0] - first[1]).abs() < 1e-9, "{first:?}");
         values.sort_by(f64::total_cmp);
