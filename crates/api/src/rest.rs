@@ -10,9 +10,13 @@ mod system;
 mod tokens;
 
 use serde::Deserialize;
-use types::{SECOND, Tenant, Time};
+use types::{Batch, EntityId, SECOND, Tenant, Time};
 
-use crate::{errors::ApiError, routes::Routes, state::now};
+use crate::{
+    errors::ApiError,
+    routes::Routes,
+    state::{App, now},
+};
 
 /// Adds all of them.
 pub fn add(routes: &mut Routes) {
@@ -69,6 +73,21 @@ pub(crate) fn moment(text: &str, now: Time) -> Result<Time, ApiError> {
     };
     let number = rest.get(1..rest.len() - 1).and_then(|n| n.parse::<i64>().ok()).ok_or_else(bad)?;
     Ok(now.plus(number.saturating_mul(unit * sign).saturating_mul(SECOND)))
+}
+
+/// What a person says goes through the log like everything else, so that it replays.
+async fn say(
+    app: &App,
+    tenant: Tenant,
+    entity: &EntityId,
+    kind: &str,
+    attributes: serde_json::Value,
+) -> Result<(), ApiError> {
+    let key = app.store.directory().write().entity(entity);
+    let mut batch = Batch { tenant, ..Batch::default() };
+    batch.events.push(now().0, key, kind, &attributes.to_string());
+    app.store.append(batch, None).await?;
+    Ok(())
 }
 
 /// A tenant asked for: `_self` or a name; nothing means all but `_self`.

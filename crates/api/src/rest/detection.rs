@@ -13,9 +13,9 @@ use axum::{
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use types::{Batch, EntityId, HOUR, Tenant, Time};
+use types::{EntityId, HOUR, Tenant, Time};
 
-use super::{Range, moment, tenant, wanted};
+use super::{Range, moment, say, tenant, wanted};
 use crate::{
     auth::Permission,
     errors::ApiError,
@@ -140,15 +140,6 @@ async fn missed(
     let attributes = json!({"metric": said.metric, "from": said.from, "to": said.to, "actor": actor});
     say(&app, tenant, &entity, "detection.missed", attributes).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"entity": entity, "metric": said.metric}))))
-}
-
-/// What a person says goes through the log like everything else, so that it replays.
-async fn say(app: &App, tenant: Tenant, entity: &EntityId, kind: &str, attributes: Value) -> Result<(), ApiError> {
-    let key = app.store.directory().write().entity(entity);
-    let mut batch = Batch { tenant, ..Batch::default() };
-    batch.events.push(now().0, key, kind, &attributes.to_string());
-    app.store.append(batch, None).await?;
-    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -9,16 +9,10 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use types::{Batch, EntityId, Finding, Incident, IncidentState, Tenant};
+use types::{EntityId, Finding, Incident, IncidentState, Tenant};
 
-use super::{Range, tenant, wanted};
-use crate::{
-    auth::Permission,
-    errors::ApiError,
-    guard::Caller,
-    routes::Routes,
-    state::{App, now},
-};
+use super::{Range, say, tenant, wanted};
+use crate::{auth::Permission, errors::ApiError, guard::Caller, routes::Routes, state::App};
 
 pub fn add(routes: &mut Routes) {
     let (get, post) = (Method::GET, Method::POST);
@@ -94,7 +88,6 @@ struct Verdict {
     actor: Option<String>,
 }
 
-/// What a person says goes through the log like everything else, so that it replays.
 async fn verdict(
     kind: &'static str,
     State(app): State<Arc<App>>,
@@ -110,10 +103,7 @@ async fn verdict(
     let incident = find(&app, &id).await?;
     let actor = said.actor.unwrap_or(caller.name);
     let entity = incident.entities.first().cloned().unwrap_or_else(|| EntityId::new("service", "_self", "bellwether"));
-    let entity = app.store.directory().write().entity(&entity);
-    let mut batch = Batch { tenant: incident.tenant.clone(), ..Batch::default() };
-    batch.events.push(now().0, entity, kind, &json!({"incident": incident.id.0, "actor": actor}).to_string());
-    app.store.append(batch, None).await?;
+    say(&app, incident.tenant.clone(), &entity, kind, json!({"incident": incident.id.0, "actor": actor})).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"incident": id, "said": kind}))))
 }
 
