@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use engine::{Effect, Engine, EngineConfig, Rate};
+use engine::{Effect, Engine, EngineConfig, Rate, Snapshot};
 use serde::{Deserialize, Serialize};
 use store::{Store, StoreError};
 use types::{Batch, EntityId, EntityKey, Finding, FindingId, Incident, IncidentId, Position, SECOND, Shape, Time};
@@ -125,7 +125,12 @@ pub fn run(store: &Store, plan: &Plan, progress: &Progress) -> Result<Report, Re
         }
     }
     let said = runner.said;
-    let snapshot = engine.snapshot();
+    let warnings = past.warnings();
+    Ok(Report { learned_from: begin, rows, warnings, ..report(plan, said, &engine.snapshot()) })
+}
+
+/// What of a run concerns the plan's stretch and entity.
+fn report(plan: &Plan, said: Said, snapshot: &Snapshot) -> Report {
     let about = |entity: &EntityId| plan.entity.as_ref().is_none_or(|wanted| wanted == entity);
     let mut findings: Vec<Finding> = said.findings.into_values().collect();
     findings.retain(|f| f.start >= plan.from && f.shape != Shape::Cause && about(&f.entity));
@@ -136,18 +141,16 @@ pub fn run(store: &Store, plan: &Plan, progress: &Progress) -> Result<Report, Re
     let mut incidents: Vec<Incident> = said.incidents.into_values().collect();
     incidents.retain(|i| i.opened_at >= plan.from && i.entities.iter().any(about));
     incidents.sort_by(|a, b| a.opened_at.cmp(&b.opened_at).then_with(|| a.id.cmp(&b.id)));
-    Ok(Report {
+    Report {
         from: plan.from,
         to: plan.to,
-        learned_from: begin,
-        rows,
         findings_total,
         findings,
         incidents,
         near: snapshot.near.iter().filter(|n| n.at >= plan.from && about(&n.entity)).cloned().collect(),
         rates: snapshot.rates.iter().filter(|r| about(&r.entity)).cloned().collect(),
-        warnings: past.warnings(),
-    })
+        ..Report::default()
+    }
 }
 
 /// What people said then was about incidents of then: it says nothing of a replay's own. Settings said then are

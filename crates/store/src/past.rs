@@ -9,7 +9,7 @@ use crate::{
     Inner, StoreError,
     reads::Columns,
     scan::{Quarantine, Scan, Wanted},
-    sealed::{SampleColumns, Signal},
+    sealed::{SampleColumns, Signal, storage_schema},
 };
 
 /// Rows that a stretch should hold at most, about: bounds memory.
@@ -69,6 +69,8 @@ impl Past {
         let snapshot = self.inner.visible.snapshot();
         let inner = self.inner.clone();
         let scan = Scan::new(signal, wanted, snapshot, &inner.directory.read(), self.quarantine.clone());
+        let schema = storage_schema(signal);
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         for unit in scan.units() {
             if signal == Signal::Samples {
                 let rows = scan.samples(&unit, SampleColumns { learned: true, value: true });
@@ -79,9 +81,6 @@ impl Past {
                     batch.samples.push(SeriesId(rows.series[i]), rows.time[i], rows.value[i]);
                 }
             } else {
-                let names: Vec<String> =
-                    crate::sealed::storage_schema(signal).fields().iter().map(|f| f.name().clone()).collect();
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 for (tenant, columns) in scan.rows(&unit, &names)? {
                     self.take(signal, &tenant, &columns);
                 }
