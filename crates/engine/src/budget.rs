@@ -221,35 +221,14 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use types::{Direction, HOUR, Shape};
+    use types::HOUR;
 
     use super::*;
 
     fn claim(number: u64, start: Time, surprise: f64) -> Finding {
-        Finding {
-            id: FindingId(number),
-            method: "metric".into(),
-            version: 1,
-            tenant: Tenant::default(),
-            entity: EntityId::new("service", "shop", "cart"),
-            shape: Shape::Abnormal,
-            measure: "metric".into(),
-            scope: "queue{}".into(),
-            start,
-            end: start,
-            ongoing: true,
-            learned: start,
-            belief: 0.9,
-            surprise,
-            impact: 0.2,
-            direction: Direction::Up,
-            expected: None,
-            observed: 0.0,
-            cause: None,
-            incident: None,
-            summary: String::new(),
-            evidence: Vec::new(),
-        }
+        let cart = EntityId::new("service", "shop", "cart");
+        let claim = crate::tests::finding(&Tenant::default(), &cart, start, start, true, surprise);
+        Finding { id: FindingId(number), ..claim }
     }
 
     /// Surprises of a series that cries every `every`: exchangeable, the same at every run.

@@ -132,7 +132,14 @@ fn derived(at: Time, metric: &'static str, value: f64) -> DerivedSample {
     DerivedSample { tenant: Tenant::default(), entity: EntityKey(0), metric, labels: Vec::new(), time: at, value }
 }
 
-fn finding(tenant: &Tenant, entity: &EntityId, start: Time, end: Time, ongoing: bool, surprise: f64) -> Finding {
+pub(crate) fn finding(
+    tenant: &Tenant,
+    entity: &EntityId,
+    start: Time,
+    end: Time,
+    ongoing: bool,
+    surprise: f64,
+) -> Finding {
     Finding {
         id: FindingId(0),
         method: "high".to_owned(),
