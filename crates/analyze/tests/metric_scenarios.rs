@@ -12,9 +12,10 @@
 //! daily 3h..3h15m add 400 0d..9d      # every day at that time, on those days
 //! set 15d14h5m..15d16h 4200   # the values between; or: add …, drop … (no samples come)
 //! change 5d deployment        # something was changed
+//! missed 6d                   # a person said that something was missed
 //! expect
 //!   points: share of points whose surprise reaches the default
-//!   1d14h15m said …           # each claim when it is said first and when it is over
+//!   1d14h15m said …           # each claim when it is said first and when it is over, and what was nearly said
 //! ```
 //!
 //! A second, constant series of another entity goes on all the time, as others do. Expectations are rewritten with
@@ -28,7 +29,7 @@ use types::{
     Batch, Directory, EntityId, Evidence, FindingId, LabelSet, SECOND, SeriesDef, SeriesId, SeriesKind, Tenant, Time,
     Topology,
 };
-use view::{FindingLog, Findings, MemoryHistory, Params, View};
+use view::{Calibration, FindingLog, Findings, MemoryHistory, Params, View};
 
 /// A Monday, 00:00 UTC.
 const START: i64 = 1_767_571_200 * SECOND;
@@ -78,6 +79,7 @@ struct Recipe {
     daily: Vec<(i64, i64, f64, i64, i64)>,
     spans: Vec<(i64, i64, Event)>,
     changes: Vec<(i64, String)>,
+    missed: Vec<i64>,
 }
 
 #[derive(Clone, Copy)]
@@ -103,6 +105,7 @@ impl Recipe {
             ["set", at, to] => self.event(at, Event::Set(to.parse().ok()?))?,
             ["add", at, by] => self.event(at, Event::Add(by.parse().ok()?))?,
             ["drop", at] => self.event(at, Event::Drop)?,
+            ["missed", at] => self.missed.push(time(at)?),
             ["change", at, kind] => self.changes.push((time(at)?, format!("change.{kind}"))),
             _ => return None,
         }
@@ -168,6 +171,7 @@ fn said(recipe: &Recipe, points: &[(i64, f64)]) -> String {
     let params = Params::defaults(ANALYSIS.params);
     let mut state = (ANALYSIS.new_state)(&params);
     let (log, topology, history) = (FindingLog::default(), Topology::default(), MemoryHistory::default());
+    let mut calibration = Calibration::default();
     let mut total = 0.0;
     let mut points = points.iter().peekable();
     let mut ongoing: BTreeMap<FindingId, bool> = BTreeMap::new();
@@ -182,6 +186,10 @@ fn said(recipe: &Recipe, points: &[(i64, f64)]) -> String {
         for (_, kind) in recipe.changes.iter().filter(|(t, _)| (at - recipe.every..at).contains(t)) {
             batch.events.push(START + at, entity, kind, "{}");
         }
+        for _ in recipe.missed.iter().filter(|t| (at - recipe.every..at).contains(t)) {
+            let of = directory.read().entity_id(entity).cloned().unwrap();
+            calibration.miss(&Tenant::default(), &of, "m", Time(START + at));
+        }
         let (registry, batches) = (directory.read(), [Arc::new(batch)]);
         let now = Time(START + at + SECOND);
         let view = View {
@@ -191,11 +199,14 @@ fn said(recipe: &Recipe, points: &[(i64, f64)]) -> String {
             findings: &log,
             incidents: &[],
             topology: &topology,
-            calibration: &view::Calibration::default(),
+            calibration: &calibration,
             history: &history,
         };
         let mut out = Findings::default();
         (ANALYSIS.run)(&view, &params, &mut state, &mut out);
+        for near in out.near {
+            writeln!(text, "  {} nearly: {}", offset(near.at.0 - START), near.why).unwrap();
+        }
         for finding in out.said {
             let before = ongoing.insert(finding.id, finding.ongoing);
             if before.is_none() {

@@ -36,10 +36,11 @@ const SLOW_POINTS: f32 = 360.0;
 /// Share of residuals beyond which the tail is modelled.
 const TAIL_SHARE: f32 = 0.1;
 /// Points in a row that a claim needs.
-const RUN_MIN: u16 = 3;
+pub const RUN_MIN: u16 = 3;
 /// Added surprise that a claim needs, beyond [`ALLOWANCE`] a point.
 const SUM_MIN: f32 = 9.0;
-const ALLOWANCE: f32 = 1.5;
+/// Surprise that a point is allowed: only what it has more is added up.
+pub const ALLOWANCE: f32 = 1.5;
 const POINT_MOST: f32 = 8.0;
 /// A residual this often the widest known is a jump, also within the range.
 const JUMP: f32 = 1.5;
@@ -203,6 +204,15 @@ pub enum Verdict {
     },
     /// It was abnormal until this point.
     Ended,
+    /// What surprised is over before it was enough; [`Stream::expected`], `band` and `peak` are those of it.
+    Nearly {
+        /// When it began, ns.
+        since_ns: i64,
+        /// Points in a row.
+        points: u16,
+        /// Surprise added up, at least half of what a claim needs.
+        surprise: f32,
+    },
 }
 
 /// What is said of a point when it comes; nothing later changes it.
@@ -266,12 +276,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Takes the next point, with the freeze of a series without changes (half a minute, six hours). Values that are
-    /// not finite and points out of order say nothing.
+    /// Takes the next point, with the rules of a series without changes. Values that are not finite and points out of
+    /// order say nothing.
     pub fn observe(&mut self, time_ns: i64, value: f64) -> Point {
-        let freeze = Freeze { settle_ns: 30_000_000_000, adopt_ns: 6 * 3_600_000_000_000 };
+        let rules = Rules::default();
         let Watch { stream, ring, season, novelty } = self;
-        stream.watch(time_ns, value, &mut Single { ring, season, novelty }, freeze)
+        stream.watch(time_ns, value, &mut Single { ring, season, novelty }, rules)
     }
 
     /// What is remembered of the series.
@@ -315,20 +325,29 @@ impl Parts for Single<'_> {
     }
 }
 
-/// How long values must be back before an anomaly ends, and must hold before they are normal, ns.
+/// What a claim needs, and how it ends.
 #[derive(Clone, Copy, Debug)]
-pub struct Freeze {
-    /// Back in the band.
+pub struct Rules {
+    /// Added surprise that a claim needs, beyond [`ALLOWANCE`] a point.
+    pub surprise_min: f32,
+    /// How long values must be back in the band before a claim ends, ns.
     pub settle_ns: i64,
-    /// At the new level.
+    /// How long they must hold before they are normal, ns.
     pub adopt_ns: i64,
+}
+
+impl Default for Rules {
+    /// Those of a series without changes: half a minute, six hours.
+    fn default() -> Rules {
+        Rules { surprise_min: SUM_MIN, settle_ns: 30_000_000_000, adopt_ns: 6 * 3_600_000_000_000 }
+    }
 }
 
 impl Stream {
     /// Takes the next point with whatever memory the series has, and gives it more where it earns it: novelty from
     /// its first change, a ring where it varies, a season where one is found. Values that are not finite and points
     /// out of order say nothing.
-    pub fn watch(&mut self, time_ns: i64, value: f64, parts: &mut impl Parts, freeze: Freeze) -> Point {
+    pub fn watch(&mut self, time_ns: i64, value: f64, parts: &mut impl Parts, rules: Rules) -> Point {
         if !value.is_finite() || self.count > 0 && time_ns <= self.last_ns {
             return Point { verdict: Verdict::Normal, surprise: 0.0 };
         }
@@ -339,7 +358,7 @@ impl Stream {
         let surprise = if self.novelty > 0 { parts.novelty(self.novelty - 1).observe(time_ns, value) } else { 0.0 };
         let mut season = (self.season > 0).then(|| *parts.season(self.season - 1));
         let ring = (self.ring > 0).then(|| parts.ring(self.ring - 1));
-        let verdict = self.observe(time_ns, value, ring, season.as_mut(), freeze);
+        let verdict = self.observe(time_ns, value, ring, season.as_mut(), rules);
         if let Some(season) = season {
             *parts.season(self.season - 1) = season;
         }
@@ -369,7 +388,7 @@ impl Stream {
         value: f64,
         ring: Option<&mut Ring>,
         mut season: Option<&mut Season>,
-        freeze: Freeze,
+        rules: Rules,
     ) -> Verdict {
         let offset = season.as_ref().map_or(0.0, |s| s.offset(time_ns));
         let x = (value.clamp(-1e30, 1e30) as f32) - offset;
@@ -385,7 +404,7 @@ impl Stream {
         let (surprise, unusual) = self.judge(residual, x, predicted);
         if self.since_ns != 0 {
             let habitual = self.is_habitual();
-            let verdict = self.go_on(time_ns, x, surprise, freeze);
+            let verdict = self.go_on(time_ns, x, surprise, rules);
             return if habitual { self.quietly(time_ns, x, verdict) } else { verdict };
         }
         if self.habit_is_missed(time_ns) {
@@ -401,10 +420,14 @@ impl Stream {
                 self.run_ns = time_ns;
                 self.expected = predicted + offset;
                 self.band = (3.0 * self.scale).max(2.0 * self.spread);
+                self.peak = self.expected;
+            }
+            if (x + offset - self.expected).abs() >= (self.peak - self.expected).abs() {
+                self.peak = x + offset;
             }
             self.run = self.run.saturating_add(1);
             self.sum += surprise.min(POINT_MOST) - ALLOWANCE;
-            if self.run >= RUN_MIN && self.sum >= SUM_MIN {
+            if self.run >= RUN_MIN && self.sum >= rules.surprise_min {
                 self.since_ns = self.run_ns;
                 self.calm_ns = 0;
                 self.peak = x + offset;
@@ -417,8 +440,7 @@ impl Stream {
             // Until it is decided, what surprises does not teach.
             return Verdict::Normal;
         }
-        self.run = 0;
-        self.sum = 0.0;
+        let verdict = self.end_run(rules);
         self.learn(x, residual);
         if let Some(season) = season.as_mut() {
             season.learn(time_ns, x + offset - self.slow);
@@ -426,7 +448,18 @@ impl Stream {
         if let Some(ring) = ring {
             ring.push(time_ns, x + offset, self.interval_s);
         }
-        Verdict::Normal
+        verdict
+    }
+
+    /// What surprised is over.
+    fn end_run(&mut self, rules: Rules) -> Verdict {
+        let (points, surprise) = (self.run, self.sum);
+        (self.run, self.sum) = (0, 0.0);
+        if points > 0 && surprise >= 0.5 * rules.surprise_min {
+            Verdict::Nearly { since_ns: self.run_ns, points, surprise }
+        } else {
+            Verdict::Normal
+        }
     }
 
     fn is_warm(&self, time_ns: i64) -> bool {
@@ -622,7 +655,7 @@ impl Stream {
         Verdict::Abnormal { first: true }
     }
 
-    fn go_on(&mut self, time_ns: i64, x: f32, surprise: f32, freeze: Freeze) -> Verdict {
+    fn go_on(&mut self, time_ns: i64, x: f32, surprise: f32, rules: Rules) -> Verdict {
         // A jump of this size has been said: within the range it is known from now on, until that fades.
         self.widest = self.widest.max((self.peak - self.expected).abs() / JUMP);
         let away = (x - self.expected_now()).abs();
@@ -633,7 +666,7 @@ impl Stream {
         let back = away < (0.5 * (self.peak - self.expected).abs()).max(self.band);
         if !back {
             self.calm_ns = 0;
-            if time_ns - self.since_ns > freeze.adopt_ns {
+            if time_ns - self.since_ns > rules.adopt_ns {
                 self.peak = x;
                 self.adopt();
                 self.flags |= AWAY;
@@ -644,7 +677,7 @@ impl Stream {
         if self.calm_ns == 0 {
             self.calm_ns = time_ns;
         }
-        if time_ns - self.calm_ns < freeze.settle_ns {
+        if time_ns - self.calm_ns < rules.settle_ns {
             return Verdict::Abnormal { first: false };
         }
         if self.since_ns == self.habit_ns && self.flags & MISSED == 0 {
@@ -833,7 +866,7 @@ fn profile(values: &[f32], first: i64, width_s: f32, period_s: f32) -> Option<Se
 mod tests {
     use super::*;
 
-    const FREEZE: Freeze = Freeze { settle_ns: 60_000_000_000, adopt_ns: 6 * 3600 * 1_000_000_000 };
+    const RULES: Rules = Rules { surprise_min: SUM_MIN, settle_ns: 60_000_000_000, adopt_ns: 6 * 3600 * 1_000_000_000 };
 
     struct Noise(u64);
 
@@ -858,7 +891,7 @@ mod tests {
         for i in 0..points {
             let time = 1_700_000_000_000_000_000 + i as i64 * step_s * 1_000_000_000;
             let value = signal(i, (time / 1_000_000_000) as f64);
-            if stream.observe(time, value, Some(&mut ring), season.as_mut(), FREEZE)
+            if stream.observe(time, value, Some(&mut ring), season.as_mut(), RULES)
                 == (Verdict::Abnormal { first: true })
             {
                 starts.push(i);
@@ -944,6 +977,34 @@ mod tests {
         assert!(failing(100.0).contains(&"distance from what was expected"), "{:?}", failing(100.0));
         // One far point lacks only others after it.
         assert_eq!(failing(400.0), ["points in a row", "surprise added up"]);
+    }
+
+    #[test]
+    fn what_is_over_too_soon_is_nearly_said_and_is_said_where_less_suffices() {
+        let time = |i: i64| 1_700_000_000_000_000_000 + i * 10_000_000_000;
+        let watch = |surprise_min: f32, far: i64, height: f64| {
+            let mut noise = Noise(5);
+            let mut stream = Stream::default();
+            let (mut novelty, mut ring, mut season) = (Novelty::default(), Ring::default(), Season::default());
+            let mut said = Vec::new();
+            for i in 0..600 {
+                let high = if (500..500 + far).contains(&i) { height } else { 100.0 };
+                let mut parts = Single { ring: &mut ring, season: &mut season, novelty: &mut novelty };
+                let rules = Rules { surprise_min, ..Rules::default() };
+                let verdict = stream.watch(time(i), high + 3.0 * noise.normal(), &mut parts, rules).verdict;
+                if !matches!(verdict, Verdict::Normal | Verdict::Abnormal { first: false }) {
+                    said.push((i, verdict));
+                }
+            }
+            said
+        };
+        let two = watch(SUM_MIN, 2, 400.0);
+        assert!(matches!(two[..], [(502, Verdict::Nearly { points: 2, .. })]), "{two:?}");
+        let three = watch(20.0, 3, 150.0);
+        let [(503, Verdict::Nearly { points: 3, surprise, since_ns })] = three[..] else { panic!("{three:?}") };
+        assert_eq!(since_ns, time(500));
+        let eased = watch(surprise - 0.1, 3, 150.0);
+        assert!(matches!(eased[0], (502, Verdict::Abnormal { first: true })), "{eased:?}");
     }
 
     #[test]

@@ -12,11 +12,11 @@
 //! Fails on: what changes slower than minutes (followed as a drift), series of less than 30 points, several seasons at
 //! once, steps that come weekly (each is said).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use math::{
     novelty::Novelty,
-    stream::{Freeze, Parts, Ring, Season, Stream, Verdict},
+    stream::{Parts, RUN_MIN, Ring, Rules, Season, Stream, Verdict},
 };
 use serde::{Deserialize, Serialize};
 use types::{
@@ -24,7 +24,8 @@ use types::{
     SeriesKind, Shape, Tenant, Time,
 };
 use view::{
-    Analysis, BaselinePolicy, Column, Findings, Fleet, Pages, Param, Params, State, StateData, Stratum, Trigger, View,
+    Analysis, BaselinePolicy, Column, Findings, Fleet, NearMiss, Pages, Param, Params, State, StateData, Stratum,
+    Trigger, View,
 };
 
 use super::words::{belief_from_surprise, clock, plain, round3};
@@ -67,6 +68,10 @@ const ENORMOUS: f32 = 10.0;
 const KNOWN_NS: i64 = 20 * MINUTE;
 /// Claims of one entity at the same time; beyond it they say nothing new.
 const MAX_CLAIMS: usize = 20;
+/// Near misses kept of a step.
+const MAX_NEAR: usize = 20;
+/// No verdict lowers the level of a claim below this: a chance of one in a hundred in each of its points.
+const SURPRISE_LEAST: f64 = 2.0;
 /// A sender that came up this recently may have taken the place of the silent one.
 const REPLACED_NS: i64 = 5 * MINUTE;
 /// A silent sender is forgotten after this.
@@ -144,6 +149,41 @@ struct Said {
     start_ns: Option<i64>,
 }
 
+/// A run of surprising points that was over too soon.
+struct Run {
+    series: SeriesId,
+    since_ns: i64,
+    points: u16,
+    surprise: f32,
+}
+
+/// How surprising a claim must be, and how long it takes.
+struct Level<'a> {
+    policy: BaselinePolicy,
+    surprise_min: f64,
+    view: &'a View<'a>,
+    /// Entities of which people said that something was missed: the others need no look at the corrections.
+    eased: BTreeSet<EntityKey>,
+}
+
+impl<'a> Level<'a> {
+    fn new(view: &'a View, params: &Params) -> Level<'a> {
+        let eased = view.calibration.iter().filter(|c| c.ease > 0.0);
+        let eased = eased.filter_map(|c| view.registry.find_entity(&c.entity)).collect();
+        Level { policy: BaselinePolicy::default(), surprise_min: params.get("surprise_min"), view, eased }
+    }
+
+    /// Surprise that a claim of a series must reach.
+    fn of(&self, def: &SeriesDef) -> f64 {
+        if !self.eased.contains(&def.entity) {
+            return self.surprise_min;
+        }
+        let Some(entity) = self.view.registry.entity_id(def.entity) else { return self.surprise_min };
+        let ease = self.view.calibration.ease(&def.tenant, entity, "metric", &def.metric, self.view.now);
+        (self.surprise_min - ease).max(SURPRISE_LEAST)
+    }
+}
+
 struct Sender {
     tenant: Tenant,
     entity: EntityKey,
@@ -153,9 +193,9 @@ struct Sender {
 
 fn run(view: &View, params: &Params, state: &mut State, out: &mut Findings) {
     let fleet = state.get::<Fleetwide>();
-    let policy = BaselinePolicy::default();
     fleet.index_senders(view.registry);
-    let mut ended = Vec::new();
+    let level = Level::new(view, params);
+    let (mut ended, mut near) = (Vec::new(), Vec::new());
     for batch in view.batches {
         for (i, entity) in batch.events.entity.iter().enumerate() {
             if batch.events.kind.get(i).starts_with("change.") {
@@ -167,8 +207,11 @@ fn run(view: &View, params: &Params, state: &mut State, out: &mut Findings) {
             if !batch.backfill && view.is_late(time) {
                 continue;
             }
-            match fleet.observe(*series, time, value, view.registry, &policy) {
+            match fleet.observe(*series, time, value, view.registry, &level) {
                 Verdict::Normal => {}
+                Verdict::Nearly { since_ns, points, surprise } => {
+                    near.push(Run { series: *series, since_ns, points, surprise })
+                }
                 Verdict::Abnormal { first } => {
                     if first {
                         fleet
@@ -182,7 +225,8 @@ fn run(view: &View, params: &Params, state: &mut State, out: &mut Findings) {
             }
         }
     }
-    fleet.say_abnormal(view, params, &ended, out);
+    fleet.say_abnormal(view, &level, &ended, out);
+    fleet.say_nearly(view, &level, near, out);
     if view.now.0 - fleet.small.0.looked_ns >= 5 * SECOND {
         fleet.small.0.looked_ns = view.now.0;
         fleet.look_for_silence(view, params, out);
@@ -214,14 +258,7 @@ impl Fleetwide {
         }
     }
 
-    fn observe(
-        &mut self,
-        series: SeriesId,
-        time: i64,
-        raw: f64,
-        registry: &Registry,
-        policy: &BaselinePolicy,
-    ) -> Verdict {
+    fn observe(&mut self, series: SeriesId, time: i64, raw: f64, registry: &Registry, level: &Level) -> Verdict {
         let number = series.0 as usize;
         if raw.to_bits() == STALE || !raw.is_finite() {
             return Verdict::Normal;
@@ -233,15 +270,16 @@ impl Fleetwide {
         if stream.count > 0 && time <= stream.last_ns {
             return Verdict::Normal;
         }
-        let Some(value) = level(def.kind, stream, time, raw) else { return Verdict::Normal };
+        let Some(value) = value_of(def.kind, stream, time, raw) else { return Verdict::Normal };
         let changed = if stream.since_ns == 0 { None } else { self.small.0.changes.get(&def.entity.0) };
+        let policy = &level.policy;
         let explained = changed.is_some_and(|c| (0..=policy.change_window_ns).contains(&(stream.since_ns - c)));
         let adopt_ns = if explained { policy.adopt_after_change_ns } else { policy.adopt_after_ns };
-        let freeze = Freeze { settle_ns: policy.settle_ns, adopt_ns };
-        stream.watch(time, value, &mut self.parts, freeze).verdict
+        let rules = Rules { surprise_min: level.of(def) as f32, settle_ns: policy.settle_ns, adopt_ns };
+        stream.watch(time, value, &mut self.parts, rules).verdict
     }
 
-    fn say_abnormal(&mut self, view: &View, params: &Params, ended: &[SeriesId], out: &mut Findings) {
+    fn say_abnormal(&mut self, view: &View, level: &Level, ended: &[SeriesId], out: &mut Findings) {
         let mut per_entity: BTreeMap<EntityKey, usize> = BTreeMap::new();
         let mut over = Vec::new();
         for (&number, said) in &mut self.small.0.abnormal {
@@ -257,7 +295,7 @@ impl Fleetwide {
                 over.push(number);
             }
             let due = is_over || view.now.0.saturating_sub(said.last_ns) >= AGAIN_NS;
-            let enough = f64::from(stream.surprise) >= params.get("surprise_min");
+            let enough = f64::from(stream.surprise) >= level.of(def);
             let never_said = said.last_ns == i64::MIN;
             if !due || !enough || never_said && (is_over || *claims > MAX_CLAIMS) {
                 continue;
@@ -271,6 +309,44 @@ impl Fleetwide {
         }
         for number in over.into_iter().chain(ended.iter().map(|s| s.0)) {
             self.small.0.abnormal.remove(&number);
+        }
+    }
+
+    /// What surprised and was over too soon, the most surprising of this step.
+    fn say_nearly(&self, view: &View, level: &Level, mut near: Vec<Run>, out: &mut Findings) {
+        near.sort_by(|a, b| b.surprise.total_cmp(&a.surprise).then(a.series.0.cmp(&b.series.0)));
+        for run in near.into_iter().take(MAX_NEAR) {
+            let def = view.registry.series_def(run.series);
+            let (Some(def), Some(stream)) = (def, self.streams.peek(run.series.0 as usize)) else { continue };
+            let Some(entity) = view.registry.entity_id(def.entity) else { continue };
+            let needed = level.of(def);
+            let (surprise, short) = (f64::from(run.surprise), run.points < RUN_MIN);
+            let unit = unit(def);
+            let words = |v: f32| quantity(f64::from(v), &unit);
+            let lack = if short {
+                format!("for {} of the {RUN_MIN} points in a row that it takes", run.points)
+            } else {
+                format!("for {} points, which surprises by {surprise:.1} of the {needed:.1} that it takes", run.points)
+            };
+            let why = format!(
+                "{} {} to {}, usually {} to {}, but only {lack}",
+                def.metric,
+                if stream.peak > stream.expected { "rose" } else { "fell" },
+                words(stream.peak),
+                words(stream.expected - stream.band),
+                words(stream.expected + stream.band),
+            );
+            out.near.push(NearMiss {
+                method: NAME.into(),
+                tenant: def.tenant.clone(),
+                entity: entity.clone(),
+                measure: "metric".into(),
+                scope: scope(def),
+                at: Time(run.since_ns),
+                surprise: round3(surprise),
+                needed: if short { 0.0 } else { needed },
+                why,
+            });
         }
     }
 
@@ -336,7 +412,7 @@ impl Fleetwide {
 }
 
 /// The value to judge: gauges as they are, totals as rates, amounts over the time since the last.
-fn level(kind: SeriesKind, stream: &mut Stream, time: i64, raw: f64) -> Option<f64> {
+fn value_of(kind: SeriesKind, stream: &mut Stream, time: i64, raw: f64) -> Option<f64> {
     let before = std::mem::replace(&mut stream.last_raw, raw);
     if kind == SeriesKind::Gauge {
         return Some(raw);
@@ -361,6 +437,19 @@ fn level(kind: SeriesKind, stream: &mut Stream, time: i64, raw: f64) -> Option<f
     }
 }
 
+/// A series within its entity.
+fn scope(def: &SeriesDef) -> String {
+    format!("{}{}", def.metric, def.labels.to_json())
+}
+
+/// In which its values are judged: what counts up is judged as a rate.
+fn unit(def: &SeriesDef) -> String {
+    match (def.kind, &*def.unit) {
+        (SeriesKind::Gauge, unit) => unit.to_owned(),
+        (_, unit) => format!("{unit}/s"),
+    }
+}
+
 fn claim(
     view: &View,
     series: SeriesId,
@@ -375,10 +464,7 @@ fn claim(
     let (low, high) = (stream.expected - stream.band, stream.expected + stream.band);
     let lasted = stream.last_ns - start.0;
     let enormous = stream.effect() >= ENORMOUS && lasted >= MINUTE && start.0 - stream.first_ns >= KNOWN_NS;
-    let unit = match (def.kind, &*def.unit) {
-        (SeriesKind::Gauge, unit) => unit.to_owned(),
-        (_, unit) => format!("{unit}/s"),
-    };
+    let unit = unit(def);
     let words = |v: f32| quantity(f64::from(v), &unit);
     let summary = if stream.is_missed() {
         format!(
@@ -410,7 +496,7 @@ fn claim(
         entity,
         shape: Shape::Abnormal,
         measure: "metric".into(),
-        scope: format!("{}{}", def.metric, def.labels.to_json()),
+        scope: scope(def),
         start,
         end: Time(stream.last_ns.min(view.now.0)).max(start),
         ongoing,
