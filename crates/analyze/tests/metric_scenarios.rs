@@ -9,6 +9,7 @@
 //! level 10250 noise 200       # normal noise of that deviation, seeded by `seed N` (1 if not said)
 //! wave 1d 0.2                 # a sine of that period, as a share of the level
 //! weekend 0.4                 # Saturdays and Sundays sink to that share of the level, over half a day
+//! closed 0.4                  # the same, from one point to the next
 //! daily 3h..3h15m add 400 0d..9d      # every day at that time, on those days
 //! set 15d14h5m..15d16h 4200   # the values between; or: add …, drop … (no samples come)
 //! change 5d deployment        # something was changed
@@ -76,6 +77,7 @@ struct Recipe {
     seed: u64,
     waves: Vec<(i64, f64)>,
     weekend: Option<f64>,
+    closed: Option<f64>,
     daily: Vec<(i64, i64, f64, i64, i64)>,
     spans: Vec<(i64, i64, Event)>,
     changes: Vec<(i64, String)>,
@@ -98,6 +100,7 @@ impl Recipe {
             ["level", level, "noise", noise] => (self.level, self.noise) = (level.parse().ok()?, noise.parse().ok()?),
             ["wave", period, share] => self.waves.push((time(period)?, share.parse().ok()?)),
             ["weekend", share] => self.weekend = Some(share.parse().ok()?),
+            ["closed", share] => self.closed = Some(share.parse().ok()?),
             ["daily", clock, "add", by, days] => {
                 let ((from, to), (first, last)) = (span(clock)?, span(days)?);
                 self.daily.push((from, to, by.parse().ok()?, first, last));
@@ -131,7 +134,9 @@ impl Recipe {
         let into = (at % (7 * DAY) - 5 * DAY) as f64 / DAY as f64;
         let depth = if into >= 0.0 { 1.0_f64.min(2.0 * into).min(2.0 * (2.0 - into)) } else { 0.0 };
         let weekend = 1.0 - (1.0 - self.weekend.unwrap_or(1.0)) * depth;
-        let mut value = self.level * weekend * (1.0 + self.waves.iter().map(wave).sum::<f64>()) + self.noise * noise;
+        let closed = self.closed.filter(|_| into >= 0.0).unwrap_or(1.0);
+        let mut value =
+            self.level * weekend * closed * (1.0 + self.waves.iter().map(wave).sum::<f64>()) + self.noise * noise;
         for (from, to, by, first, last) in &self.daily {
             if (*from..*to).contains(&(at % DAY)) && (*first..*last).contains(&at) {
                 value += by;

@@ -45,14 +45,17 @@ const POINT_MOST: f32 = 8.0;
 /// A residual this often the widest known is a jump, also within the range.
 const JUMP: f32 = 1.5;
 
-const DAY_NS: i64 = 86_400_000_000_000;
-/// How far an event that comes daily may begin from its time, ns.
-const HABIT_SLACK_NS: i64 = 1_200_000_000_000;
+const DAY_S: u32 = 86_400;
+const WEEK_S: u32 = 7 * DAY_S;
+/// How far an event that comes daily or weekly may begin from its time, s.
+const HABIT_SLACK_S: u32 = 1200;
 /// Days in a row after which an event at the same time of day is a habit: three are said, the fourth is not.
-const HABIT_DAYS: u16 = 4;
+const HABIT_DAYS: u8 = 4;
+/// Weeks in a row after which an event at the same time of the week is one: twice the same time of 168 hours is no chance.
+const HABIT_WEEKS: u8 = 3;
 /// Days in a row after which its absence is said: more than a working week counts up to, so that what rests at
 /// weekends is not missed.
-const HABIT_SURE: u16 = 9;
+const HABIT_SURE: u8 = 9;
 /// Days in a row without it after which it is no habit any more.
 const HABIT_LOST: u8 = 3;
 /// Flag: it lives at a level that was adopted because it held; `expected` and `band` are those of the level before.
@@ -76,8 +79,9 @@ pub struct Stream {
     calm_ns: i64,
     /// When the run of surprising points began, ns.
     run_ns: i64,
-    /// When the event began that comes daily, ns.
-    habit_ns: i64,
+    /// When the event began that comes daily, s, and the one that comes weekly.
+    habit_s: u32,
+    week_s: u32,
     level: f32,
     trend: f32,
     scale: f32,
@@ -108,11 +112,13 @@ pub struct Stream {
     pub season: u32,
     /// Number of its novelty plus one; 0 while it has been constant.
     pub novelty: u32,
-    /// How far its peak lay from what was expected then, and how long it took, s.
+    /// How far the peak of either lay from what was expected then, and how long it took, s.
     habit_size: f32,
-    habit_s: f32,
+    habit_lasts_s: f32,
     /// On how many days without a break.
-    habit: u16,
+    habit: u8,
+    /// In how many weeks.
+    week: u8,
     /// On how many days in a row it did not come.
     missed: u8,
     flags: u8,
@@ -598,59 +604,78 @@ impl Stream {
         (value - self.expected).abs() <= self.band.max(0.25 * (self.level - self.expected).abs())
     }
 
-    fn slack_ns(&self) -> i64 {
-        HABIT_SLACK_NS.max((2.0 * f64::from(self.interval_s) * SECOND) as i64)
+    fn slack_s(&self) -> u32 {
+        HABIT_SLACK_S.max((2.0 * self.interval_s) as u32)
     }
 
-    /// An event has begun: is it a day after the last that counts?
+    /// An event has begun: is it a day or a week after the last that counts?
     fn note_habit(&mut self) {
-        let gap = self.since_ns.saturating_sub(self.habit_ns);
-        if self.habit > 0 && gap < DAY_NS - self.slack_ns() {
-            return; // something else on the same day
+        let (at, slack) = (seconds(self.since_ns), self.slack_s());
+        let daily = repeats(self.habit, at.saturating_sub(self.habit_s), DAY_S, slack);
+        let weekly = repeats(self.week, at.saturating_sub(self.week_s), WEEK_S, slack);
+        if let Some(days) = daily {
+            (self.habit, self.habit_s, self.missed) = (days, at, 0);
         }
-        let daily = self.habit > 0 && gap <= DAY_NS + self.slack_ns();
-        self.habit = if daily { self.habit.saturating_add(1) } else { 1 };
-        (self.habit_ns, self.missed) = (self.since_ns, 0);
-        if self.habit < HABIT_DAYS {
-            (self.habit_size, self.habit_s) = (0.0, 0.0);
+        if let Some(weeks) = weekly {
+            (self.week, self.week_s) = (weeks, at);
+        }
+        if self.habit < HABIT_DAYS && self.week < HABIT_WEEKS {
+            (self.habit_size, self.habit_lasts_s) = (0.0, 0.0);
         }
     }
 
-    /// Whether the event that goes on comes daily.
+    /// Whether the event that goes on comes daily or weekly.
     fn is_habitual(&self) -> bool {
-        self.habit >= HABIT_DAYS && self.since_ns == self.habit_ns && self.flags & MISSED == 0
+        let at = seconds(self.since_ns);
+        let daily = self.habit >= HABIT_DAYS && at == self.habit_s;
+        let weekly = self.week >= HABIT_WEEKS && at == self.week_s;
+        (daily || weekly) && self.flags & MISSED == 0
     }
 
-    /// A daily event is not said, unless it is twice as large or as long as before.
+    /// An event of habit is not said, unless it is twice as large or as long as before.
     fn quietly(&mut self, time_ns: i64, x: f32, verdict: Verdict) -> Verdict {
         let larger = (x - self.level).abs() > 2.0 * self.habit_size.abs();
-        let longer = (time_ns - self.habit_ns) as f64 / SECOND > 2.0 * f64::from(self.habit_s);
+        let longer = time_ns.saturating_sub(self.since_ns) as f64 / SECOND > 2.0 * f64::from(self.habit_lasts_s);
         match verdict {
             Verdict::Ended => Verdict::Normal,
             _ if larger || longer => {
-                self.habit = HABIT_DAYS - 1;
+                self.habit = self.habit.min(HABIT_DAYS - 1);
+                self.week = self.week.min(HABIT_WEEKS - 1);
                 Verdict::Abnormal { first: true }
             }
             _ => Verdict::Normal,
         }
     }
 
+    /// An event that counts for a habit is over, or has become the level: how far it went, and how long.
+    fn end_habit(&mut self, until_ns: i64) {
+        let at = seconds(self.since_ns);
+        if self.flags & MISSED != 0 || at != self.habit_s && at != self.week_s {
+            return;
+        }
+        let size = self.peak - self.expected;
+        self.habit_size = if size.abs() > self.habit_size.abs() { size } else { self.habit_size };
+        let lasted_s = (until_ns.saturating_sub(self.since_ns) as f64 / SECOND) as f32;
+        self.habit_lasts_s = self.habit_lasts_s.max(lasted_s);
+    }
+
     fn habit_is_missed(&self, time_ns: i64) -> bool {
-        let late = time_ns.saturating_sub(self.habit_ns) > DAY_NS + self.slack_ns();
+        let late = seconds(time_ns).saturating_sub(self.habit_s) > DAY_S + self.slack_s();
         self.habit >= HABIT_DAYS - 1 && late && self.run == 0
     }
 
     /// The daily event has not come: said where it was sure, and it must become so again.
     fn miss_habit(&mut self, value: f32, predicted: f32) -> Verdict {
         let sure = self.habit >= HABIT_SURE;
-        self.habit_ns += DAY_NS;
+        self.habit_s = self.habit_s.saturating_add(DAY_S);
         self.missed = self.missed.saturating_add(1);
         self.habit = if self.missed >= HABIT_LOST { 0 } else { HABIT_DAYS - 1 };
         if !sure {
             return Verdict::Normal;
         }
         self.flags = MISSED;
-        (self.since_ns, self.calm_ns, self.surprise, self.peak) = (self.habit_ns, 0, SUM_MIN, value);
+        (self.since_ns, self.calm_ns) = (i64::from(self.habit_s) * SECOND as i64, 0);
+        (self.surprise, self.peak) = (SUM_MIN, value);
         (self.expected, self.band) = (predicted + self.habit_size, 0.5 * self.habit_size.abs());
         Verdict::Abnormal { first: true }
     }
@@ -667,6 +692,7 @@ impl Stream {
         if !back {
             self.calm_ns = 0;
             if time_ns - self.since_ns > rules.adopt_ns {
+                self.end_habit(time_ns);
                 self.peak = x;
                 self.adopt();
                 self.flags |= AWAY;
@@ -680,12 +706,7 @@ impl Stream {
         if time_ns - self.calm_ns < rules.settle_ns {
             return Verdict::Abnormal { first: false };
         }
-        if self.since_ns == self.habit_ns && self.flags & MISSED == 0 {
-            let size = self.peak - self.expected;
-            let lasted_s = ((self.calm_ns - self.since_ns) as f64 / SECOND) as f32;
-            self.habit_size = if size.abs() > self.habit_size.abs() { size } else { self.habit_size };
-            self.habit_s = self.habit_s.max(lasted_s);
-        }
+        self.end_habit(self.calm_ns);
         (self.since_ns, self.calm_ns, self.run, self.sum) = (0, 0, 0, 0.0);
         self.level = x;
         Verdict::Ended
@@ -722,6 +743,23 @@ impl Stream {
         let fade = 1.4e-4;
         self.high = (self.high - fade * (self.high - self.slow)).max(x);
         self.low = (self.low + fade * (self.slow - self.low)).min(x);
+    }
+}
+
+/// Whole seconds of a time; before 1970 0.
+fn seconds(time_ns: i64) -> u32 {
+    u32::try_from((time_ns / SECOND as i64).max(0)).unwrap_or(u32::MAX)
+}
+
+/// How often an event has come without a break when it comes again after `gap`: `None` where it is something else in
+/// between.
+fn repeats(times: u8, gap: u32, period: u32, slack: u32) -> Option<u8> {
+    if times > 0 && gap < period.saturating_sub(slack) {
+        None
+    } else if times > 0 && gap <= period.saturating_add(slack) {
+        Some(times.saturating_add(1))
+    } else {
+        Some(1)
     }
 }
 
