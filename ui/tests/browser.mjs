@@ -52,6 +52,7 @@ export const PAGES = {
   map: '/services?view=map',
   service: '/services/shop/checkout',
   metrics: '/explore',
+  forecast: '/explore?metric=queue.depth&forecast=12&threshold=60',
   logs: '/explore?tab=logs',
   patterns: '/explore?tab=logs&view=patterns',
   traces: '/explore?tab=traces',

@@ -177,6 +177,24 @@ async function behaviour() {
       await page.waitForTimeout(200);
       return [/from=20.*to=20/.test(await here(page)) ? '' : `no range in the URL: ${await here(page)}`];
     }));
+  await test('a series is forecast, and when it reaches a threshold', () =>
+    withPage('/explore?metric=queue.depth', async (page) => {
+      await page.getByRole('button', { name: 'Forecast cart' }).click();
+      const card = page.getByRole('region', { name: /Forecast of cart/ });
+      await card.getByText('a cycle of 1 d: regression on its past 55 %').waitFor();
+      const problems = [(await card.getByText('with a probability of').count()) ? 'a threshold that nobody named' : '', ...(await axe(page))];
+      await card.getByLabel('Threshold').fill('much');
+      await card.getByLabel('Threshold').press('Enter');
+      await card.getByText('Not a number: much').waitFor();
+      await card.getByLabel('Threshold').fill('60');
+      await card.getByLabel('Threshold').press('Enter');
+      await card.getByText('It rises to 60 within a day with a probability of 62').waitFor();
+      await card.getByLabel('Ahead').selectOption('7d');
+      problems.push(/ahead=7d/.test(await here(page)) ? '' : 'the time ahead is not in the URL');
+      await card.getByRole('button', { name: 'Close' }).click();
+      await card.waitFor({ state: 'hidden' });
+      return problems;
+    }));
   await test('shift and drag asks what happened there', () =>
     withPage('/explore', async (page) => {
       const box = await page.locator('.u-over').first().boundingBox();
@@ -472,6 +490,9 @@ if (process.env.BELLWETHER_URL) {
   delete pages.incident;
   delete pages.service;
   delete pages.trace;
+  delete pages.forecast;
+  const [rate] = await (await fetch(`${base}/api/v1/series?metric=bellwether.requests.rate&limit=1`)).json();
+  if (rate) pages.forecast = `/explore?metric=${rate.metric}&forecast=${rate.series}&ahead=1h&threshold=100000`;
   if (newest) pages.incident = `/incidents/${newest.id}`;
   if (service) pages.service = `/services/${service.entity.split(':')[1]}`;
   await eachPage(base, 'real', pages);

@@ -1,3 +1,4 @@
 //! What will be.
 
 pub mod exhaustion;
+pub mod outlook;

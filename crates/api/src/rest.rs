@@ -2,6 +2,7 @@
 
 pub(crate) mod detection;
 mod explore;
+mod forecast;
 mod health;
 mod incidents;
 mod services;
@@ -25,6 +26,7 @@ pub fn add(routes: &mut Routes) {
     services::add(routes);
     explore::add(routes);
     detection::add(routes);
+    forecast::add(routes);
     system::add(routes);
     tokens::add(routes);
     health::add(routes);

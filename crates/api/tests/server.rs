@@ -113,6 +113,50 @@ async fn bad_bodies_are_refused_with_a_reason_and_harm_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_series_is_forecast_and_what_cannot_be_is_said() {
+    let server = Server::start(|_| {}).await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 300 * 300;
+    let points: Vec<Value> = (1..=3 * 288_u64)
+        .map(|i| {
+            let at = now - i * 300;
+            let day = (at as f64 / 86_400.0 * std::f64::consts::TAU).sin();
+            json!({"timeUnixNano": (at * 1_000_000_000).to_string(), "asDouble": 100.0 + 40.0 * day + (i % 7) as f64})
+        })
+        .collect();
+    let metric = |name: &str, points: &[Value]| json!({"name": name, "gauge": {"dataPoints": points}});
+    let resource = json!({"attributes": [{"key": "service.name", "value": {"stringValue": "cart"}}]});
+    let metrics = json!([metric("queue", &points), metric("young", &points[..2])]);
+    let body = json!({"resourceMetrics": [{"resource": resource, "scopeMetrics": [{"metrics": metrics}]}]});
+    assert_eq!(server.post("/v1/metrics", "application/json", body.to_string()).await.0, StatusCode::OK);
+    let get = async |query: &str| -> (u16, Value) {
+        let answer = server.http.get(server.url(&format!("/api/v1/forecast?{query}"))).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    };
+    let (status, said) = get("metric=queue&horizon=1d&threshold=130").await;
+    assert_eq!(status, 200, "{said}");
+    let outlook = &said["outlook"];
+    assert_eq!((outlook["step_s"].as_u64(), outlook["seasons_s"][0].as_u64()), (Some(300), Some(86_400)), "{outlook}");
+    assert_eq!(outlook["steps"].as_array().unwrap().len(), 288);
+    assert!(outlook["reach"]["probability"].as_f64().unwrap() > 0.9, "{}", outlook["reach"]);
+    let bad = [
+        ("", 400, "name a metric"),
+        ("metric=nothing", 404, "no series"),
+        ("series=99999", 404, "no series 99999"),
+        ("metric=young", 400, "too few"),
+        ("metric=queue&horizon=soon", 400, "use 90s"),
+        ("metric=queue&horizon=9999d", 400, "too far"),
+        ("metric=queue&confidence=2", 400, "confidence"),
+        ("metric=queue&threshold=NaN", 400, "must be a number"),
+        ("metric=queue&labels=x", 400, "name=value"),
+    ];
+    for (query, expected, reason) in bad {
+        let (status, said) = get(query).await;
+        assert_eq!(status, expected, "{query}: {said}");
+        assert!(said["error"].as_str().unwrap_or_default().contains(reason), "{query}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gzip_bomb_is_refused_within_the_limit() {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

@@ -110,6 +110,11 @@ pub enum Command {
         after_help = "Examples:\n  bellwether replay --from now-1d\n  bellwether replay --from now-7d --to now-1h --budget 2\n  bellwether replay --data-dir ./data --from 2026-11-20T00:00:00Z --set metric.surprise_min=12"
     )]
     Replay(Replay),
+    /// Say how a series may go on, and when it may reach a threshold
+    #[command(
+        after_help = "Examples:\n  bellwether forecast bellwether.requests.rate --entity service:shop/cart --horizon 6h\n  bellwether forecast system.filesystem.utilization --label mountpoint=/ --threshold 0.9 --horizon 7d"
+    )]
+    Forecast(Forecast),
     /// Show or set how many false events a week each service may have
     Budget(Budget),
     /// Show or check the settings as resolved
@@ -485,6 +490,40 @@ pub struct Replay {
     #[command(flatten)]
     pub remote: Remote,
     /// How to print the report
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Flags of `forecast`.
+#[derive(Group, Debug)]
+pub struct Forecast {
+    /// Metric; together with --entity and --label it must name one series
+    pub metric: String,
+    /// Whose, e.g. service:shop/payments
+    #[arg(long)]
+    pub entity: Option<String>,
+    /// A label that it has; may be given many times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub label: Vec<String>,
+    /// Tenant, e.g. _self for Bellwether's own host
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// History is looked at from here on: RFC 3339, or now-7d [default: now-14d]
+    #[arg(long)]
+    pub from: Option<String>,
+    /// How far ahead: 90s, 15m, 6h, 2d
+    #[arg(long, default_value = "1d")]
+    pub horizon: String,
+    /// Also say when it may reach this value
+    #[arg(long, allow_negative_numbers = true)]
+    pub threshold: Option<f64>,
+    /// Share of future values that the interval should hold [default: 0.9]
+    #[arg(long)]
+    pub confidence: Option<f64>,
+    /// Server.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// How to print it
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     pub output: Format,
 }

@@ -44,6 +44,13 @@ impl Client {
         self.send(self.http.get(format!("{}{path}", self.url))).await
     }
 
+    /// GET with parameters, as JSON.
+    pub async fn get_with(&self, path: &str, parameters: &[(&str, String)]) -> Outcome<Value> {
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.url), parameters)
+            .map_err(|error| Failure::new(Kind::Usage, format!("not an address: {}: {error}", self.url)))?;
+        self.send(self.http.get(url)).await
+    }
+
     /// POST a JSON body; the answer as JSON (null where there is none).
     pub async fn post(&self, path: &str, body: &Value) -> Outcome<Value> {
         self.send(self.http.post(format!("{}{path}", self.url)).json(body)).await

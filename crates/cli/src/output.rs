@@ -92,6 +92,19 @@ pub fn document(value: &Value, format: Format) {
     }
 }
 
+/// A number to four digits.
+pub fn figure(value: f64) -> String {
+    if !value.is_finite() {
+        return "?".to_owned();
+    }
+    let size = value.abs().log10().floor();
+    if value != 0.0 && !(-4.0..9.0).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let digits = if value == 0.0 { 0 } else { (3.0 - size).clamp(0.0, 8.0) as usize };
+    format!("{value:.digits$}")
+}
+
 fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, Value)>) {
     match value {
         Value::Object(map) if !map.is_empty() => {

@@ -1,7 +1,7 @@
 /** The one place that speaks HTTP. Every error comes out as an {@link ApiError}: what, why, what to do, code. */
 
 import type {
-  Change, Detection, Fault, Finding, Incident, IncidentState, LogLine, MetricName, NearMiss, Pattern, Points, Replay, ReplayPlan,
+  Change, Detection, Fault, Finding, Forecast, Incident, IncidentState, LogLine, MetricName, NearMiss, Pattern, Points, Replay, ReplayPlan,
   SeriesInfo, ServiceDetail, ServiceRow, Span, SqlAnswer, Status, Topology,
 } from './types';
 
@@ -143,6 +143,9 @@ export const api = {
     range: Window,
     signal?: AbortSignal,
   ) => get<Points>('/api/v1/series/points' + query({ ...asked, ...span(range) }), signal),
+
+  forecast: (asked: { series: string; horizon: string; threshold?: string }, signal?: AbortSignal) =>
+    get<Forecast>('/api/v1/forecast' + query(asked), signal),
 
   logs: (
     asked: { entity?: string; severity?: number; search?: string; template?: string; trace_id?: string; fields?: string; tenant?: string; limit?: number },

@@ -5,6 +5,16 @@ import type { Finding, Point, SeriesChart } from './types';
 export interface Line {
   label: string;
   points: Point[];
+  /** Not measured but expected. */
+  dashed?: boolean;
+}
+
+/** What is expected at a time, and between what. */
+export interface Expected {
+  at: number;
+  mean: number;
+  low: number;
+  high: number;
 }
 
 /** Colours of lines; from the ninth on they come again with dashes. */

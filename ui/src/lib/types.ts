@@ -157,6 +157,30 @@ export interface Points {
   warnings: string[];
 }
 
+export interface Outlook {
+  step_s: number;
+  history: number;
+  confidence: number;
+  past: [string, number | null][];
+  steps: { time: string; mean: number; low: number; high: number }[];
+  models: { model: string; weight: number }[];
+  seasons_s: number[];
+  origins: number;
+  notes: string[];
+  reach: { threshold: number; rising: boolean; probability: number; by_step: number[]; by: (string | null)[]; notes: string[] } | null;
+}
+
+export interface Forecast {
+  info: SeriesInfo;
+  /** Of the values: totals and amounts are forecast as rates. */
+  unit: string;
+  from: string;
+  now: string;
+  to: string;
+  outlook: Outlook;
+  warnings: string[];
+}
+
 export interface MetricName {
   metric: string;
   series: number;

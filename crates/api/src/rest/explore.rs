@@ -50,18 +50,18 @@ fn entity(text: Option<&str>) -> Result<Option<EntityId>, ApiError> {
 }
 
 #[derive(Deserialize)]
-struct SeriesQuery {
-    tenant: Option<String>,
-    metric: Option<String>,
-    search: Option<String>,
-    entity: Option<String>,
+pub(super) struct SeriesQuery {
+    pub tenant: Option<String>,
+    pub metric: Option<String>,
+    pub search: Option<String>,
+    pub entity: Option<String>,
     /// `name=value`, several separated by commas.
-    labels: Option<String>,
-    limit: Option<usize>,
+    pub labels: Option<String>,
+    pub limit: Option<usize>,
 }
 
 impl SeriesQuery {
-    fn filter(&self, most: usize) -> Result<SeriesFilter, ApiError> {
+    pub fn filter(&self, most: usize) -> Result<SeriesFilter, ApiError> {
         let pair = |text: &str| {
             text.split_once('=')
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))
@@ -146,7 +146,7 @@ async fn points(State(app): State<Arc<App>>, Query(query): Query<PointsQuery>) -
 }
 
 /// What the series with these numbers are, whosever they are; unknown numbers are left out.
-fn by_number(app: &App, numbers: &[u32]) -> Vec<SeriesInfo> {
+pub(super) fn by_number(app: &App, numbers: &[u32]) -> Vec<SeriesInfo> {
     let registry = app.store.directory().read();
     let info = |number: &u32| {
         let def = registry.series_def(SeriesId(*number))?;

@@ -3,6 +3,7 @@
 mod data;
 mod demo;
 mod doctor;
+mod forecast;
 mod incidents;
 mod prove;
 mod query;
@@ -38,6 +39,7 @@ pub async fn run(args: Args) -> Outcome {
         Command::Sim(flags) => sim::run(flags),
         Command::Prove(flags) => prove::run(flags),
         Command::Replay(flags) => replay::run(flags).await,
+        Command::Forecast(flags) => forecast::run(flags).await,
         Command::Budget(flags) => replay::budget(flags).await,
         Command::Config(what) => config(what),
         Command::Completions { shell } => shell::completions(shell),

@@ -83,10 +83,13 @@ pub fn forecast(history: &[f64], horizon: usize, options: &Options) -> Forecast 
     said
 }
 
+/// What the note of a season that is too long for the history says.
+pub const TOO_SHORT: &str = "are less than two seasons of";
+
 fn season_notes(points: usize, seasons: &[usize], expected: &[usize]) -> Vec<String> {
     let short = expected.iter().filter(|e| points < 2 * **e);
     let mut notes: Vec<String> = short
-        .map(|e| format!("{points} points are less than two seasons of {e}: that season cannot be known yet, a simpler model stands in"))
+        .map(|e| format!("{points} points {TOO_SHORT} {e}: that season cannot be known yet, a simpler model stands in"))
         .collect();
     if seasons.is_empty() {
         notes.push("no season was found".into());
@@ -100,6 +103,22 @@ impl Forecast {
         let factor = self.error_quantile(p);
         let (low, high) = self.bounds;
         let at = |(mean, spread): (&f64, &f64)| (mean + factor * spread).max(low).min(high);
+        self.mean.iter().zip(&self.spread).map(at).collect()
+    }
+
+    /// Probability that the value at each step lies above a threshold, 0..=1: the share of past errors that would carry
+    /// it there, never quite 0 or 1 (one more error of either kind is added).
+    pub fn probability_above(&self, threshold: f64) -> Vec<f64> {
+        let at = |(mean, spread): (&f64, &f64)| {
+            let needed = threshold - mean;
+            let below = if *spread > 0.0 {
+                self.errors.partition_point(|e| e * spread <= needed)
+            } else {
+                if needed >= 0.0 { self.errors.len() } else { 0 }
+            };
+            let above = self.errors.len() - below;
+            (above as f64 + 0.5) / (self.errors.len() as f64 + 1.0)
+        };
         self.mean.iter().zip(&self.spread).map(at).collect()
     }
 
