@@ -16,7 +16,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::novelty::{Novelty, code, number};
+use crate::{
+    calendar,
+    novelty::{Novelty, code, number},
+};
 
 /// Surprise from which a point counts as an event by itself: one in 2,016 points, which is a false one a week at a
 /// point every five minutes.
@@ -178,6 +181,16 @@ impl Season {
         let (i, part) = (at as usize % PHASES, at.fract());
         let (a, b) = (f32::from(self.offsets[i]), f32::from(self.offsets[(i + 1) % PHASES]));
         (a + (b - a) * part) * self.unit
+    }
+
+    /// The same; on a holiday a series may look like on a Sunday too, so that the nearer of both to `wanted` counts.
+    fn offset_on_the_day(&self, time_ns: i64, wanted: f32) -> f32 {
+        let usual = self.offset(time_ns);
+        if self.period_s != WEEK_S as f32 || calendar::holiday_at(time_ns).is_none() {
+            return usual;
+        }
+        let sunday = self.offset(calendar::as_sunday(time_ns));
+        if (sunday - wanted).abs() < (usual - wanted).abs() { sunday } else { usual }
     }
 
     fn phase(&self, time_ns: i64) -> f32 {
@@ -396,8 +409,9 @@ impl Stream {
         mut season: Option<&mut Season>,
         rules: Rules,
     ) -> Verdict {
-        let offset = season.as_ref().map_or(0.0, |s| s.offset(time_ns));
-        let x = (value.clamp(-1e30, 1e30) as f32) - offset;
+        let value = value.clamp(-1e30, 1e30) as f32;
+        let offset = season.as_ref().map_or(0.0, |s| s.offset_on_the_day(time_ns, value - self.level - self.trend));
+        let x = value - offset;
         self.count = self.count.saturating_add(1);
         if self.count == 1 {
             self.start(time_ns, x);
@@ -628,8 +642,14 @@ impl Stream {
     fn is_habitual(&self) -> bool {
         let at = seconds(self.since_ns);
         let daily = self.habit >= HABIT_DAYS && at == self.habit_s;
-        let weekly = self.week >= HABIT_WEEKS && at == self.week_s;
+        let weekly = self.week >= HABIT_WEEKS && (at == self.week_s || self.is_holiday_of_habit(at));
         (daily || weekly) && self.flags & MISSED == 0
+    }
+
+    /// Whether something that begins at `at` is what comes weekly, on a holiday: at the same time of day.
+    fn is_holiday_of_habit(&self, at: u32) -> bool {
+        let off = at.abs_diff(self.week_s) % DAY_S;
+        off.min(DAY_S - off) <= self.slack_s() && calendar::holiday_at(self.since_ns).is_some()
     }
 
     /// An event of habit is not said, unless it is twice as large or as long as before.

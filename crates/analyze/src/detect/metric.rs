@@ -6,7 +6,7 @@
 //! tenant go on, and nothing of the same entity has just taken its place.
 //!
 //! What comes daily at the same time is said three times and then no more, what comes weekly twice; the absence of what
-//! is daily is said too, once it came on nine days in a row. A new level is adopted after six hours, after one where a change of the entity explains it; coming
+//! is daily is said too, once it came on nine days in a row. What is closed at weekends may be closed on a holiday. A new level is adopted after six hours, after one where a change of the entity explains it; coming
 //! back from it is no event.
 //!
 //! Fails on: what changes slower than minutes (followed as a drift), series of less than 30 points, several seasons at
@@ -526,8 +526,9 @@ fn basis(stream: &Stream, season: Option<&Season>, start: Time) -> String {
         None => "no season (none was found)".to_owned(),
     };
     let interval = duration(f64::from(stream.interval_s));
+    let holiday = math::calendar::holiday_at(start.0).map_or(String::new(), |name| format!("; it began on {name}"));
     format!(
-        "judged by its level and damped trend and {season}, from {} of history at a point every {interval}",
+        "judged by its level and damped trend and {season}, from {} of history at a point every {interval}{holiday}",
         duration(history_s)
     )
 }
