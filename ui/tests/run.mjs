@@ -206,6 +206,8 @@ async function behaviour() {
       await page.keyboard.up('Shift');
       const dialog = page.getByRole('dialog', { name: /What happened/ });
       await dialog.getByText('Not as expected').waitFor();
+      await dialog.getByText(/rose to 41[23](\.5)?, it was 23\.1 before/).waitFor();
+      await dialog.getByText('6 more of 412 differed less').waitFor();
       const problems = [(await dialog.locator('.finding').count()) > 0 ? '' : 'no findings are listed', ...(await axe(page))];
       await page.keyboard.press('Escape');
       await dialog.waitFor({ state: 'hidden' });

@@ -1,3 +1,4 @@
 //! Incidents to their causes.
 
+pub mod contrast;
 pub mod root_cause;

@@ -8,6 +8,7 @@ pub mod cause;
 pub mod checks;
 pub mod detect;
 pub mod forecast;
+mod grid;
 pub mod measures;
 
 /// The settings of an analysis with what was said in place of the defaults; the error names the key.

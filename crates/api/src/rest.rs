@@ -1,5 +1,6 @@
 //! The REST API under `/api/v1`, health, and `/metrics`. One file a subject.
 
+mod contrast;
 pub(crate) mod detection;
 mod explore;
 mod forecast;
@@ -25,6 +26,7 @@ pub fn add(routes: &mut Routes) {
     incidents::add(routes);
     services::add(routes);
     explore::add(routes);
+    contrast::add(routes);
     detection::add(routes);
     forecast::add(routes);
     system::add(routes);

@@ -1,7 +1,7 @@
 /** The one place that speaks HTTP. Every error comes out as an {@link ApiError}: what, why, what to do, code. */
 
 import type {
-  Change, Detection, Fault, Finding, Forecast, Incident, IncidentState, LogLine, MetricName, NearMiss, Pattern, Points, Replay, ReplayPlan,
+  Change, Contrasts, Detection, Fault, Finding, Forecast, Incident, IncidentState, LogLine, MetricName, NearMiss, Pattern, Points, Replay, ReplayPlan,
   SeriesInfo, ServiceDetail, ServiceRow, Span, SqlAnswer, Status, Topology,
 } from './types';
 
@@ -144,6 +144,8 @@ export const api = {
     signal?: AbortSignal,
   ) => get<Points>('/api/v1/series/points' + query({ ...asked, ...span(range) }), signal),
 
+  contrast: (asked: { entity?: string; tenant?: string; limit?: number }, range: Window, signal?: AbortSignal) =>
+    get<Contrasts>('/api/v1/contrast' + query({ ...asked, ...span(range) }), signal),
   forecast: (asked: { series: string; horizon: string; threshold?: string }, signal?: AbortSignal) =>
     get<Forecast>('/api/v1/forecast' + query(asked), signal),
 

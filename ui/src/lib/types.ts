@@ -157,6 +157,18 @@ export interface Points {
   warnings: string[];
 }
 
+export interface Contrasts {
+  from: string;
+  to: string;
+  history_from: string;
+  /** Series with enough points before the stretch, and how many of them differed. */
+  compared: number;
+  differed: number;
+  left_out: number;
+  series: { info: SeriesInfo; contrast: { before: number; within: number | null; surprise: number; direction: 'up' | 'down' | 'silent'; onset: string | null } }[];
+  warnings: string[];
+}
+
 export interface Outlook {
   step_s: number;
   history: number;

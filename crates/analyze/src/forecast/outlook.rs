@@ -9,7 +9,9 @@
 
 use math::forecast::{self, Forecast, Options, threshold};
 use serde::Serialize;
-use types::{DAY, HOUR, MINUTE, SECOND, SeriesKind, Time};
+use types::{DAY, SECOND, SeriesKind, Time};
+
+use crate::grid::{self, Grid};
 
 /// Points of history at most; the step is widened until they suffice.
 const HISTORY_MOST: i64 = 4_000;
@@ -17,25 +19,6 @@ const HISTORY_MOST: i64 = 4_000;
 const STEPS_MOST: i64 = 500;
 /// Points of history at least.
 const HISTORY_LEAST: usize = 3;
-/// Widths of a step, ns.
-const WIDTHS: [i64; 16] = [
-    SECOND,
-    5 * SECOND,
-    10 * SECOND,
-    15 * SECOND,
-    30 * SECOND,
-    MINUTE,
-    2 * MINUTE,
-    5 * MINUTE,
-    10 * MINUTE,
-    15 * MINUTE,
-    30 * MINUTE,
-    HOUR,
-    2 * HOUR,
-    6 * HOUR,
-    12 * HOUR,
-    DAY,
-];
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -135,7 +118,7 @@ pub fn outlook(points: &[(i64, f64)], kind: SeriesKind, question: &Question) -> 
     let Some(width) = width(points, question) else {
         return Err(format!("the horizon is too far for a step of a day: {STEPS_MOST} days at most"));
     };
-    let grid = on_grid(points, kind, width, question.now.0);
+    let grid = Grid::new(points, kind, width, question.now.0);
     let known = grid.values.iter().filter(|v| v.is_finite()).count();
     if known < HISTORY_LEAST {
         return Err(format!(
@@ -189,50 +172,9 @@ fn within<'a>(points: &'a [(i64, f64)], question: &Question) -> &'a [(i64, f64)]
 
 /// The narrowest step that is not below the usual distance of points and makes neither history nor forecast too long.
 fn width(points: &[(i64, f64)], question: &Question) -> Option<i64> {
-    let mut gaps: Vec<i64> = points.windows(2).map(|w| w[1].0 - w[0].0).filter(|g| *g > 0).collect();
-    let middle = gaps.len() / 2;
-    let usual = if gaps.is_empty() { SECOND } else { *gaps.select_nth_unstable(middle).1 };
     let length = points.last().map_or(0, |l| l.0 - points[0].0);
-    // A step may be a little shorter than the usual distance: points come late by fractions.
-    let least = (usual - usual / 10).max(length / HISTORY_MOST).max((question.horizon_ns - 1) / STEPS_MOST + 1);
-    WIDTHS.into_iter().find(|w| *w >= least)
-}
-
-struct Grid {
-    /// One a step, NaN where nothing came.
-    values: Vec<f64>,
-    /// End of the last whole step, ns.
-    end: i64,
-}
-
-/// The mean of each whole step; of totals and amounts the rate a second.
-fn on_grid(points: &[(i64, f64)], kind: SeriesKind, width: i64, now: i64) -> Grid {
-    let end = now - now.rem_euclid(width);
-    let start = points.first().map_or(end, |p| p.0 - p.0.rem_euclid(width));
-    let steps = ((end - start) / width).max(0) as usize;
-    let (mut sums, mut counts) = (vec![0.0; steps], vec![0_u32; steps]);
-    let mut before: Option<(i64, f64)> = None;
-    for &(time, value) in points.iter().filter(|p| p.1.is_finite()) {
-        let last = before.replace((time, value));
-        let value = match (kind, last) {
-            (SeriesKind::Gauge | SeriesKind::Derived, _) => value,
-            (_, None) => continue,
-            // A total that falls began anew.
-            (SeriesKind::Counter, Some((_, known))) if value < known => continue,
-            (SeriesKind::Counter, Some((at, known))) => (value - known) / seconds(time - at),
-            (_, Some((at, _))) => value / seconds(time - at),
-        };
-        if let Some(sum) = sums.get_mut(((time - start) / width) as usize).filter(|_| value.is_finite()) {
-            *sum += value;
-            counts[((time - start) / width) as usize] += 1;
-        }
-    }
-    let mean = |(sum, count): (&f64, &u32)| if *count > 0 { sum / f64::from(*count) } else { f64::NAN };
-    Grid { values: sums.iter().zip(&counts).map(mean).collect(), end }
-}
-
-fn seconds(ns: i64) -> f64 {
-    ns.max(1) as f64 / SECOND as f64
+    let least = grid::usual_gap(points).max(length / HISTORY_MOST).max((question.horizon_ns - 1) / STEPS_MOST + 1);
+    grid::width(least)
 }
 
 fn reach(grid: &Grid, said: &Forecast, threshold: f64, width: i64) -> Reach {
@@ -266,6 +208,8 @@ fn reach(grid: &Grid, said: &Forecast, threshold: f64, width: i64) -> Reach {
 
 #[cfg(test)]
 mod tests {
+    use types::{HOUR, MINUTE};
+
     use super::*;
 
     const START: i64 = 1_767_571_200 * SECOND;
