@@ -138,6 +138,11 @@ async fn a_series_is_forecast_and_what_cannot_be_is_said() {
     assert_eq!((outlook["step_s"].as_u64(), outlook["seasons_s"][0].as_u64()), (Some(300), Some(86_400)), "{outlook}");
     assert_eq!(outlook["steps"].as_array().unwrap().len(), 288);
     assert!(outlook["reach"]["probability"].as_f64().unwrap() > 0.9, "{}", outlook["reach"]);
+    let stretch = server.url("/api/v1/contrast?from=now-30m&to=now&entity=service:default/cart");
+    let said: Value = server.http.get(stretch).send().await.unwrap().json().await.unwrap();
+    assert_eq!((said["compared"].as_u64(), said["left_out"].as_u64()), (Some(1), Some(0)), "{said}");
+    let backwards = server.url("/api/v1/contrast?from=now&to=now-1h");
+    assert_eq!(server.http.get(backwards).send().await.unwrap().status().as_u16(), 400);
     let bad = [
         ("", 400, "name a metric"),
         ("metric=nothing", 404, "no series"),
