@@ -1,5 +1,6 @@
 //! Observations to findings.
 
+pub mod log_values;
 pub mod logs;
 pub mod metric;
 pub mod requests;
@@ -7,5 +8,7 @@ pub mod resource;
 
 #[cfg(test)]
 pub(crate) mod fake_shop;
+pub(crate) mod kinds;
 pub(crate) mod ongoing;
+pub(crate) mod senders;
 pub(crate) mod words;

@@ -81,6 +81,12 @@ impl Categories {
     }
 }
 
+/// Hash of a value's text (FNV-1a, Fowler, Noll and Vo 1991; the first 256 bytes count).
+pub fn hash_of(text: &str) -> u64 {
+    let of_byte = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    text.as_bytes().iter().take(256).fold(0xcbf2_9ce4_8422_2325, of_byte)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +122,7 @@ mod tests {
         assert_eq!(place.observe(1), Seen::TooMany);
         assert!(place.is_too_many() && place.distinct() == 0 && place.hashes.capacity() == 0);
         assert_eq!(Categories::default().observe(u64::MAX), Seen::New(0.0));
+        // The published values of FNV-1a.
+        assert_eq!((hash_of(""), hash_of("foobar")), (0xcbf2_9ce4_8422_2325, 0x8594_4171_f739_67e8));
     }
 }

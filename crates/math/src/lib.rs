@@ -12,4 +12,5 @@ pub mod sessions;
 pub mod stream;
 pub mod subsequence;
 pub mod symmetric;
+pub mod tail;
 pub mod templates;

@@ -34,7 +34,7 @@ mod places;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-pub use parameters::{Kind as ParameterKind, Parameter, Pattern, kind_of, parameters};
+pub use parameters::{Kind as ParameterKind, Parameter, Pattern, kind_of, number_of, parameters};
 pub use places::{Place, places};
 
 /// Bounds and thresholds. One configuration serves all systems; it is not tuned to any.

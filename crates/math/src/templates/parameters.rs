@@ -143,7 +143,7 @@ pub fn kind_of(text: &str) -> Kind {
     if is_number(text.strip_suffix('%').unwrap_or(text)) {
         return Kind::Number;
     }
-    if let Some(kind) = quantity(text) {
+    if let Some((kind, _)) = quantity(text) {
         return kind;
     }
     if is_address(text) {
@@ -165,29 +165,55 @@ fn is_number(text: &str) -> bool {
         && text.parse::<f64>().is_ok()
 }
 
-/// Numbers with units, all of one kind: `1h30m`, `3 KB`.
-fn quantity(text: &str) -> Option<Kind> {
-    let mut kind = None;
+/// The number that a value says: `35`, `12%`, `1.5s` (in ns), `3 KB` (in bytes). `None` where it says none or one that
+/// is not finite.
+pub fn number_of(text: &str) -> Option<f64> {
+    let text = text.trim_matches(|c: char| matches!(c, '"' | '\'' | '(' | ')' | '[' | ']' | ','));
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let value = if is_number(number) { number.parse().ok()? } else { quantity(text)?.1 };
+    value.is_finite().then_some(value)
+}
+
+/// Numbers with units, all of one kind: `1h30m`, `3 KB`; in ns or bytes.
+fn quantity(text: &str) -> Option<(Kind, f64)> {
+    let mut found: Option<(Kind, f64)> = None;
     let mut rest = text;
     while !rest.is_empty() {
         let number = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+'))?;
         let unit = rest[number..].trim_start();
         let length = unit.find(|c: char| !c.is_alphabetic()).unwrap_or(unit.len());
-        let of_unit = match &unit[..length] {
-            "ns" | "us" | "µs" | "ms" | "s" | "m" | "h" | "d" | "sec" | "secs" | "min" | "mins" | "second"
-            | "seconds" | "minute" | "minutes" | "hour" | "hours" | "day" | "days" | "milliseconds"
-            | "microseconds" => Kind::Duration,
-            "B" | "KB" | "MB" | "GB" | "TB" | "PB" | "kB" | "KiB" | "MiB" | "GiB" | "TiB" | "byte" | "bytes"
-            | "Bytes" => Kind::Size,
-            _ => return None,
-        };
-        if !is_number(&rest[..number]) || kind.is_some_and(|kind| kind != of_unit) {
+        let (kind, size) = unit_of(&unit[..length])?;
+        if !is_number(&rest[..number]) || found.is_some_and(|(known, _)| known != kind) {
             return None;
         }
-        kind = Some(of_unit);
+        let value = rest[..number].parse::<f64>().ok()? * size;
+        found = Some((kind, found.map_or(0.0, |(_, sum)| sum) + value));
         rest = unit[length..].trim_start();
     }
-    kind
+    found
+}
+
+fn unit_of(unit: &str) -> Option<(Kind, f64)> {
+    let (kind, size) = match unit {
+        "ns" => (Kind::Duration, 1.0),
+        "us" | "µs" | "microseconds" => (Kind::Duration, 1e3),
+        "ms" | "milliseconds" => (Kind::Duration, 1e6),
+        "s" | "sec" | "secs" | "second" | "seconds" => (Kind::Duration, 1e9),
+        "m" | "min" | "mins" | "minute" | "minutes" => (Kind::Duration, 60e9),
+        "h" | "hour" | "hours" => (Kind::Duration, 3600e9),
+        "d" | "day" | "days" => (Kind::Duration, 86_400e9),
+        "B" | "byte" | "bytes" | "Bytes" => (Kind::Size, 1.0),
+        "KB" | "kB" => (Kind::Size, 1e3),
+        "MB" => (Kind::Size, 1e6),
+        "GB" => (Kind::Size, 1e9),
+        "TB" => (Kind::Size, 1e12),
+        "PB" => (Kind::Size, 1e15),
+        "KiB" => (Kind::Size, 1024.0),
+        "MiB" => (Kind::Size, 1024.0 * 1024.0),
+        "GiB" => (Kind::Size, 1024.0 * 1024.0 * 1024.0),
+        _ => return None,
+    };
+    Some((kind, size))
 }
 
 fn is_address(text: &str) -> bool {
@@ -253,6 +279,15 @@ mod tests {
         ] {
             assert_eq!(kind_of(text), kind, "{text}");
         }
+    }
+
+    #[test]
+    fn values_say_numbers() {
+        let found = ["35", "-1.5e3", "12%", "1m30s", "3 KB", "2KiB", "(7)", "x", "", "1e999", "nan", "3 apples"];
+        let found = found.map(number_of);
+        let expected = [35.0, -1500.0, 12.0, 90e9, 3000.0, 2048.0, 7.0].map(Some);
+        assert_eq!(found[..7], expected);
+        assert_eq!(found[7..], [None; 5]);
     }
 
     #[test]

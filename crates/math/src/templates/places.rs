@@ -67,7 +67,8 @@ impl Counted {
         // By falling count; those of the same count stay in order of text.
         examples.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         examples.truncate(EXAMPLES);
-        let cut = |text: String| text.char_indices().take_while(|(at, _)| *at < EXAMPLE_BYTES).map(|(_, c)| c).collect();
+        let cut =
+            |text: String| text.char_indices().take_while(|(at, _)| *at < EXAMPLE_BYTES).map(|(_, c)| c).collect();
         let examples = examples.into_iter().map(|(text, count)| (cut(text), count)).collect();
         Place { kind, examples, distinct, distinct_share: distinct as f64 / self.lines.max(1) as f64 }
     }
