@@ -1,5 +1,6 @@
 //! Observations to findings.
 
+pub mod log_sessions;
 pub mod log_values;
 pub mod logs;
 pub mod metric;
@@ -7,8 +8,12 @@ pub mod requests;
 pub mod resource;
 
 #[cfg(test)]
+pub(crate) mod fake_lines;
+#[cfg(test)]
 pub(crate) mod fake_shop;
+pub(crate) mod ids;
 pub(crate) mod kinds;
 pub(crate) mod ongoing;
+pub(crate) mod patterns;
 pub(crate) mod senders;
 pub(crate) mod words;

@@ -49,6 +49,12 @@ pub const ALL: &[Measure] = &[
         impact: 0.2,
         summary: "A value in log lines of one kind that was never seen there.",
     },
+    Measure {
+        name: "log_session",
+        unit: "1",
+        impact: 0.2,
+        summary: "Share of the sessions in logs (by trace or id) whose lines were never so.",
+    },
     Measure { name: "request_rate", unit: "1/s", impact: 0.4, summary: "Requests a second." },
     Measure { name: "metric", unit: "", impact: 0.2, summary: "Any metric that left its band." },
     Measure { name: "cause", unit: "", impact: 0.0, summary: "Why an incident happened." },

@@ -18,18 +18,17 @@ use std::{collections::BTreeMap, ops::Range};
 use math::{
     categories::{Categories, Seen, hash_of},
     tail::Tail,
-    templates::{Pattern, number_of},
+    templates::number_of,
 };
 use serde::{Deserialize, Serialize};
-use types::{
-    Band, Batch, Direction, EntityId, Evidence, Finding, FindingId, Registry, SECOND, Shape, TemplateId, Tenant, Time,
-};
+use types::{Band, Batch, Direction, EntityId, Evidence, Finding, FindingId, SECOND, Shape, TemplateId, Tenant, Time};
 use view::{
     Analysis, BaselinePolicy, Column, Findings, Fleet, Pages, Params, State, StateData, Stratum, Trigger, View,
 };
 
 use super::kinds::Kinds;
 use super::ongoing::{Claims, quiet_down, say};
+use super::patterns::Patterns;
 use super::senders::Senders;
 use super::words::{belief_from_surprise, clock, cut, number, plain, round3};
 
@@ -169,41 +168,6 @@ struct News {
     count: u64,
     /// Came in the open bucket.
     is_open: bool,
-}
-
-/// Patterns of templates; a cache that follows from the registry.
-#[derive(Default)]
-struct Patterns {
-    by_template: Vec<Option<(Pattern, u64)>>,
-    changes_seen: usize,
-}
-
-impl Patterns {
-    fn update(&mut self, registry: &Registry) {
-        let log = registry.template_log();
-        for id in log.get(self.changes_seen..).unwrap_or_default() {
-            if let Some(known) = self.by_template.get_mut(id.0 as usize) {
-                *known = None;
-            }
-        }
-        self.changes_seen = log.len();
-    }
-
-    /// The pattern of a template with the hash of its text.
-    fn of(&mut self, registry: &Registry, id: TemplateId) -> Option<&(Pattern, u64)> {
-        let text = |id| registry.template_def(id).map(|def| &*def.text);
-        let at = id.0 as usize;
-        if at >= self.by_template.len() {
-            text(id)?;
-            self.by_template.resize(at + 1, None);
-        }
-        let slot = self.by_template.get_mut(at)?;
-        if slot.is_none() {
-            let text = text(id)?;
-            *slot = Some((Pattern::new(text), hash_of(text)));
-        }
-        slot.as_ref()
-    }
 }
 
 fn run(view: &View, _params: &Params, state: &mut State, out: &mut Findings) {
@@ -650,59 +614,27 @@ impl StateData for Book {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use types::{Directory, LabelSet, ResourceDef, TemplateDef};
-
     use super::*;
     use crate::{
-        checks::{self, World},
-        detect::fake_shop::Shop,
+        checks,
+        detect::{
+            fake_lines::{Line, book_after, said, world},
+            fake_shop::Shop,
+        },
     };
 
-    /// Lines of one service, so many seconds long: template number and text of those of each second.
-    fn world(seconds: i64, templates: &[&str], lines: impl Fn(i64) -> Vec<(u32, String)>) -> World {
-        let directory = Arc::new(Directory::default());
-        let start = Time(1_750_000_000 * SECOND);
-        let mut registry = directory.write();
-        for (i, text) in templates.iter().enumerate() {
-            registry.template(TemplateDef { id: TemplateId(i as u32 + 1), text: (*text).into() });
-        }
-        let entity = registry.entity(&EntityId::new("service", "t", "a"));
-        let attributes = LabelSet::pack(&mut vec![("service.name", "a")]);
-        let resource = registry.resource(ResourceDef { tenant: Tenant::default(), entity, attributes });
-        drop(registry);
-        let second = |s: i64| {
-            let mut batch = Batch { learned: start.plus((s + 1) * SECOND), ..Batch::default() };
-            for (template, line) in lines(s) {
-                let rows = &mut batch.records;
-                rows.time.push(start.plus(s * SECOND).0);
-                rows.entity.push(entity);
-                rows.resource.push(resource);
-                rows.severity.push(9);
-                rows.template.push(TemplateId(template));
-                rows.body.push(&line);
-                rows.attributes.push("");
-                rows.trace_id.push([0; 16]);
-                rows.span_id.push([0; 8]);
-            }
-            Some(Arc::new(batch))
-        };
-        World { directory: directory.clone(), seconds: (0..seconds).map(second).collect(), start }
-    }
-
-    fn said(world: &World) -> Vec<Finding> {
-        checks::run(&ANALYSIS, world, world.seconds.len(), None).concat()
+    fn line(template: u32, body: String) -> Line {
+        Line { template, severity: 9, trace: 0, body }
     }
 
     /// Four lines a second: `done with STATUS by USER in N ms`, the number scattered by a fixed rule.
-    fn requests(s: i64, status: impl Fn(i64) -> u32, ms: impl Fn(i64) -> i64) -> Vec<(u32, String)> {
+    fn requests(s: i64, status: impl Fn(i64) -> u32, ms: impl Fn(i64) -> i64) -> Vec<Line> {
         let scatter = |i: i64| (i.wrapping_mul(2_654_435_761) >> 7) % 200;
-        let line = |i: i64| {
+        let request = |i: i64| {
             let user = ["ann", "bob", "cid"][(i % 3) as usize];
             format!("done with {} by {user} in {} ms", status(i), 20 + scatter(i) + ms(s))
         };
-        (s * 4..s * 4 + 4).map(|i| (1, line(i))).collect()
+        (s * 4..s * 4 + 4).map(|i| line(1, request(i))).collect()
     }
 
     const TEMPLATE: &str = "done with <*> by <*> in <*> ms";
@@ -711,7 +643,7 @@ mod tests {
     fn a_status_that_never_was_is_said_once_with_its_line() {
         let status = |i: i64| if (10_000..10_003).contains(&i) { 507 } else { [200, 404][usize::from(i % 50 == 0)] };
         let world = world(3600, &[TEMPLATE], |s| requests(s, status, |_| 0));
-        let all = said(&world);
+        let all = said(&ANALYSIS, &world);
         let ids: std::collections::BTreeSet<_> = all.iter().map(|f| f.id).collect();
         assert_eq!(ids.len(), 1, "{all:#?}");
         let first = &all[0];
@@ -731,21 +663,21 @@ mod tests {
     #[test]
     fn a_number_above_all_before_is_said_and_usual_scatter_is_not() {
         let slow = |s: i64| if s == 3000 { 60_000 } else { 0 };
-        let all = said(&world(3600, &[TEMPLATE], |s| requests(s, |_| 200, slow)));
+        let all = said(&ANALYSIS, &world(3600, &[TEMPLATE], |s| requests(s, |_| 200, slow)));
         let first = all.first().expect("a number above all before");
         assert!(first.direction == Direction::Up && first.observed > 60_000.0, "{first:?}");
         assert!(first.summary.contains("at most 219 before"), "{}", first.summary);
-        assert_eq!(said(&world(3600, &[TEMPLATE], |s| requests(s, |_| 200, |_| 0))), []);
+        assert_eq!(said(&ANALYSIS, &world(3600, &[TEMPLATE], |s| requests(s, |_| 200, |_| 0))), []);
         // A counter is the highest ever with each line.
-        assert_eq!(said(&world(3600, &[TEMPLATE], |s| requests(s, |_| 200, |s| s * s))), []);
+        assert_eq!(said(&ANALYSIS, &world(3600, &[TEMPLATE], |s| requests(s, |_| 200, |s| s * s))), []);
     }
 
     #[test]
     fn what_is_always_new_and_what_is_young_is_not_said() {
-        let user = |s: i64| vec![(1, format!("login of user{s}x")), (1, format!("login of user{}x", s / 40))];
-        assert_eq!(said(&world(4000, &["login of <*>"], user)), []);
+        let user = |s: i64| vec![line(1, format!("login of user{s}x")), line(1, format!("login of user{}x", s / 40))];
+        assert_eq!(said(&ANALYSIS, &world(4000, &["login of <*>"], user)), []);
         let early = |i: i64| if i == 5000 { 507 } else { 200 };
-        assert_eq!(said(&world(1700, &[TEMPLATE], |s| requests(s, early, |_| 0))), []);
+        assert_eq!(said(&ANALYSIS, &world(1700, &[TEMPLATE], |s| requests(s, early, |_| 0))), []);
     }
 
     #[test]
@@ -762,35 +694,15 @@ mod tests {
             (0..3000).map(|i| format!("kind {i} of <*> and <*> <*> <*> <*> <*> <*> <*>")).collect();
         let templates: Vec<&str> = templates.iter().map(String::as_str).collect();
         let big = "x".repeat(1 << 20);
-        let line = |s: i64| {
+        let flood = |s: i64| {
             let of = |i: i64, end: &str| {
                 format!("kind {} of {i} and {i}\u{0} \u{fffd} <*> {} é{i} 1e999 {end}", i % 3000, -i)
             };
-            let short = |i: i64| of(i, "b");
-            let mut lines: Vec<(u32, String)> =
-                (s * 50..s * 50 + 50).map(|i| ((i % 3000) as u32 + 1, short(i))).collect();
-            lines.push((1, of(0, &big)));
-            lines.extend([(2, String::new()), (77_777, "?".into()), (0, "no kind".into())]);
-            lines
+            let short = |i: i64| line((i % 3000) as u32 + 1, of(i, "b"));
+            let odd = [(1, of(0, &big)), (2, String::new()), (77_777, "?".into()), (0, "no kind".into())];
+            (s * 50..s * 50 + 50).map(short).chain(odd.map(|(template, body)| line(template, body))).collect()
         };
-        let world = world(120, &templates, line);
-        let mut state = (ANALYSIS.new_state)(&Params::default());
-        let registry = world.directory.read();
-        let history = view::MemoryHistory::default();
-        for (s, batch) in world.seconds.iter().enumerate() {
-            let batches: Vec<_> = batch.iter().cloned().collect();
-            let view = View {
-                now: world.start.plus((s as i64 + 1) * SECOND),
-                registry: &registry,
-                batches: &batches,
-                findings: &view::FindingLog::default(),
-                incidents: &[],
-                topology: &types::Topology::default(),
-                calibration: &view::Calibration::default(),
-                history: &history,
-            };
-            run(&view, &Params::default(), &mut state, &mut Findings::default());
-        }
+        let mut state = book_after(&ANALYSIS, &world(120, &templates, flood));
         let book: &mut Book = state.get();
         assert_eq!((book.nodes.len(), book.nodes[0].templates.len()), (1, MAX_TEMPLATES));
         assert!(book.nodes[0].templates.values().all(|known| known.places.len() <= MAX_PLACES));
