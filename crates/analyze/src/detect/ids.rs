@@ -61,8 +61,14 @@ struct Value {
 }
 
 impl Ids {
-    /// The session of a line, if its template has a place for one: not 0.
-    pub(crate) fn of(&mut self, template: u32, text_hash: u64, pattern: &Pattern, line: &str) -> Option<u64> {
+    /// The session of a line, if its template has a place for one: not 0. `places` is room to work in.
+    pub(crate) fn of(
+        &mut self,
+        template: u32,
+        (pattern, text_hash): &(Pattern, u64),
+        line: &str,
+        places: &mut Vec<Range<usize>>,
+    ) -> Option<u64> {
         if pattern.is_empty() || line.len() > LINE_BYTES {
             return None;
         }
@@ -71,19 +77,18 @@ impl Ids {
             return None;
         }
         let candidate = self.templates.entry(template).or_default();
-        if candidate.text_hash != text_hash {
+        if candidate.text_hash != *text_hash {
             self.found -= u32::from(candidate.place.is_some());
-            *candidate = Candidate { text_hash, ..Candidate::default() };
+            *candidate = Candidate { text_hash: *text_hash, ..Candidate::default() };
         }
         if candidate.is_decided && candidate.place.is_none() {
             return None;
         }
         let (is_decided, place) = (candidate.is_decided, candidate.place);
-        let mut places = Vec::new();
-        let text = pattern.locate(line, &mut places)?;
+        let text = pattern.locate(line, places)?;
         let value = |place: u8| places.get(usize::from(place)).map(|range: &Range<usize>| &text[range.clone()]);
         if !is_decided {
-            self.look(template, &text, &places);
+            self.look(template, &text, places);
         }
         place.and_then(value).filter(|value| !value.is_empty()).map(|value| hash_of(bare(value)).max(1))
     }

@@ -171,6 +171,7 @@ fn run(view: &View, _params: &Params, state: &mut State, out: &mut Findings) {
 impl Book {
     fn take(&mut self, view: &View, batch: &Batch, bucket: i64) {
         let records = &batch.records;
+        let mut places = Vec::new();
         for i in 0..records.len() {
             let template = self.kinds.of(records.template[i]);
             if template.0 == 0 || view.is_late(records.time[i]) {
@@ -189,7 +190,7 @@ impl Book {
             let key = if trace == (0, 0) {
                 let pattern = self.patterns.of(view.registry, template);
                 let found = node.ids.found();
-                let of = |(pattern, hash): &(_, u64)| node.ids.of(template.0, *hash, pattern, records.body.get(i));
+                let of = |pattern| node.ids.of(template.0, pattern, records.body.get(i), &mut places);
                 let key = pattern.and_then(of);
                 if node.ids.found() != found {
                     node.whole_from = bucket + 1 + QUIET;
