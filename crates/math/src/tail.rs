@@ -34,8 +34,8 @@ impl Tail {
     /// -log10 of the chance of a value at least as high, 0 or more and finite; 0 where little is known. The value is
     /// then part of what is known.
     pub fn observe(&mut self, value: f64) -> f64 {
-        // Not a number counts as zero.
-        let height = value.max(0.0).min(1e30).ln_1p() as f32;
+        let value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1e30) };
+        let height = value.ln_1p() as f32;
         let surprise = self.surprise(height);
         self.count = self.count.saturating_add(1);
         if height > self.highest[0] || self.count == 1 {

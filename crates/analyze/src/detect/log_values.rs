@@ -13,7 +13,10 @@
 //! [`LINES_PER_SECOND`] lines a second are read, which bounds the cost; a rare value beyond them is missed. Where a
 //! template is generalised its places begin anew.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ops::Range,
+};
 
 use math::{
     categories::{Categories, Seen, hash_of},
@@ -235,10 +238,9 @@ impl Book {
             let Some(known) = node.templates.remove(&from) else { continue };
             self.dirty[at] = true;
             node.news.retain(|news| news.template != from);
-            if node.templates.contains_key(&to) {
-                self.fleet.give_back(&known);
-            } else {
-                node.templates.insert(to, known);
+            match node.templates.entry(to) {
+                Entry::Vacant(there) => _ = there.insert(known),
+                Entry::Occupied(_) => self.fleet.give_back(&known),
             }
         }
     }
