@@ -63,10 +63,11 @@ const MAX_COUNT: u32 = 100;
 /// Different sessions known in a view, and counted in one bucket.
 const MAX_VECTORS: usize = 1000;
 const MAX_ENDED: usize = 500;
-/// Sessions learned before any is counted as new, and counted before more are said: what is usual is known to a
-/// third then.
-const WARM_SESSIONS: u64 = 300;
-const COUNTED_MIN: u64 = 500;
+/// Sessions learned before any is counted as new, and counted before more are said; the fewer there are, the more must
+/// be new. Buckets for which an entity must be known: a quarter of an hour, so that a few seconds of load teach nothing.
+const WARM_SESSIONS: u64 = 200;
+const COUNTED_MIN: u64 = 200;
+const WARM_BUCKETS: i64 = 90;
 /// Sessions as which the usual share counts at most: it is never taken to be steadier than that.
 const COUNTED_MAX: u64 = 2000;
 /// New sessions within a minute from which they are said, and how many times the usual share.
@@ -103,6 +104,7 @@ struct FleetPart {
 struct Node {
     tenant: Tenant,
     entity: EntityId,
+    since: i64,
     /// Sessions that began before this bucket may have begun unseen.
     whole_from: i64,
     /// Of the ids only one in two to the power of this counts.
@@ -241,6 +243,7 @@ impl Node {
         Node {
             tenant,
             entity,
+            since: bucket,
             whole_from: bucket + QUIET,
             thinning: 0,
             open: BTreeMap::new(),
@@ -372,7 +375,7 @@ impl Node {
     }
 
     fn claim(&self, bucket: i64, view: &View) -> Option<Finding> {
-        if self.counted < COUNTED_MIN {
+        if self.counted < COUNTED_MIN || bucket - self.since < WARM_BUCKETS {
             return None;
         }
         let sessions: u64 = self.recent.iter().map(|ended| ended.sessions).sum();
