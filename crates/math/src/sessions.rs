@@ -105,11 +105,10 @@ impl Normal {
         most.map(|(vector, _)| &vector[..])
     }
 
-    /// An event turned out to be another one.
-    pub fn rename(&mut self, from: u32, to: u32) {
-        if let Some(known) = self.counts.remove(&from) {
-            self.counts.entry(to).or_default().extend(known);
-        }
+    /// An event turned out to be another one. Whether it was known at all.
+    pub fn rename(&mut self, from: u32, to: u32) -> bool {
+        let Some(known) = self.counts.remove(&from) else { return false };
+        self.counts.entry(to).or_default().extend(known);
         let name = |event: u32| if event == from { to } else { event };
         self.steps = std::mem::take(&mut self.steps).into_iter().map(|(a, b)| (name(a), name(b))).collect();
         let renamed = |events: Vec<(u32, u32)>| {
@@ -124,6 +123,7 @@ impl Normal {
             *self.vectors.entry(renamed(vector)).or_default() += seen;
         }
         self.count_vectors();
+        true
     }
 
     fn learn_steps(&mut self, steps: impl Iterator<Item = (u32, u32)>) {
@@ -271,7 +271,7 @@ mod tests {
         assert!(!verdict.is_new() && verdict.has_new_step());
         assert!(counted.judge_counted(&[(1, 1)]).is_new());
         assert_eq!(counted.most_frequent(), Some(&[(1, 1), (2, 2), (3, 1)][..]));
-        counted.rename(3, 2);
+        assert!(counted.rename(3, 2) && !counted.rename(3, 2));
         assert!(!counted.judge_counted(&[(1, 1), (2, 3)]).is_new());
     }
 

@@ -208,17 +208,21 @@ impl Book {
 
     fn rename(&mut self, from: u32, to: u32) {
         for (node, dirty) in self.nodes.iter_mut().zip(&mut self.dirty) {
-            *dirty = true;
-            node.normal.iter_mut().for_each(|normal| normal.rename(from, to));
-            node.open.values_mut().for_each(|session| rename(&mut session.kinds, from, to));
-            node.recent.iter_mut().flat_map(|ended| &mut ended.kinds).for_each(|(kinds, _)| rename(kinds, from, to));
+            for normal in &mut node.normal {
+                *dirty |= normal.rename(from, to);
+            }
+            let recent = node.recent.iter_mut().flat_map(|ended| &mut ended.kinds).map(|(kinds, _)| kinds);
+            for kinds in node.open.values_mut().map(|session| &mut session.kinds).chain(recent) {
+                *dirty |= rename(kinds, from, to);
+            }
         }
     }
 
     /// Ends a bucket of one entity: sessions that are over are judged, what is usual is learned, claims are said.
     fn close(&mut self, at: usize, bucket: i64, view: &View, out: &mut Findings) {
         let node = &mut self.nodes[at];
-        if node.open.is_empty() && node.recent.is_empty() && node.abnormal.is_empty() {
+        let is_quiet = node.recent.iter().all(|ended| ended.sessions == 0);
+        if node.open.is_empty() && is_quiet && node.abnormal.is_empty() {
             return;
         }
         self.dirty[at] = true;
@@ -229,7 +233,6 @@ impl Book {
         node.push(ended);
         if let Some(finding) = node.claim(bucket, view) {
             say(&mut node.abnormal, "sessions", finding, view.now, out);
-            quiet_down(&mut node.abnormal, &["sessions"], u32::MAX, out);
         } else {
             let settle = (BaselinePolicy::default().settle_ns / BUCKET_NS) as u32;
             quiet_down(&mut node.abnormal, &[], settle, out);
@@ -482,8 +485,8 @@ impl Unusual {
     }
 }
 
-fn rename(kinds: &mut Vec<(u32, u32)>, from: u32, to: u32) {
-    let Some(at) = kinds.iter().position(|(kind, _)| *kind == from) else { return };
+fn rename(kinds: &mut Vec<(u32, u32)>, from: u32, to: u32) -> bool {
+    let Some(at) = kinds.iter().position(|(kind, _)| *kind == from) else { return false };
     let count = kinds[at].1;
     match kinds.iter_mut().find(|(kind, _)| *kind == to) {
         Some(known) => {
@@ -492,6 +495,7 @@ fn rename(kinds: &mut Vec<(u32, u32)>, from: u32, to: u32) {
         }
         None => kinds[at].0 = to,
     }
+    true
 }
 
 fn halves(trace: [u8; 16]) -> (u64, u64) {
@@ -628,6 +632,15 @@ mod tests {
             (0..10 + (hash(s) % 10) as i64).map(line).collect()
         };
         assert_eq!(said(&ANALYSIS, &world(2000, &names, free)), []);
+    }
+
+    #[test]
+    fn kinds_that_become_one_are_counted_as_one() {
+        let mut kinds = vec![(3, 1), (1, 60), (2, 60)];
+        assert!(rename(&mut kinds, 2, 1) && !rename(&mut kinds, 2, 1));
+        assert_eq!(kinds, [(3, 1), (1, MAX_COUNT)]);
+        assert!(rename(&mut kinds, 3, 2));
+        assert_eq!(kinds, [(2, 1), (1, MAX_COUNT)]);
     }
 
     #[test]
