@@ -27,6 +27,21 @@ fn lines(bencher: Bencher) {
 }
 
 #[divan::bench]
+fn lines_values(bencher: Bencher) {
+    bench(bencher, &bellwether_analyze::detect::log_values::ANALYSIS, lines_of);
+}
+
+#[divan::bench]
+fn lines_sessions_by_id(bencher: Bencher) {
+    bench(bencher, &bellwether_analyze::detect::log_sessions::ANALYSIS, lines_of);
+}
+
+#[divan::bench]
+fn lines_sessions_by_trace(bencher: Bencher) {
+    bench(bencher, &bellwether_analyze::detect::log_sessions::ANALYSIS, traced_lines_of);
+}
+
+#[divan::bench]
 fn causes_in_peace(bencher: Bencher) {
     bench(bencher, &bellwether_analyze::cause::root_cause::ANALYSIS, spans_of);
 }
@@ -69,7 +84,9 @@ fn registry() -> Registry {
         registry.resource(ResourceDef { tenant: Tenant::default(), entity, attributes });
     }
     for template in 1..200 {
-        registry.template(TemplateDef { id: TemplateId(template), text: format!("line {template} of <*>").into() });
+        let text =
+            format!("served order <*> of customer <*> in <*> ms from the cache, nothing special in case {template}");
+        registry.template(TemplateDef { id: TemplateId(template), text: text.into() });
     }
     registry
 }
@@ -112,11 +129,24 @@ fn lines_of(registry: &Registry, at: i64) -> Batch {
         records.resource.push(resource);
         records.entity.push(registry.resource_def(resource).map(|r| r.entity).unwrap_or_default());
         records.severity.push(if i % 97 == 0 { 17 } else { 9 });
-        records.template.push(TemplateId(1 + (i * i % 150) as u32));
-        records.body.push("served order 4711 of customer 42 in 17 ms from the cache, nothing special to see here");
+        // Seven kinds of lines a service.
+        let template = 1 + (i % 140) as u32;
+        records.template.push(TemplateId(template));
+        let (order, customer, ms) = (at / SECOND * 1000 + i as i64 / 60, i % 50, 3 + i * 31 % 200);
+        records.body.push(&format!(
+            "served order ord_{order:07} of customer {customer} in {ms} ms from the cache, nothing special in case {template}"
+        ));
         records.attributes.push("");
         records.trace_id.push([0; 16]);
         records.span_id.push([0; 8]);
     }
+    batch
+}
+
+fn traced_lines_of(registry: &Registry, at: i64) -> Batch {
+    let mut batch = lines_of(registry, at);
+    // Three lines of a service a trace.
+    let trace = |i: usize| (at / SECOND * 10_000) as u128 + (i / 60 * 20 + i % 20) as u128 + 1;
+    batch.records.trace_id = (0..PER_SECOND).map(|i| (trace(i) * 0x9e37_79b9_7f4a_7c15).to_be_bytes()).collect();
     batch
 }

@@ -5,11 +5,13 @@ use view::Analysis;
 use crate::{cause, detect, forecast};
 
 /// The catalogue. Documentation, settings and checks are made from it.
-pub static ALL: [Analysis; 6] = [
+pub static ALL: [Analysis; 8] = [
     detect::metric::ANALYSIS,
     detect::resource::ANALYSIS,
     detect::requests::ANALYSIS,
     detect::logs::ANALYSIS,
+    detect::log_values::ANALYSIS,
+    detect::log_sessions::ANALYSIS,
     forecast::exhaustion::ANALYSIS,
     cause::root_cause::ANALYSIS,
 ];

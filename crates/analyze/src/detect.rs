@@ -1,11 +1,19 @@
 //! Observations to findings.
 
+pub mod log_sessions;
+pub mod log_values;
 pub mod logs;
 pub mod metric;
 pub mod requests;
 pub mod resource;
 
 #[cfg(test)]
+pub(crate) mod fake_lines;
+#[cfg(test)]
 pub(crate) mod fake_shop;
+pub(crate) mod ids;
+pub(crate) mod kinds;
 pub(crate) mod ongoing;
+pub(crate) mod patterns;
+pub(crate) mod senders;
 pub(crate) mod words;

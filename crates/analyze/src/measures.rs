@@ -43,6 +43,18 @@ pub const ALL: &[Measure] = &[
         summary: "A kind of log line that was never seen of this service.",
     },
     Measure { name: "log_template_rate", unit: "1/s", impact: 0.4, summary: "Lines of one kind a second." },
+    Measure {
+        name: "log_value",
+        unit: "",
+        impact: 0.2,
+        summary: "A value in log lines of one kind that was never seen there.",
+    },
+    Measure {
+        name: "log_session",
+        unit: "1",
+        impact: 0.2,
+        summary: "Share of the sessions in logs (by trace or id) whose lines were never so.",
+    },
     Measure { name: "request_rate", unit: "1/s", impact: 0.4, summary: "Requests a second." },
     Measure { name: "metric", unit: "", impact: 0.2, summary: "Any metric that left its band." },
     Measure { name: "cause", unit: "", impact: 0.0, summary: "Why an incident happened." },

@@ -20,6 +20,8 @@ pub fn symptom(piece: &Piece) -> String {
         ("log_errors_rate", _) => "error logs",
         ("log_template_new", _) => "a new log message",
         ("log_template_rate", _) => "unusual logs",
+        ("log_value", _) => "a new value in logs",
+        ("log_session", _) => "unusual sessions in logs",
         (measure, Direction::Down) if measure.starts_with("latency") => "faster answers",
         (measure, _) if measure.starts_with("latency") => "slow answers",
         ("resource", _) => return resource(&piece.scope),

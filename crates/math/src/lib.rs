@@ -1,6 +1,7 @@
 //! Algorithms on slices and text, each with its source, units and limits. Knows no telemetry, does no IO, has no clock.
 
 pub mod calendar;
+pub mod categories;
 pub mod change_point;
 pub mod counts;
 pub mod forecast;
@@ -12,4 +13,5 @@ pub mod sessions;
 pub mod stream;
 pub mod subsequence;
 pub mod symmetric;
+pub mod tail;
 pub mod templates;

@@ -21,6 +21,8 @@ const MEASURES: Record<string, string> = {
   metric: 'Metric',
   log_template_new: 'New log pattern',
   log_template_rate: 'Log pattern rate',
+  log_value: 'Value in logs',
+  log_session: 'Sessions in logs',
   log_errors_rate: 'Error log rate',
   resource: 'Resource',
   cause: 'Cause',
