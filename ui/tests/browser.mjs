@@ -54,6 +54,7 @@ export const PAGES = {
   metrics: '/explore',
   forecast: '/explore?metric=queue.depth&forecast=12&threshold=60',
   logs: '/explore?tab=logs',
+  parameters: '/explore?tab=logs&template=4',
   patterns: '/explore?tab=logs&view=patterns',
   traces: '/explore?tab=traces',
   trace: '/explore?tab=traces&trace=0af7651916cd43dd8448eb211c80319c',

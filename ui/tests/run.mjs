@@ -214,6 +214,15 @@ async function behaviour() {
       problems.push(/why=/.test(await here(page)) ? 'still in the URL after Escape' : '');
       return problems;
     }));
+  await test('what varies in a pattern is told, and a value filters the lines', () =>
+    withPage('/explore?tab=logs&template=4', async (page) => {
+      const card = page.getByRole('region', { name: 'What varies' });
+      await card.getByText('240 values, nearly all different').waitFor();
+      const problems = await axe(page);
+      await card.getByRole('button', { name: /card expired/ }).click();
+      problems.push(/q=card(\+|%20)expired/.test(await here(page)) ? '' : `the value is not in the URL: ${await here(page)}`);
+      return problems;
+    }));
   await test('an attribute of a line filters the lines, and its chip takes the filter out', () =>
     withPage('/explore?tab=logs', async (page) => {
       await page.locator('.line').first().click();

@@ -73,6 +73,23 @@ async fn what_was_acknowledged_is_counted_at_once_and_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_varies_in_the_lines_of_a_template_is_told() {
+    let server = Server::start(|_| {}).await;
+    assert_eq!(server.post("/v1/logs", "application/json", logs(40)).await.0, StatusCode::OK);
+    let get = async |path: String| -> Value {
+        server.http.get(server.url(&path)).send().await.unwrap().json().await.unwrap()
+    };
+    let patterns = get("/api/v1/logs/patterns?from=now-1h&to=now%2B1h".into()).await;
+    let template = patterns["patterns"][0]["template_id"].as_u64().unwrap();
+    let said = get(format!("/api/v1/logs/patterns/{template}/parameters?from=now-1h&to=now%2B1h")).await;
+    assert_eq!((said["template"].as_str(), said["lines"].as_u64()), (Some("line <*>"), Some(40)), "{said}");
+    let parameter = &said["parameters"][0];
+    assert_eq!((parameter["kind"].as_str(), parameter["distinct"].as_u64()), (Some("number"), Some(40)), "{said}");
+    let none = get("/api/v1/logs/patterns/4000000/parameters".into()).await;
+    assert_eq!((none["lines"].as_u64(), &none["parameters"]), (Some(0), &json!([])), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_again_is_not_stored_again() {
     let server = Server::start(|_| {}).await;
     let body = logs(3);

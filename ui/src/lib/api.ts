@@ -1,7 +1,7 @@
 /** The one place that speaks HTTP. Every error comes out as an {@link ApiError}: what, why, what to do, code. */
 
 import type {
-  Change, Contrasts, Detection, Fault, Finding, Forecast, Incident, IncidentState, LogLine, MetricName, NearMiss, Pattern, Points, Replay, ReplayPlan,
+  Change, Contrasts, Detection, Fault, Finding, Forecast, Incident, IncidentState, LogLine, MetricName, NearMiss, Parameters, Pattern, Points, Replay, ReplayPlan,
   SeriesInfo, ServiceDetail, ServiceRow, Span, SqlAnswer, Status, Topology,
 } from './types';
 
@@ -156,6 +156,9 @@ export const api = {
   ) => get<LogLine[]>('/api/v1/logs' + query({ ...asked, ...span(range) }), signal),
   patterns: (asked: { entity?: string; severity?: number; tenant?: string; limit?: number }, range: Window, signal?: AbortSignal) =>
     get<{ patterns: Pattern[]; warnings: string[] }>('/api/v1/logs/patterns' + query({ ...asked, ...span(range) }), signal),
+
+  parameters: (template: string, asked: { entity?: string; tenant?: string }, range: Window, signal?: AbortSignal) =>
+    get<Parameters>(`/api/v1/logs/patterns/${part(template)}/parameters` + query({ ...asked, ...span(range) }), signal),
 
   traces: (
     asked: { entity?: string; name?: string; errors?: boolean; min_ms?: string; tenant?: string; limit?: number },

@@ -157,6 +157,22 @@ export interface Points {
   warnings: string[];
 }
 
+/** One place of a template where lines differ. */
+export interface Parameter {
+  kind: string;
+  examples: { value: string; count: number }[];
+  distinct: number;
+  /** 0 to 1: near 0 a category, near 1 an id. */
+  distinct_share: number;
+}
+
+export interface Parameters {
+  template_id: number;
+  template: string;
+  lines: number;
+  parameters: Parameter[];
+}
+
 export interface Contrasts {
   from: string;
   to: string;

@@ -37,6 +37,13 @@ pub fn add(routes: &mut Routes) {
     );
     routes.add(get.clone(), "/api/v1/logs", Permission::Read, "Log lines, newest first", logs);
     routes.add(get.clone(), "/api/v1/logs/patterns", Permission::Read, "Log templates by number of lines", patterns);
+    routes.add(
+        get.clone(),
+        "/api/v1/logs/patterns/{template}/parameters",
+        Permission::Read,
+        "What varies in the lines of a template: kinds, frequent values, how many differ",
+        parameters,
+    );
     routes.add(get.clone(), "/api/v1/traces", Permission::Read, "Root spans, newest first", traces);
     routes.add(get.clone(), "/api/v1/traces/{id}", Permission::Read, "All spans of one trace", trace);
     routes.add(get, "/api/v1/events", Permission::Read, "Events, newest first", events);
@@ -247,6 +254,41 @@ async fn patterns(State(app): State<Arc<App>>, Query(query): Query<LogQuery>) ->
         })
         .collect();
     Ok(Json(json!({"patterns": rows, "warnings": answer.warnings})))
+}
+
+/// Lines from which the parameters of a template are told.
+const SAMPLE: usize = 1000;
+
+/// From its newest lines in the range; a template without parameters, or without lines there, has an empty list.
+async fn parameters(
+    State(app): State<Arc<App>>,
+    Path(template): Path<u32>,
+    Query(query): Query<LogQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let (from, to) = Range { from: query.from, to: query.to }.resolve()?;
+    let filter = RecordFilter {
+        tenant: tenant(query.tenant.as_deref()),
+        from: Some(from),
+        to: Some(to),
+        entity: entity(query.entity.as_deref())?,
+        template: Some(TemplateId(template)),
+        limit: query.limit.unwrap_or(SAMPLE).min(SAMPLE),
+        ..RecordFilter::default()
+    };
+    let lines = app.store.records(filter).await?;
+    let text = lines.first().map(|l| l.template.clone()).unwrap_or_default();
+    let places = math::templates::places(&text, lines.iter().map(|l| l.body.as_str()));
+    let value = |(value, count): &(String, u64)| json!({"value": value, "count": count});
+    let rows: Vec<Value> = places
+        .iter()
+        .map(|place| {
+            json!({
+                "kind": place.kind.name(), "examples": place.examples.iter().map(value).collect::<Vec<_>>(),
+                "distinct": place.distinct, "distinct_share": place.distinct_share,
+            })
+        })
+        .collect();
+    Ok(Json(json!({"template_id": template, "template": text, "lines": lines.len(), "parameters": rows})))
 }
 
 #[derive(Deserialize)]

@@ -25,6 +25,22 @@ pub enum Kind {
     Text,
 }
 
+impl Kind {
+    /// As people and programs are told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Number => "number",
+            Kind::Address => "address",
+            Kind::Id => "id",
+            Kind::Path => "path",
+            Kind::Duration => "duration",
+            Kind::Size => "size",
+            Kind::Time => "time",
+            Kind::Text => "text",
+        }
+    }
+}
+
 /// A value in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
