@@ -1,6 +1,6 @@
 //! The models, their weights by back-test, and the ensemble's own errors.
 
-use super::{Case, Forecast, clean::Series, direct, regression, rules, smoothing};
+use super::{Case, Forecast, clean::Series, direct, regression, rules, season::shown, smoothing};
 
 /// A model: a path from each origin, or None where it does not apply.
 type Model = fn(&Case) -> Option<Vec<Vec<f64>>>;
@@ -24,9 +24,12 @@ const DIRECT: (&str, Model) = ("levels and profiles", direct::levels_and_profile
 /// Past origins at most.
 const ORIGINS: usize = 7;
 /// How sharply weight falls with error: weight is error over the least error, to this power.
-const SHARPNESS: f64 = 6.0;
+const SHARPNESS: f64 = 3.0;
 /// Models whose error is so many times the least are left out.
 const ERROR_MOST: f64 = 3.0;
+
+/// Share of the weight that is left out at either end of the models' range.
+const TRIMMED: f64 = 0.25;
 
 /// Forecasts in the units of `series`.
 pub(crate) fn forecast(series: &Series, seasons: &[usize], horizon: usize) -> Forecast {
@@ -45,14 +48,12 @@ pub(crate) fn forecast(series: &Series, seasons: &[usize], horizon: usize) -> Fo
     }
     let mut weights = weights(&models.iter().map(|(_, _, error)| *error).collect::<Vec<_>>());
     if past == 0 {
-        // Nothing to compare by: the plainest model that the history allows.
-        let plainest = models.iter().position(|m| m.0 == "seasonal naive").unwrap_or(0);
-        weights = (0..models.len()).map(|i| f64::from(u8::from(i == plainest))).collect();
+        weights = plainest(&models.iter().map(|(name, ..)| *name).collect::<Vec<_>>());
     }
     let mixed: Vec<Vec<f64>> = (0..=past).map(|k| mix(&models, &weights, k, horizon)).collect();
     let mut said = Forecast {
         mean: mixed[past].clone(),
-        seasons: seasons.to_vec(),
+        seasons: shown(&series.values, seasons),
         history: series.known.iter().filter(|k| **k).count(),
         origins: past,
         ..Forecast::default()
@@ -60,7 +61,8 @@ pub(crate) fn forecast(series: &Series, seasons: &[usize], horizon: usize) -> Fo
     said.models = models.iter().zip(&weights).filter(|(_, w)| **w > 0.0).map(|(m, w)| (m.0, *w)).collect();
     said.models.sort_by(|a, b| b.1.total_cmp(&a.1));
     if past == 0 {
-        said.notes.push(format!("{n} points are too few to compare models: the {} is repeated", said.models[0].0));
+        let names: Vec<&str> = said.models.iter().map(|m| m.0).collect();
+        said.notes.push(format!("{n} points are too few to compare models: it is the {}", names.join(" and the ")));
     }
     (said.spread, said.errors) = errors(series, &origins[..past], tested, &mixed, horizon, seasons);
     said
@@ -71,14 +73,27 @@ fn tested_steps(n: usize, horizon: usize) -> usize {
     horizon.min(n / 4).max(1)
 }
 
-/// Origins one season apart (so that they stand at today's phase), the oldest first.
+/// Origins one season apart (so that they stand at today's phase), the oldest first. Two seasons lie before each where
+/// the history is long enough, else one.
 fn past_origins(n: usize, tested: usize, seasons: &[usize]) -> Vec<usize> {
     let stride = seasons.first().copied().unwrap_or((tested / 2).max(1));
-    let least = seasons.first().map_or(4, |season| 2 * season).max(n / 3);
-    let mut origins: Vec<usize> = (0..ORIGINS).map_while(|k| n.checked_sub(tested + k * stride)).collect();
-    origins.retain(|o| *o >= least);
-    origins.reverse();
-    origins
+    let after = |least: usize| -> Vec<usize> {
+        let origins = (0..ORIGINS).map_while(|k| n.checked_sub(tested + k * stride));
+        let mut origins: Vec<usize> = origins.filter(|o| *o >= least.max(n / 3)).collect();
+        origins.reverse();
+        origins
+    };
+    let Some(season) = seasons.first() else { return after(4) };
+    let origins = after(2 * season);
+    if origins.is_empty() { after(*season) } else { origins }
+}
+
+/// Weights where there is nothing to compare by: the last value, and as much of what does better if the season that
+/// the calendar suggests is there.
+fn plainest(names: &[&str]) -> Vec<f64> {
+    let plain = ["last value", "mean of the last season", "seasonal naive"];
+    let count = names.iter().filter(|name| plain.contains(name)).count().max(1);
+    names.iter().map(|name| if plain.contains(name) { 1.0 / count as f64 } else { 0.0 }).collect()
 }
 
 fn backtest_error(series: &Series, origins: &[usize], tested: usize, paths: &[Vec<f64>]) -> f64 {
@@ -103,12 +118,37 @@ fn weights(errors: &[f64]) -> Vec<f64> {
     weights.iter().map(|w| w / sum).collect()
 }
 
+/// At each step the mean of the models' middle half: their paths in order of value, each as wide as its weight, without
+/// the quarters at both ends. Between mean and median, so that a single path that runs away moves nothing (as in
+/// Petropoulos and Svetunkov, "A simple combination of univariate models", 2020, who take the median).
 fn mix(models: &[(&'static str, Vec<Vec<f64>>, f64)], weights: &[f64], origin: usize, horizon: usize) -> Vec<f64> {
-    let mut mixed = vec![0.0; horizon];
-    for ((_, paths, _), weight) in models.iter().zip(weights).filter(|(_, w)| **w > 0.0) {
-        mixed.iter_mut().zip(&paths[origin]).for_each(|(m, v)| *m += weight * v);
+    let used: Vec<(&[f64], f64)> = models
+        .iter()
+        .zip(weights)
+        .filter(|(_, weight)| **weight > 0.0)
+        .map(|((_, paths, _), weight)| (paths[origin].as_slice(), *weight))
+        .collect();
+    let mut said = Vec::with_capacity(used.len());
+    let at = |h: usize| {
+        said.clear();
+        said.extend(used.iter().map(|(path, weight)| (path[h], *weight)));
+        middle_half(&mut said)
+    };
+    (0..horizon).map(at).collect()
+}
+
+/// Mean of the middle half of weighted values; weights add up to 1.
+pub(super) fn middle_half(values: &mut [(f64, f64)]) -> f64 {
+    values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut below, mut sum) = (0.0, (0.0, 0.0));
+    for (value, weight) in values {
+        let inside = (below + *weight).min(1.0 - TRIMMED) - below.max(TRIMMED);
+        if inside > 0.0 {
+            sum = (sum.0 + inside * *value, sum.1 + inside);
+        }
+        below += *weight;
     }
-    mixed
+    sum.0 / sum.1
 }
 
 /// The spread by step, smoothed over its neighbours, and all errors over it, sorted.

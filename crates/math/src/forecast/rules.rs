@@ -23,7 +23,7 @@ pub(crate) fn seasonal_naive(case: &Case) -> Option<Vec<Vec<f64>>> {
 }
 
 pub(crate) fn long_seasonal_naive(case: &Case) -> Option<Vec<Vec<f64>>> {
-    from_profile(case, *case.seasons.get(1)?, 1, mean)
+    from_long_profile(case, 1)
 }
 
 pub(crate) fn mean_profile(case: &Case) -> Option<Vec<Vec<f64>>> {
@@ -35,7 +35,23 @@ pub(crate) fn median_profile(case: &Case) -> Option<Vec<Vec<f64>>> {
 }
 
 pub(crate) fn long_mean_profile(case: &Case) -> Option<Vec<Vec<f64>>> {
-    from_profile(case, *case.seasons.get(1)?, LONG_PROFILE, mean)
+    from_long_profile(case, LONG_PROFILE)
+}
+
+/// From an origin before which no whole long season lies, the mean profile of the first.
+fn from_long_profile(case: &Case, seasons: usize) -> Option<Vec<Vec<f64>>> {
+    let (first, second) = (*case.seasons.first()?, *case.seasons.get(1)?);
+    let origins = |is_early: bool| -> Vec<usize> {
+        case.origins.iter().copied().filter(|origin| (*origin < second) == is_early).collect()
+    };
+    let (early, late) = (origins(true), origins(false));
+    let of = |origins: &[usize], season, seasons| match origins.is_empty() {
+        true => Some(Vec::new()),
+        false => from_profile(&Case { origins, ..*case }, season, seasons, mean),
+    };
+    let mut paths = of(&early, first, PROFILE)?;
+    paths.extend(of(&late, second, seasons)?);
+    Some(paths)
 }
 
 fn from_profile(case: &Case, season: usize, seasons: usize, of: fn(&mut [f64]) -> f64) -> Option<Vec<Vec<f64>>> {

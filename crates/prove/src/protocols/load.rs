@@ -276,14 +276,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let set = folder.path().join("dc_traces/some");
         std::fs::create_dir_all(&set).unwrap();
-        let rows: String = (0..9 * 8640).map(|t| format!("{},\n", 40 + t / 360 % 24 + t % 7)).collect();
+        let rows: String = (0..3 * 8640).map(|t| format!("{},\n", 40 + t / 360 % 24 + t % 7)).collect();
         std::fs::write(set.join("usage_10_seconds.csv"), format!("cpu,net\n{rows}")).unwrap();
         let report = run_in(folder.path()).unwrap();
         let row = &report.rows[0];
         assert_eq!((row.name.as_str(), row.metric.as_str()), ("some/usage_10_seconds/cpu", "WAPE"));
         assert!(row.ours < 0.1, "{}", report.render());
         let written = std::fs::read_to_string(folder.path().join("out/load/some_usage_10_seconds_cpu.csv")).unwrap();
-        assert!(written.contains("some/usage_10_seconds/cpu,1152,1,"), "{}", &written[..200]);
+        assert!(written.contains("some/usage_10_seconds/cpu,288,1,"), "{}", &written[..200]);
     }
 
     #[test]
