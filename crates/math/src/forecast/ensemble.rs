@@ -5,26 +5,38 @@ use super::{Case, Forecast, clean::Series, direct, regression, rules, season::sh
 /// A model: a path from each origin, or None where it does not apply.
 type Model = fn(&Case) -> Option<Vec<Vec<f64>>>;
 
-const MODELS: [(&str, Model); 12] = [
-    ("last value", rules::last_value),
-    ("mean of the last season", rules::season_mean),
-    ("damped trend", smoothing::damped_trend),
-    ("theta", smoothing::theta),
-    ("intermittent demand", smoothing::intermittent),
-    ("seasonal naive", rules::seasonal_naive),
-    ("long seasonal naive", rules::long_seasonal_naive),
-    ("mean profile", rules::mean_profile),
-    ("median profile", rules::median_profile),
-    ("long mean profile", rules::long_mean_profile),
-    ("seasonal smoothing", smoothing::seasons),
-    ("regression on its past", regression::own_past),
+/// A model that applies, with its paths from all origins and its mean absolute error at the past ones.
+struct Tried {
+    name: &'static str,
+    share: f64,
+    paths: Vec<Vec<f64>>,
+    error: f64,
+}
+
+/// What each is called, and what it counts beside the others at equal errors: the three that follow the level say nearly
+/// the same.
+const MODELS: [(&str, f64, Model); 13] = [
+    ("last value", 0.5, rules::last_value),
+    ("mean of the last season", 1.0, rules::season_mean),
+    ("damped trend", 0.5, smoothing::damped_trend),
+    ("theta", 0.5, smoothing::theta),
+    ("intermittent demand", 1.0, smoothing::intermittent),
+    ("seasonal naive", 1.0, rules::seasonal_naive),
+    ("long seasonal naive", 1.0, rules::long_seasonal_naive),
+    ("mean profile", 1.0, rules::mean_profile),
+    ("median profile", 1.0, rules::median_profile),
+    ("long mean profile", 1.0, rules::long_mean_profile),
+    ("seasonal smoothing", 1.0, smoothing::seasons),
+    ("regression on its past", 1.0, regression::own_past),
+    ("levels and profiles", 1.0, direct::levels_and_profiles),
 ];
-const DIRECT: (&str, Model) = ("levels and profiles", direct::levels_and_profiles);
 
 /// Past origins at most.
 const ORIGINS: usize = 7;
-/// How sharply weight falls with error: weight is error over the least error, to this power.
-const SHARPNESS: f64 = 3.0;
+/// How sharply weight falls with error: weight is the least error over the error, to a power that grows with the number
+/// of origins, since a few tell good models from lucky ones hardly.
+const SHARPNESS: f64 = 1.0;
+const SHARPNESS_AN_ORIGIN: f64 = 0.25;
 /// Models whose error is so many times the least are left out.
 const ERROR_MOST: f64 = 3.0;
 
@@ -39,17 +51,14 @@ pub(crate) fn forecast(series: &Series, seasons: &[usize], horizon: usize) -> Fo
     let past = origins.len();
     origins.push(n);
     let case = Case { values: &series.values, known: &series.known, seasons, origins: &origins, horizon };
-    let mut models: Vec<(&'static str, Vec<Vec<f64>>, f64)> = Vec::new();
-    for (name, model) in MODELS.iter().chain(std::iter::once(&DIRECT)) {
+    let mut models: Vec<Tried> = Vec::new();
+    for (name, share, model) in MODELS {
         if let Some(paths) = model(&case).filter(|paths| paths.iter().flatten().all(|v| v.is_finite())) {
             let error = backtest_error(series, &origins[..past], tested, &paths);
-            models.push((name, paths, error));
+            models.push(Tried { name, share, paths, error });
         }
     }
-    let mut weights = weights(&models.iter().map(|(_, _, error)| *error).collect::<Vec<_>>());
-    if past == 0 {
-        weights = plainest(&models.iter().map(|(name, ..)| *name).collect::<Vec<_>>());
-    }
+    let weights = if past > 0 { weights(&models, past) } else { plainest(&models) };
     let mixed: Vec<Vec<f64>> = (0..=past).map(|k| mix(&models, &weights, k, horizon)).collect();
     let mut said = Forecast {
         mean: mixed[past].clone(),
@@ -58,7 +67,7 @@ pub(crate) fn forecast(series: &Series, seasons: &[usize], horizon: usize) -> Fo
         origins: past,
         ..Forecast::default()
     };
-    said.models = models.iter().zip(&weights).filter(|(_, w)| **w > 0.0).map(|(m, w)| (m.0, *w)).collect();
+    said.models = models.iter().zip(&weights).filter(|(_, w)| **w > 0.0).map(|(m, w)| (m.name, *w)).collect();
     said.models.sort_by(|a, b| b.1.total_cmp(&a.1));
     if past == 0 {
         let names: Vec<&str> = said.models.iter().map(|m| m.0).collect();
@@ -90,10 +99,10 @@ fn past_origins(n: usize, tested: usize, seasons: &[usize]) -> Vec<usize> {
 
 /// Weights where there is nothing to compare by: the last value, and as much of what does better if the season that
 /// the calendar suggests is there.
-fn plainest(names: &[&str]) -> Vec<f64> {
-    let plain = ["last value", "mean of the last season", "seasonal naive"];
-    let count = names.iter().filter(|name| plain.contains(name)).count().max(1);
-    names.iter().map(|name| if plain.contains(name) { 1.0 / count as f64 } else { 0.0 }).collect()
+fn plainest(models: &[Tried]) -> Vec<f64> {
+    let is_plain = |m: &&Tried| ["last value", "mean of the last season", "seasonal naive"].contains(&m.name);
+    let count = models.iter().filter(is_plain).count().max(1);
+    models.iter().map(|m| if is_plain(&m) { 1.0 / count as f64 } else { 0.0 }).collect()
 }
 
 fn backtest_error(series: &Series, origins: &[usize], tested: usize, paths: &[Vec<f64>]) -> f64 {
@@ -107,13 +116,14 @@ fn backtest_error(series: &Series, origins: &[usize], tested: usize, paths: &[Ve
     if count > 0.0 { sum / count } else { 0.0 }
 }
 
-fn weights(errors: &[f64]) -> Vec<f64> {
-    let least = errors.iter().copied().fold(f64::INFINITY, f64::min).max(1e-12);
-    let weight = |error: &f64| {
-        let ratio = error.max(1e-12) / least;
-        if ratio > ERROR_MOST { 0.0 } else { ratio.powf(-SHARPNESS) }
+fn weights(models: &[Tried], origins: usize) -> Vec<f64> {
+    let least = models.iter().map(|m| m.error).fold(f64::INFINITY, f64::min).max(1e-12);
+    let sharpness = SHARPNESS + SHARPNESS_AN_ORIGIN * origins as f64;
+    let weight = |model: &Tried| {
+        let ratio = model.error.max(1e-12) / least;
+        if ratio > ERROR_MOST { 0.0 } else { model.share * ratio.powf(-sharpness) }
     };
-    let weights: Vec<f64> = errors.iter().map(weight).collect();
+    let weights: Vec<f64> = models.iter().map(weight).collect();
     let sum: f64 = weights.iter().sum();
     weights.iter().map(|w| w / sum).collect()
 }
@@ -121,12 +131,12 @@ fn weights(errors: &[f64]) -> Vec<f64> {
 /// At each step the mean of the models' middle half: their paths in order of value, each as wide as its weight, without
 /// the quarters at both ends. Between mean and median, so that a single path that runs away moves nothing (as in
 /// Petropoulos and Svetunkov, "A simple combination of univariate models", 2020, who take the median).
-fn mix(models: &[(&'static str, Vec<Vec<f64>>, f64)], weights: &[f64], origin: usize, horizon: usize) -> Vec<f64> {
+fn mix(models: &[Tried], weights: &[f64], origin: usize, horizon: usize) -> Vec<f64> {
     let used: Vec<(&[f64], f64)> = models
         .iter()
         .zip(weights)
         .filter(|(_, weight)| **weight > 0.0)
-        .map(|((_, paths, _), weight)| (paths[origin].as_slice(), *weight))
+        .map(|(model, weight)| (model.paths[origin].as_slice(), *weight))
         .collect();
     let mut said = Vec::with_capacity(used.len());
     let at = |h: usize| {
