@@ -1,6 +1,6 @@
 //! The models, their weights by back-test, and the ensemble's own errors.
 
-use super::{Case, Forecast, clean::Series, direct, regression, rules, season::shown, smoothing};
+use super::{Calendar, Case, Forecast, clean::Series, direct, regression, rules, season::shown, smoothing};
 
 /// A model: a path from each origin, or None where it does not apply.
 type Model = fn(&Case) -> Option<Vec<Vec<f64>>>;
@@ -15,7 +15,7 @@ struct Tried {
 
 /// What each is called, and what it counts beside the others at equal errors: the three that follow the level say nearly
 /// the same.
-const MODELS: [(&str, f64, Model); 13] = [
+const MODELS: [(&str, f64, Model); 14] = [
     ("last value", 0.5, rules::last_value),
     ("mean of the last season", 1.0, rules::season_mean),
     ("damped trend", 0.5, smoothing::damped_trend),
@@ -25,6 +25,7 @@ const MODELS: [(&str, f64, Model); 13] = [
     ("long seasonal naive", 1.0, rules::long_seasonal_naive),
     ("mean profile", 1.0, rules::mean_profile),
     ("median profile", 1.0, rules::median_profile),
+    ("kinds of days", 1.0, rules::kinds_of_days),
     ("long mean profile", 1.0, rules::long_mean_profile),
     ("seasonal smoothing", 1.0, smoothing::seasons),
     ("regression on its past", 1.0, regression::own_past),
@@ -44,13 +45,13 @@ const ERROR_MOST: f64 = 3.0;
 const TRIMMED: f64 = 0.25;
 
 /// Forecasts in the units of `series`.
-pub(crate) fn forecast(series: &Series, seasons: &[usize], horizon: usize) -> Forecast {
+pub(crate) fn forecast(series: &Series, seasons: &[usize], calendar: Option<&Calendar>, horizon: usize) -> Forecast {
     let n = series.values.len();
     let tested = tested_steps(n, horizon);
     let mut origins = past_origins(n, tested, seasons);
     let past = origins.len();
     origins.push(n);
-    let case = Case { values: &series.values, known: &series.known, seasons, origins: &origins, horizon };
+    let case = Case { values: &series.values, known: &series.known, seasons, origins: &origins, horizon, calendar };
     let mut models: Vec<Tried> = Vec::new();
     for (name, share, model) in MODELS {
         if let Some(paths) = model(&case).filter(|paths| paths.iter().flatten().all(|v| v.is_finite())) {

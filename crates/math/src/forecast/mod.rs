@@ -6,7 +6,8 @@
 //! regression", 2018). Nothing is random: the same history gives the same forecast.
 //!
 //! Cost: about 2 ms for 1,000 points and 48 steps. Fails on: seasons of which less than two are in the history (said
-//! in [`Forecast::notes`]); changes that have no precedent; moving holidays.
+//! in [`Forecast::notes`]); changes that have no precedent; holidays that the
+//! caller does not name.
 
 mod clean;
 mod direct;
@@ -26,8 +27,44 @@ pub struct Options {
     /// Seasons, in points, that the calendar would suggest (a day, a week). Models are tried with the two shortest
     /// whether the values show them or not, and weighted by how well they do; history too short for one is spoken of.
     pub expected_seasons: Vec<usize>,
+    /// When the points are, where that is known: lets working days and free days be told apart from the first week on.
+    pub calendar: Option<Calendar>,
     /// Lowest and highest possible value. Without it, a history that is never negative gives a forecast that is not.
     pub bounds: Option<(f64, f64)>,
+}
+
+/// Which points lie on free days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calendar {
+    /// Time of the first point of the history: seconds since 1970 on the clock that people there go by.
+    pub first_s: i64,
+    /// Seconds from point to point; at least 1.
+    pub step_s: u32,
+    /// Free days besides Saturdays and Sundays: days since 1970-01-01.
+    pub holidays: Vec<i64>,
+}
+
+impl Calendar {
+    fn day_of(&self, point: usize) -> i64 {
+        let since = (point as i64).saturating_mul(i64::from(self.step_s));
+        self.first_s.saturating_add(since).div_euclid(86_400)
+    }
+
+    fn is_free(&self, day: i64) -> bool {
+        // 1970-01-01 was a Thursday.
+        (day % 7 + 3).rem_euclid(7) >= 5 || self.holidays.contains(&day)
+    }
+
+    /// Points a day, if a day is a whole number of them.
+    fn points_a_day(&self) -> Option<usize> {
+        (self.step_s > 0 && 86_400 % self.step_s == 0).then(|| 86_400 / self.step_s as usize)
+    }
+
+    /// The calendar of a history without its first points.
+    fn after(&self, points: usize) -> Calendar {
+        let cut = (points as i64).saturating_mul(i64::from(self.step_s));
+        Calendar { first_s: self.first_s.saturating_add(cut), ..self.clone() }
+    }
 }
 
 /// A forecast: the mean, and by [`Forecast::quantile`] any quantile.
@@ -74,7 +111,8 @@ pub fn forecast(history: &[f64], horizon: usize, options: &Options) -> Forecast 
     };
     let seasons = season::seasons_to_try(&series.values, &options.expected_seasons);
     series.fill(&seasons);
-    let mut said = ensemble::forecast(&series, &seasons, horizon.max(1));
+    let calendar = options.calendar.as_ref().map(|calendar| calendar.after(history.len() - series.values.len()));
+    let mut said = ensemble::forecast(&series, &seasons, calendar.as_ref(), horizon.max(1));
     said.mean.truncate(horizon);
     said.spread.truncate(horizon);
     said.notes.extend(series.notes.iter().cloned());
@@ -161,6 +199,7 @@ pub(crate) struct Case<'a> {
     /// from before the first.
     origins: &'a [usize],
     horizon: usize,
+    calendar: Option<&'a Calendar>,
 }
 
 #[cfg(test)]
@@ -249,6 +288,41 @@ mod tests {
         let share = |expected: &[usize]| error_share(&history, 96, expected, &daily_and_weekly);
         let (day, week) = (share(&[24]), share(&[24, 168]));
         assert!(week < 0.8 * day, "{week} with the week, {day} without");
+    }
+
+    #[test]
+    fn the_calendar_knows_the_second_weekend_and_a_holiday() {
+        // From Monday 2024-01-01 on; the first is a holiday, and so is the second Wednesday.
+        let holidays = vec![19_723, 19_732];
+        let calendar = Calendar { first_s: 19_723 * 86_400, step_s: 3600, holidays };
+        let value = |t: usize| {
+            let busy = if calendar.is_free(calendar.day_of(t)) { 30.0 } else { 100.0 };
+            busy + 20.0 * (t as f64 / 24.0 * std::f64::consts::TAU).sin()
+        };
+        assert!((0..14).map(|d| d * 24).filter(|t| value(*t) < 60.0).eq([0, 5, 6, 9, 12, 13].map(|d| d * 24)));
+        let history: Vec<f64> = (0..9 * 24).map(value).collect();
+        let error = |calendar: Option<Calendar>| {
+            let options = Options { expected_seasons: vec![24, 168], calendar, ..Options::default() };
+            let said = forecast(&history, 24, &options);
+            (0..24).map(|h| (said.mean[h] - value(9 * 24 + h)).abs()).sum::<f64>() / 24.0
+        };
+        let (with, without) = (error(Some(calendar.clone())), error(None));
+        assert!(with < 0.6 * without, "{with} with the calendar, {without} without");
+        for (first_s, step_s) in [(i64::MAX, u32::MAX), (i64::MIN, 3600), (0, 0)] {
+            assert!(error(Some(Calendar { first_s, step_s, holidays: Vec::new() })).is_finite());
+        }
+    }
+
+    #[test]
+    fn rare_demand_is_forecast_by_its_rate() {
+        let value = |t: usize| if noise(t) > 0.35 { 8.0 + 4.0 * noise(t + 5000) } else { 0.0 };
+        let history: Vec<f64> = (0..500).map(value).collect();
+        let said = forecast(&history, 100, &Options::default());
+        let rate = history.iter().sum::<f64>() / 500.0;
+        assert!(said.mean.iter().all(|v| (0.0..2.0 * rate).contains(v)), "{:?} at a rate of {rate}", &said.mean[..3]);
+        assert!(said.models.iter().any(|m| m.0 == "intermittent demand"), "{:?}", said.models);
+        let above = (500..600).filter(|t| value(*t) > said.quantile(0.95)[t - 500]).count();
+        assert!(above <= 12, "{above} of 100 above the 95 % quantile");
     }
 
     #[test]

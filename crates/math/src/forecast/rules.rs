@@ -38,6 +38,32 @@ pub(crate) fn long_mean_profile(case: &Case) -> Option<Vec<Vec<f64>>> {
     from_long_profile(case, LONG_PROFILE)
 }
 
+/// Days of one kind that a profile takes, and how far back it looks for them.
+const DAYS_OF_A_KIND: usize = 5;
+const DAYS_BACK: usize = 28;
+
+/// Mean of the last days of the kind that the step's day is of, working or free; of none of the kind, of the last days.
+pub(crate) fn kinds_of_days(case: &Case) -> Option<Vec<Vec<f64>>> {
+    let calendar = case.calendar?;
+    let day = calendar.points_a_day().filter(|day| case.seasons.first() == Some(day))?;
+    if *case.origins.first()? < day {
+        return None;
+    }
+    let step = |origin: usize, t: usize| {
+        let is_free = calendar.is_free(calendar.day_of(t));
+        let before = || ((t - origin) / day + 1..).map(|back| back * day).take_while(|back| *back <= t).take(DAYS_BACK);
+        let is_same = |back: &usize| calendar.is_free(calendar.day_of(t - back)) == is_free;
+        let mut same: Vec<f64> =
+            before().filter(is_same).take(DAYS_OF_A_KIND).map(|back| case.values[t - back]).collect();
+        if same.is_empty() {
+            same = before().take(DAYS_OF_A_KIND).map(|back| case.values[t - back]).collect();
+        }
+        mean(&mut same)
+    };
+    let path = |origin: &usize| (*origin..origin + case.horizon).map(|t| step(*origin, t)).collect();
+    Some(case.origins.iter().map(path).collect())
+}
+
 /// From an origin before which no whole long season lies, the mean profile of the first.
 fn from_long_profile(case: &Case, seasons: usize) -> Option<Vec<Vec<f64>>> {
     let (first, second) = (*case.seasons.first()?, *case.seasons.get(1)?);

@@ -279,9 +279,12 @@ mod tests {
 
     #[test]
     fn a_steady_fill_has_its_date() {
-        let values: Vec<f64> = (0..200).map(|t| 40.0 + 0.2 * t as f64).collect();
+        let values: Vec<f64> = (0..600).map(|t| 40.0 + 0.2 * f64::from((t - 400).max(0))).collect();
         let said = crossing(&values, 100.0, &[50.0, 150.0, 400.0]);
         assert!(said.probability[0] < 0.05 && said.probability[1] > 0.5, "{said:?}");
+        let first = crossing(&values[400..], 100.0, &[50.0, 150.0, 400.0]);
+        assert!(first.notes.contains(&ONLY_GROWN) && !said.notes.contains(&ONLY_GROWN));
+        assert!((0.4..0.5).contains(&first.probability[1]), "it may be the first tooth of a saw: {first:?}");
         assert!(said.probability.is_sorted());
         let median = said.steps[1].unwrap();
         assert!((85.0..160.0).contains(&median), "{said:?}");
