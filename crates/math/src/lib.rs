@@ -1,6 +1,7 @@
 //! Algorithms on slices and text, each with its source, units and limits. Knows no telemetry, does no IO, has no clock.
 
 pub mod change_point;
+pub mod cholesky;
 pub mod counts;
 pub mod forecast;
 pub mod joint;

@@ -19,6 +19,7 @@ mod smoothing;
 mod solve;
 pub mod threshold;
 
+pub use rules::{mean, median};
 pub use season::find_seasons;
 
 /// What is known besides the values.

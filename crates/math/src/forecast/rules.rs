@@ -104,11 +104,13 @@ fn at(values: &[f64], origin: usize, h: usize, season: usize, seasons: usize, of
     of(&mut seen[..count])
 }
 
-pub(crate) fn mean(values: &mut [f64]) -> f64 {
+/// Mean of finite values; 0 of none.
+pub fn mean(values: &mut [f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-pub(crate) fn median(values: &mut [f64]) -> f64 {
+/// Middle of values, which it sorts; 0 of none.
+pub fn median(values: &mut [f64]) -> f64 {
     if values.is_empty() {
         return 0.0;
     }

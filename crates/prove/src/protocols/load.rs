@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use math::forecast::{Forecast, Options, forecast};
+use math::forecast::{Forecast, Options, forecast, mean, median};
 
 use crate::{
     Problem, Protocol, Report, Row, Run, data,
@@ -47,7 +47,8 @@ type Rule = fn(&[f64], usize, usize) -> Vec<f64>;
 const RULES: [(&str, Rule); 7] = [
     ("last value", |past, _, horizon| vec![newest_known(past); horizon]),
     ("mean of the last day", |past, day, horizon| {
-        vec![mean(&mut past[past.len().saturating_sub(day)..].to_vec()); horizon]
+        let last_day = &past[past.len().saturating_sub(day)..];
+        vec![mean(&mut last_day.iter().copied().filter(|v| v.is_finite()).collect::<Vec<_>>()); horizon]
     }),
     ("seasonal naive 1 d", |past, day, horizon| same_time(past, day, horizon, 1, mean)),
     ("seasonal naive 7 d", |past, day, horizon| same_time(past, 7 * day, horizon, 1, mean)),
@@ -164,16 +165,6 @@ fn same_time(past: &[f64], season: usize, horizon: usize, seasons: usize, of: fn
         if known.is_empty() { newest_known(past) } else { of(&mut known) }
     };
     (0..horizon).map(at).collect()
-}
-
-fn mean(values: &mut [f64]) -> f64 {
-    let known = || values.iter().filter(|v| v.is_finite());
-    known().sum::<f64>() / known().count().max(1) as f64
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    if values.is_empty() { 0.0 } else { 0.5 * (values[values.len() / 2] + values[(values.len() - 1) / 2]) }
 }
 
 fn read(folder: &Path) -> Result<Vec<Trace>, Problem> {
