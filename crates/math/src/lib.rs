@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod categories;
 pub mod change_point;
+pub mod cholesky;
 pub mod counts;
 pub mod forecast;
 pub mod joint;

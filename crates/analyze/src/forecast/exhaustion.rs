@@ -1,14 +1,14 @@
 //! `exhaustion`: when memory or a disk will be used up, before it is.
 //!
-//! Of each used part that has a limit, or is a ratio (the pairs that `resource` watches), the highest value of each
-//! bucket is kept: 512 buckets of five minutes, whose pairs are merged when they are full, up to 20 minutes a bucket
+//! Of each used part that has a limit, or is a ratio (the pairs that `resource` watches), or is known by its free part
+//! and the whole (as the node exporter sends them), the highest use of each bucket is kept: 512 buckets of five minutes, whose pairs are merged when they are full, up to 20 minutes a bucket
 //! (a week). Every five minutes [`math::forecast::threshold::crossing`] says how likely the limit is reached within a
 //! day, or within as much time as was seen if that is less. What is likely three times in a row is said, with when.
 //!
 //! It is careful: growth must have lasted about four times as long as is left. Nothing is said with less than two hours
-//! of history, of saw-teeth, bursts, and disks that have just been filled for the first time. Fails on: growth in rare
-//! large steps; disks of which only the free part is sent. A resource that sends both its level and its ratio is spoken
-//! of twice. Cost: 2 kB a resource, one forecast for each every five minutes.
+//! of history, of saw-teeth, bursts, and disks that have just been filled for the first time. A ratio is silent while
+//! the level of the same resource is sent with its limit. Fails on: growth in rare large steps; the first tooth of a saw
+//! that comes very near the limit; disks of which only the free part is sent. Cost: 2 kB a resource, one forecast for each every five minutes.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use bytemuck::{Pod, Zeroable};
 use math::forecast::threshold::{Crossing, RESET_ONCE, crossing};
 use types::{
     Band, Direction, EntityKey, Evidence, Finding, FindingId, HOUR, MINUTE, Registry, SECOND, SeriesDef, SeriesId,
-    Shape, Time,
+    SeriesKind, Shape, Time,
 };
 use view::{Analysis, Column, Findings, Fleet, Pages, Param, Params, State, StateData, Stratum, Trigger, View};
 
@@ -74,6 +74,23 @@ const GONE_NS: i64 = HOUR;
 const MAX_SERIES: usize = 5_000;
 const NONE: u32 = u32::MAX;
 
+/// Free parts that are watched besides what `resource` watches, and the names of the whole.
+const FREE: [(&str, &str); 2] = [
+    ("node_filesystem_avail_bytes", "node_filesystem_size_bytes"),
+    ("node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes"),
+];
+
+/// What the values of a watched series are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// Used over limit, as a share or in percent.
+    Ratio,
+    /// The used part; name of its limit.
+    Used(&'static str),
+    /// The free part, kept as its negative; name of the whole.
+    Free(&'static str),
+}
+
 #[derive(Default)]
 struct Exhaustion {
     pasts: Column<Past>,
@@ -81,10 +98,11 @@ struct Exhaustion {
     /// What was said, by series. Numbers in it are rounded, so that they read back exactly.
     claims: Fleet<BTreeMap<u32, Finding>>,
     judged_ns: i64,
-    /// Derived from the registry and the columns, not saved: the row of each series in its column, and the limits of
-    /// each entity.
+    /// Derived from the registry and the columns, not saved: the row of each series in its column, and the limits
+    /// and levels (not ratios) of each entity.
     places: Vec<Place>,
     limits_of: BTreeMap<EntityKey, Vec<usize>>,
+    levels_of: BTreeMap<EntityKey, Vec<usize>>,
     next_past: usize,
     next_limit: usize,
 }
@@ -93,7 +111,7 @@ struct Exhaustion {
 #[derive(Clone, Copy)]
 enum Place {
     Nowhere,
-    Past(usize),
+    Past(usize, Kind),
     Limit(usize),
 }
 
@@ -150,14 +168,20 @@ impl Exhaustion {
     fn index(&mut self, registry: &Registry) {
         for (id, def) in registry.all_series().iter().enumerate().skip(self.places.len()) {
             let series = id as u32;
-            let place = if has_limit(def) && self.next_past < MAX_SERIES {
+            let kind = kind_of(def).filter(|_| self.next_past < MAX_SERIES);
+            let place = if let Some(kind) = kind {
                 let row = self.next_past;
                 self.next_past += 1;
                 if self.pasts.peek(row).is_none_or(|past| past.series != series) {
                     *self.pasts.row(row) = Past { series, ..Past::default() };
                 }
-                Place::Past(row)
-            } else if is_limit(def) && self.next_limit < MAX_SERIES {
+                if kind != Kind::Ratio {
+                    self.levels_of.entry(def.entity).or_default().push(row);
+                }
+                Place::Past(row, kind)
+            } else if (is_limit(def) || FREE.iter().any(|(_, whole)| *whole == &*def.metric))
+                && self.next_limit < MAX_SERIES
+            {
                 let row = self.next_limit;
                 self.next_limit += 1;
                 if self.limits.peek(row).is_none_or(|limit| limit.series != series) {
@@ -177,7 +201,8 @@ impl Exhaustion {
             return;
         }
         match self.places.get(series.0 as usize) {
-            Some(Place::Past(row)) => self.pasts.row(*row).take(time, value),
+            Some(Place::Past(row, Kind::Free(_))) => self.pasts.row(*row).take(time, -value),
+            Some(Place::Past(row, _)) => self.pasts.row(*row).take(time, value),
             Some(Place::Limit(row)) => {
                 let limit = self.limits.row(*row);
                 if time > limit.time {
@@ -193,8 +218,7 @@ impl Exhaustion {
         let Some(def) = view.registry.series_def(SeriesId(past.series)) else { return };
         let is_said = self.claims.0.contains_key(&past.series);
         let least = params.get("probability_min");
-        let limit = self.limit(view.registry, def).filter(|_| past.last_ns > view.now.0 - GONE_NS);
-        let seen = limit.and_then(|limit| Outlook::new(past, limit, params.get("horizon_h")));
+        let seen = self.outlook(view, past, def, params.get("horizon_h"));
         let seen = seen.filter(|outlook| outlook.probability >= least);
         let (series, in_a_row) = (past.series, past.in_a_row);
         let changes = seen.is_some() != is_said;
@@ -218,9 +242,20 @@ impl Exhaustion {
         }
     }
 
+    fn outlook(&self, view: &View, past: &Past, def: &SeriesDef, horizon_h: f64) -> Option<Outlook> {
+        let kind = kind_of(def)?;
+        let is_gone = past.last_ns <= view.now.0 - GONE_NS;
+        if is_gone || kind == Kind::Ratio && self.has_level(view, def) {
+            return None;
+        }
+        let limit = self.limit(view.registry, def, kind)?;
+        let free_of = if matches!(kind, Kind::Free(_)) { limit } else { 0.0 };
+        Outlook::new(past, free_of, limit, horizon_h)
+    }
+
     /// The value at which a series is used up: 1 or 100 for a ratio, else the newest value of its limit.
-    fn limit(&self, registry: &Registry, of: &SeriesDef) -> Option<f64> {
-        let Some(name) = WATCHED.get(watched(of)?).and_then(|w| w.2) else {
+    fn limit(&self, registry: &Registry, of: &SeriesDef, kind: Kind) -> Option<f64> {
+        let (Kind::Used(name) | Kind::Free(name)) = kind else {
             return Some(if *of.unit == *"%" { 100.0 } else { 1.0 });
         };
         let rows = self.limits_of.get(&of.entity)?.iter().filter_map(|row| self.limits.peek(*row));
@@ -230,11 +265,29 @@ impl Exhaustion {
         };
         { rows }.find(fits).map(|limit| limit.value)
     }
+
+    /// Whether what a ratio is about also sends its level, with a limit: that one says more.
+    fn has_level(&self, view: &View, ratio: &SeriesDef) -> bool {
+        let about = |def: &SeriesDef| def.metric.rsplit_once('.').map(|(about, _)| about.to_owned());
+        let is_level = |past: &Past| {
+            let Some(def) = view.registry.series_def(SeriesId(past.series)) else { return false };
+            let is_same = about(def) == about(ratio) && is_limit_of(def, ratio);
+            let has_limit = || kind_of(def).and_then(|kind| self.limit(view.registry, def, kind)).is_some();
+            is_same && past.last_ns > view.now.0 - GONE_NS && has_limit()
+        };
+        let rows = self.levels_of.get(&ratio.entity);
+        rows.is_some_and(|rows| rows.iter().filter_map(|row| self.pasts.peek(*row)).any(is_level))
+    }
 }
 
-/// Whether a watched series is a ratio or has a limit by its kind.
-fn has_limit(def: &SeriesDef) -> bool {
-    watched(def).is_some_and(|row| WATCHED[row].2.is_some() || def.metric.ends_with("utilization"))
+/// None of a series that is not watched, or has no limit by its kind.
+fn kind_of(def: &SeriesDef) -> Option<Kind> {
+    let free = FREE.iter().find(|(name, _)| *name == &*def.metric && matches!(def.kind, SeriesKind::Gauge));
+    if let Some((_, whole)) = free {
+        return Some(Kind::Free(whole));
+    }
+    let (name, _, limit) = WATCHED.get(watched(def)?)?;
+    limit.map(Kind::Used).or_else(|| name.ends_with("utilization").then_some(Kind::Ratio))
 }
 
 impl Default for Past {
@@ -322,19 +375,21 @@ struct Outlook {
 }
 
 impl Outlook {
-    /// None where there is too little history, it is there already, or it does not grow.
-    fn new(past: &Past, limit: f64, horizon_h: f64) -> Option<Outlook> {
-        let mut values = past.values();
+    /// None where there is too little history, it is there already, or it does not grow. `free_of` is added to what was
+    /// kept: the whole, where that is the negative of the free part.
+    fn new(past: &Past, free_of: f64, limit: f64, horizon_h: f64) -> Option<Outlook> {
+        let mut values: Vec<f64> = past.values().iter().map(|v| v + free_of).collect();
+        let used = past.last + free_of;
         // Space that was just made is seen at once, not when its bucket ends.
         if let Some(newest) = values.last_mut() {
-            *newest = past.last;
+            *newest = used;
         }
         let known = values.iter().filter(|v| v.is_finite()).count();
         let first = values.iter().position(|v| v.is_finite())?;
         let hours = |ns: i64| ns as f64 / HOUR as f64;
         let step_h = hours(past.bucket_ns);
         let history_h = (values.len() - first) as f64 * step_h;
-        if known < KNOWN_LEAST || history_h <= hours(HISTORY_LEAST_NS) || past.last >= limit {
+        if known < KNOWN_LEAST || history_h <= hours(HISTORY_LEAST_NS) || used >= limit {
             return None;
         }
         let ahead = horizon_h.min(history_h);
@@ -344,8 +399,8 @@ impl Outlook {
         // What came back once may come back again, until it is above where it did.
         let before = values.len().saturating_sub(crossing.lasted as usize + 1);
         let highest = values[..before].iter().copied().fold(f64::MIN, f64::max);
-        let came_back = crossing.notes.contains(&RESET_ONCE) && past.last < highest + OUTGROWN_SHARE * limit;
-        let (used, is_short) = (past.last, history_h < horizon_h);
+        let came_back = crossing.notes.contains(&RESET_ONCE) && used < highest + OUTGROWN_SHARE * limit;
+        let is_short = history_h < horizon_h;
         let outlook = Outlook { probability, crossing, limit, used, step_h, history_h, horizon_h: ahead, is_short };
         (grows && !came_back).then_some(outlook)
     }
@@ -495,34 +550,53 @@ mod tests {
 
     const START: i64 = 1_750_000_000 * SECOND;
 
-    /// A disk of 100 GB of which `used(hours)` GB are used, a point a minute; what is said in each five minutes.
+    /// A metric's name, its labels and unit, and the value of it where so many GB of 100 are used.
+    type Sent = (&'static str, &'static [(&'static str, &'static str)], &'static str, fn(f64) -> f64);
+
+    const MOUNT: (&str, &str) = ("system.filesystem.mountpoint", "/var");
+    const USED: (&str, &str) = ("system.filesystem.state", "used");
+    const LEVEL: [Sent; 2] = [
+        ("system.filesystem.usage", &[MOUNT, USED], "By", |gb| gb * 1e9),
+        ("system.filesystem.limit", &[MOUNT], "By", |_| 100e9),
+    ];
+    const RATIO: Sent = ("system.filesystem.utilization", &[MOUNT], "1", |gb| gb / 100.0);
+    const EXPORTED: [Sent; 2] = [
+        ("node_filesystem_avail_bytes", &[("mountpoint", "/var")], "", |gb| (100.0 - gb) * 1e9),
+        ("node_filesystem_size_bytes", &[("mountpoint", "/var")], "", |_| 100e9),
+    ];
+
     fn said_of(hours: i64, restart_every: i64, used: impl Fn(f64) -> f64) -> Vec<Vec<Finding>> {
+        said_of_sent(&LEVEL, hours, restart_every, used)
+    }
+
+    /// A disk of 100 GB of which `used(hours)` GB are used, a point a minute; what is said in each five minutes.
+    fn said_of_sent(sent: &[Sent], hours: i64, restart_every: i64, used: impl Fn(f64) -> f64) -> Vec<Vec<Finding>> {
         let directory = Directory::default();
-        let [used_series, limit_series] = ["usage", "limit"].map(|part| {
-            let mut registry = directory.write();
-            let entity = registry.entity(&EntityId::new("host", "", "x"));
-            let mut labels = vec![("system.filesystem.mountpoint", "/var")];
-            if part == "usage" {
-                labels.push(("system.filesystem.state", "used"));
-            }
-            registry.series(SeriesDef {
-                tenant: Tenant::default(),
-                metric: format!("system.filesystem.{part}").into(),
-                entity,
-                labels: LabelSet::pack(&mut labels),
-                kind: SeriesKind::Gauge,
-                unit: "By".into(),
+        let series: Vec<SeriesId> = sent
+            .iter()
+            .map(|(metric, labels, unit, _)| {
+                let mut registry = directory.write();
+                let entity = registry.entity(&EntityId::new("host", "", "x"));
+                registry.series(SeriesDef {
+                    tenant: Tenant::default(),
+                    metric: (*metric).into(),
+                    entity,
+                    labels: LabelSet::pack(&mut labels.to_vec()),
+                    kind: SeriesKind::Gauge,
+                    unit: (*unit).into(),
+                })
             })
-        });
+            .collect();
         let params = Params::defaults(ANALYSIS.params);
         let (mut state, mut pages) = ((ANALYSIS.new_state)(&params), Pages::new());
         let step = |number: i64| {
             let now = Time(START + number * JUDGED_NS);
             let mut batch = Batch { learned: now, ..Batch::default() };
             for minute in (-4..=0).map(|m| now.0 + m * MINUTE) {
-                let value = used((minute - START) as f64 / HOUR as f64);
-                batch.samples.push(used_series, minute, value * 1e9);
-                batch.samples.push(limit_series, minute, 100e9);
+                let gb = used((minute - START) as f64 / HOUR as f64);
+                for ((.., value), series) in sent.iter().zip(&series) {
+                    batch.samples.push(*series, minute, value(gb));
+                }
             }
             let mut out = Findings::default();
             let view = View {
@@ -584,12 +658,38 @@ mod tests {
     }
 
     #[test]
+    fn level_and_ratio_of_one_disk_are_one_claim() {
+        let fill = |h: f64| 34.0 + 2.0 * h + 0.3 * noise(h);
+        let metrics_of = |sent: &[Sent]| {
+            let said = said_of_sent(sent, 30, 7, fill);
+            let scopes = said.iter().flatten().map(|f| f.scope.split('{').next().unwrap_or("").to_owned());
+            scopes.collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(metrics_of(&[LEVEL[0], LEVEL[1], RATIO]), ["system.filesystem.usage"]);
+        assert_eq!(metrics_of(&[RATIO, LEVEL[0]]), ["system.filesystem.utilization"], "a level without its limit");
+        let other: Sent = (RATIO.0, &[("system.filesystem.mountpoint", "/srv")], "1", RATIO.3);
+        assert_eq!(metrics_of(&[LEVEL[0], LEVEL[1], other]).len(), 2, "another disk");
+    }
+
+    #[test]
+    fn a_disk_known_by_its_free_part_is_as_one_known_by_its_use() {
+        let fill = |h: f64| 34.0 + 2.0 * h + 0.3 * noise(h);
+        let said = said_of_sent(&EXPORTED, 30, 7, fill);
+        let summaries = |said: Vec<Vec<Finding>>| said.into_iter().flatten().map(|f| f.summary).collect::<Vec<_>>();
+        let exported = summaries(said);
+        assert!(exported.len() > 3 && exported[0].starts_with("the disk /var of host x will be full in about "));
+        assert_eq!(exported, summaries(said_of(30, 0, fill)));
+        assert!(summaries(said_of_sent(&EXPORTED[..1], 30, 0, fill)).is_empty(), "of what size?");
+    }
+
+    #[test]
     fn nothing_is_said_of_what_does_not_fill_up() {
         let silent = |hours, used: &dyn Fn(f64) -> f64| {
             let said = said_of(hours, 0, used);
             assert_eq!(said.iter().flatten().next().map(|f| f.summary.as_str()), None);
         };
-        // The first tooth could not be told from a fill: here it ends early.
+        // A first tooth that comes near the limit could not be told from a fill: here it ends a little earlier.
+        silent(96, &|h| 40.0 + h.rem_euclid(12.0) / 12.0 * 50.0);
         silent(96, &|h| 40.0 + (h + 8.0).rem_euclid(12.0) / 12.0 * 50.0);
         silent(96, &|h| 40.0 + (h + 22.0).rem_euclid(24.0) / 24.0 * 58.0);
         silent(72, &|h| 70.0 + h.rem_euclid(0.7) / 0.7 * 25.0);

@@ -7,7 +7,7 @@
 //! Cost: that of one forecast of at most 4,000 points and 500 steps, some milliseconds. Fails on: what the forecast
 //! fails on; a gauge that changes its meaning within the history.
 
-use math::forecast::{self, Forecast, Options, threshold};
+use math::forecast::{self, Calendar, Forecast, Options, threshold};
 use serde::Serialize;
 use types::{DAY, SECOND, SeriesKind, Time};
 
@@ -128,7 +128,11 @@ pub fn outlook(points: &[(i64, f64)], kind: SeriesKind, question: &Question) -> 
     }
     let steps = (question.horizon_ns + width - 1) / width;
     let seasons = [DAY, 7 * DAY].into_iter().filter(|s| s % width == 0 && s / width >= 4);
-    let options = Options { expected_seasons: seasons.map(|s| (s / width) as usize).collect(), ..Options::default() };
+    let options = Options {
+        expected_seasons: seasons.map(|s| (s / width) as usize).collect(),
+        calendar: Some(calendar(&grid, width, steps)),
+        ..Options::default()
+    };
     let said = forecast::forecast(&grid.values, steps as usize, &options);
     let time = |step: usize| Time(grid.end + step as i64 * width);
     let tail = (1.0 - question.confidence) / 2.0;
@@ -150,6 +154,17 @@ pub fn outlook(points: &[(i64, f64)], kind: SeriesKind, question: &Question) -> 
         notes: notes(&said, width, grid.values.len()),
         reach: question.threshold.map(|t| reach(&grid, &said, t, width)),
     })
+}
+
+/// Which days are free: those of [`math::calendar`] count, though nobody said whether this series keeps them.
+fn calendar(grid: &Grid, width: i64, steps: i64) -> Calendar {
+    let first = grid.end - grid.values.len() as i64 * width;
+    let days = first.div_euclid(DAY)..=(grid.end + steps * width).div_euclid(DAY);
+    Calendar {
+        first_s: first / SECOND,
+        step_s: (width / SECOND) as u32,
+        holidays: days.filter(|day| math::calendar::holiday(*day).is_some()).collect(),
+    }
 }
 
 /// The forecast's notes, with what it says of seasons in days.

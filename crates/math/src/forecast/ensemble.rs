@@ -1,66 +1,78 @@
 //! The models, their weights by back-test, and the ensemble's own errors.
 
-use super::{Case, Forecast, clean::Series, direct, regression, rules, smoothing};
+use super::{Calendar, Case, Forecast, clean::Series, direct, regression, rules, season::shown, smoothing};
 
 /// A model: a path from each origin, or None where it does not apply.
 type Model = fn(&Case) -> Option<Vec<Vec<f64>>>;
 
-const MODELS: [(&str, Model); 12] = [
-    ("last value", rules::last_value),
-    ("mean of the last season", rules::season_mean),
-    ("damped trend", smoothing::damped_trend),
-    ("theta", smoothing::theta),
-    ("intermittent demand", smoothing::intermittent),
-    ("seasonal naive", rules::seasonal_naive),
-    ("long seasonal naive", rules::long_seasonal_naive),
-    ("mean profile", rules::mean_profile),
-    ("median profile", rules::median_profile),
-    ("long mean profile", rules::long_mean_profile),
-    ("seasonal smoothing", smoothing::seasons),
-    ("regression on its past", regression::own_past),
+/// A model that applies, with its paths from all origins and its mean absolute error at the past ones.
+struct Tried {
+    name: &'static str,
+    share: f64,
+    paths: Vec<Vec<f64>>,
+    error: f64,
+}
+
+/// What each is called, and what it counts beside the others at equal errors. Near copies (three that follow the level,
+/// two profiles of each season) count one over the root of their number, so that no opinion wins by being repeated.
+const MODELS: [(&str, f64, Model); 14] = [
+    ("last value", 0.58, rules::last_value),
+    ("mean of the last season", 1.0, rules::season_mean),
+    ("damped trend", 0.58, smoothing::damped_trend),
+    ("theta", 0.58, smoothing::theta),
+    ("intermittent demand", 1.0, smoothing::intermittent),
+    ("seasonal naive", 1.0, rules::seasonal_naive),
+    ("long seasonal naive", 0.71, rules::long_seasonal_naive),
+    ("mean profile", 0.71, rules::mean_profile),
+    ("median profile", 0.71, rules::median_profile),
+    ("kinds of days", 1.0, rules::kinds_of_days),
+    ("long mean profile", 0.71, rules::long_mean_profile),
+    ("seasonal smoothing", 1.0, smoothing::seasons),
+    ("regression on its past", 1.0, regression::own_past),
+    ("levels and profiles", 1.0, direct::levels_and_profiles),
 ];
-const DIRECT: (&str, Model) = ("levels and profiles", direct::levels_and_profiles);
 
 /// Past origins at most.
 const ORIGINS: usize = 7;
-/// How sharply weight falls with error: weight is error over the least error, to this power.
-const SHARPNESS: f64 = 6.0;
+/// How sharply weight falls with error: weight is the least error over the error, to a power that grows with the number
+/// of origins, since a few tell good models from lucky ones hardly.
+const SHARPNESS: f64 = 1.0;
+const SHARPNESS_AN_ORIGIN: f64 = 0.25;
 /// Models whose error is so many times the least are left out.
 const ERROR_MOST: f64 = 3.0;
 
+/// Share of the weight that is left out at either end of the models' range.
+const TRIMMED: f64 = 0.25;
+
 /// Forecasts in the units of `series`.
-pub(crate) fn forecast(series: &Series, seasons: &[usize], horizon: usize) -> Forecast {
+pub(crate) fn forecast(series: &Series, seasons: &[usize], calendar: Option<&Calendar>, horizon: usize) -> Forecast {
     let n = series.values.len();
     let tested = tested_steps(n, horizon);
     let mut origins = past_origins(n, tested, seasons);
     let past = origins.len();
     origins.push(n);
-    let case = Case { values: &series.values, known: &series.known, seasons, origins: &origins, horizon };
-    let mut models: Vec<(&'static str, Vec<Vec<f64>>, f64)> = Vec::new();
-    for (name, model) in MODELS.iter().chain(std::iter::once(&DIRECT)) {
+    let case = Case { values: &series.values, known: &series.known, seasons, origins: &origins, horizon, calendar };
+    let mut models: Vec<Tried> = Vec::new();
+    for (name, share, model) in MODELS {
         if let Some(paths) = model(&case).filter(|paths| paths.iter().flatten().all(|v| v.is_finite())) {
             let error = backtest_error(series, &origins[..past], tested, &paths);
-            models.push((name, paths, error));
+            models.push(Tried { name, share, paths, error });
         }
     }
-    let mut weights = weights(&models.iter().map(|(_, _, error)| *error).collect::<Vec<_>>());
-    if past == 0 {
-        // Nothing to compare by: the plainest model that the history allows.
-        let plainest = models.iter().position(|m| m.0 == "seasonal naive").unwrap_or(0);
-        weights = (0..models.len()).map(|i| f64::from(u8::from(i == plainest))).collect();
-    }
+    let weights = if past > 0 { weights(&models, past) } else { plainest(&models) };
     let mixed: Vec<Vec<f64>> = (0..=past).map(|k| mix(&models, &weights, k, horizon)).collect();
     let mut said = Forecast {
         mean: mixed[past].clone(),
-        seasons: seasons.to_vec(),
+        seasons: shown(&series.values, seasons),
         history: series.known.iter().filter(|k| **k).count(),
         origins: past,
         ..Forecast::default()
     };
-    said.models = models.iter().zip(&weights).filter(|(_, w)| **w > 0.0).map(|(m, w)| (m.0, *w)).collect();
+    said.models = models.iter().zip(&weights).filter(|(_, w)| **w > 0.0).map(|(m, w)| (m.name, *w)).collect();
     said.models.sort_by(|a, b| b.1.total_cmp(&a.1));
     if past == 0 {
-        said.notes.push(format!("{n} points are too few to compare models: the {} is repeated", said.models[0].0));
+        let names: Vec<&str> = said.models.iter().map(|m| m.0).collect();
+        said.notes.push(format!("{n} points are too few to compare models: it is the {}", names.join(" and the ")));
     }
     (said.spread, said.errors) = errors(series, &origins[..past], tested, &mixed, horizon, seasons);
     said
@@ -71,14 +83,27 @@ fn tested_steps(n: usize, horizon: usize) -> usize {
     horizon.min(n / 4).max(1)
 }
 
-/// Origins one season apart (so that they stand at today's phase), the oldest first.
+/// Origins one season apart (so that they stand at today's phase), the oldest first. Two seasons lie before each where
+/// the history is long enough, else one.
 fn past_origins(n: usize, tested: usize, seasons: &[usize]) -> Vec<usize> {
     let stride = seasons.first().copied().unwrap_or((tested / 2).max(1));
-    let least = seasons.first().map_or(4, |season| 2 * season).max(n / 3);
-    let mut origins: Vec<usize> = (0..ORIGINS).map_while(|k| n.checked_sub(tested + k * stride)).collect();
-    origins.retain(|o| *o >= least);
-    origins.reverse();
-    origins
+    let after = |least: usize| -> Vec<usize> {
+        let origins = (0..ORIGINS).map_while(|k| n.checked_sub(tested + k * stride));
+        let mut origins: Vec<usize> = origins.filter(|o| *o >= least.max(n / 3)).collect();
+        origins.reverse();
+        origins
+    };
+    let Some(season) = seasons.first() else { return after(4) };
+    let origins = after(2 * season);
+    if origins.is_empty() { after(*season) } else { origins }
+}
+
+/// Weights where there is nothing to compare by: the last value, and as much of what does better if the season that
+/// the calendar suggests is there.
+fn plainest(models: &[Tried]) -> Vec<f64> {
+    let is_plain = |m: &&Tried| ["last value", "mean of the last season", "seasonal naive"].contains(&m.name);
+    let count = models.iter().filter(is_plain).count().max(1);
+    models.iter().map(|m| if is_plain(&m) { 1.0 / count as f64 } else { 0.0 }).collect()
 }
 
 fn backtest_error(series: &Series, origins: &[usize], tested: usize, paths: &[Vec<f64>]) -> f64 {
@@ -92,23 +117,49 @@ fn backtest_error(series: &Series, origins: &[usize], tested: usize, paths: &[Ve
     if count > 0.0 { sum / count } else { 0.0 }
 }
 
-fn weights(errors: &[f64]) -> Vec<f64> {
-    let least = errors.iter().copied().fold(f64::INFINITY, f64::min).max(1e-12);
-    let weight = |error: &f64| {
-        let ratio = error.max(1e-12) / least;
-        if ratio > ERROR_MOST { 0.0 } else { ratio.powf(-SHARPNESS) }
+fn weights(models: &[Tried], origins: usize) -> Vec<f64> {
+    let least = models.iter().map(|m| m.error).fold(f64::INFINITY, f64::min).max(1e-12);
+    let sharpness = SHARPNESS + SHARPNESS_AN_ORIGIN * origins as f64;
+    let weight = |model: &Tried| {
+        let ratio = model.error.max(1e-12) / least;
+        if ratio > ERROR_MOST { 0.0 } else { model.share * ratio.powf(-sharpness) }
     };
-    let weights: Vec<f64> = errors.iter().map(weight).collect();
+    let weights: Vec<f64> = models.iter().map(weight).collect();
     let sum: f64 = weights.iter().sum();
     weights.iter().map(|w| w / sum).collect()
 }
 
-fn mix(models: &[(&'static str, Vec<Vec<f64>>, f64)], weights: &[f64], origin: usize, horizon: usize) -> Vec<f64> {
-    let mut mixed = vec![0.0; horizon];
-    for ((_, paths, _), weight) in models.iter().zip(weights).filter(|(_, w)| **w > 0.0) {
-        mixed.iter_mut().zip(&paths[origin]).for_each(|(m, v)| *m += weight * v);
+/// At each step the mean of the models' middle half: their paths in order of value, each as wide as its weight, without
+/// the quarters at both ends. Between mean and median, so that a single path that runs away moves nothing (as in
+/// Petropoulos and Svetunkov, "A simple combination of univariate models", 2020, who take the median).
+fn mix(models: &[Tried], weights: &[f64], origin: usize, horizon: usize) -> Vec<f64> {
+    let used: Vec<(&[f64], f64)> = models
+        .iter()
+        .zip(weights)
+        .filter(|(_, weight)| **weight > 0.0)
+        .map(|(model, weight)| (model.paths[origin].as_slice(), *weight))
+        .collect();
+    let mut said = Vec::with_capacity(used.len());
+    let at = |h: usize| {
+        said.clear();
+        said.extend(used.iter().map(|(path, weight)| (path[h], *weight)));
+        middle_half(&mut said)
+    };
+    (0..horizon).map(at).collect()
+}
+
+/// Mean of the middle half of weighted values; weights add up to 1.
+pub(super) fn middle_half(values: &mut [(f64, f64)]) -> f64 {
+    values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut below, mut sum) = (0.0, (0.0, 0.0));
+    for (value, weight) in values {
+        let inside = (below + *weight).min(1.0 - TRIMMED) - below.max(TRIMMED);
+        if inside > 0.0 {
+            sum = (sum.0 + inside * *value, sum.1 + inside);
+        }
+        below += *weight;
     }
-    mixed
+    sum.0 / sum.1
 }
 
 /// The spread by step, smoothed over its neighbours, and all errors over it, sorted.

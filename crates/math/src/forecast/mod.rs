@@ -6,7 +6,8 @@
 //! regression", 2018). Nothing is random: the same history gives the same forecast.
 //!
 //! Cost: about 2 ms for 1,000 points and 48 steps. Fails on: seasons of which less than two are in the history (said
-//! in [`Forecast::notes`]); changes that have no precedent; moving holidays.
+//! in [`Forecast::notes`]); changes that have no precedent; holidays that the
+//! caller does not name.
 
 mod clean;
 mod direct;
@@ -18,16 +19,53 @@ mod smoothing;
 mod solve;
 pub mod threshold;
 
+pub use rules::{mean, median};
 pub use season::find_seasons;
 
 /// What is known besides the values.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Seasons, in points, that the calendar would suggest (a day, a week). None is used that the data do not show;
-    /// a found season that is nearly one of them is taken for it, and history too short for one is spoken of.
+    /// Seasons, in points, that the calendar would suggest (a day, a week). Models are tried with the two shortest
+    /// whether the values show them or not, and weighted by how well they do; history too short for one is spoken of.
     pub expected_seasons: Vec<usize>,
+    /// When the points are, where that is known: lets working days and free days be told apart from the first week on.
+    pub calendar: Option<Calendar>,
     /// Lowest and highest possible value. Without it, a history that is never negative gives a forecast that is not.
     pub bounds: Option<(f64, f64)>,
+}
+
+/// Which points lie on free days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calendar {
+    /// Time of the first point of the history: seconds since 1970 on the clock that people there go by.
+    pub first_s: i64,
+    /// Seconds from point to point; at least 1.
+    pub step_s: u32,
+    /// Free days besides Saturdays and Sundays: days since 1970-01-01.
+    pub holidays: Vec<i64>,
+}
+
+impl Calendar {
+    fn day_of(&self, point: usize) -> i64 {
+        let since = (point as i64).saturating_mul(i64::from(self.step_s));
+        self.first_s.saturating_add(since).div_euclid(86_400)
+    }
+
+    fn is_free(&self, day: i64) -> bool {
+        // 1970-01-01 was a Thursday.
+        (day % 7 + 3).rem_euclid(7) >= 5 || self.holidays.contains(&day)
+    }
+
+    /// Points a day, if a day is a whole number of them.
+    fn points_a_day(&self) -> Option<usize> {
+        (self.step_s > 0 && 86_400 % self.step_s == 0).then(|| 86_400 / self.step_s as usize)
+    }
+
+    /// The calendar of a history without its first points.
+    fn after(&self, points: usize) -> Calendar {
+        let cut = (points as i64).saturating_mul(i64::from(self.step_s));
+        Calendar { first_s: self.first_s.saturating_add(cut), ..self.clone() }
+    }
 }
 
 /// A forecast: the mean, and by [`Forecast::quantile`] any quantile.
@@ -41,7 +79,7 @@ pub struct Forecast {
     pub errors: Vec<f64>,
     /// Models and their weights, the heaviest first; weights add up to 1.
     pub models: Vec<(&'static str, f64)>,
-    /// Seasons found, in points, the shortest first.
+    /// Seasons that the values show, in points, the shortest first.
     pub seasons: Vec<usize>,
     /// Known points that it rests on.
     pub history: usize,
@@ -72,13 +110,15 @@ pub fn forecast(history: &[f64], horizon: usize, options: &Options) -> Forecast 
             ..Forecast::default()
         };
     };
-    let seasons = find_seasons(&series.values, &options.expected_seasons);
+    let seasons = season::seasons_to_try(&series.values, &options.expected_seasons);
     series.fill(&seasons);
-    let mut said = ensemble::forecast(&series, &seasons, horizon.max(1));
+    let calendar = options.calendar.as_ref().map(|calendar| calendar.after(history.len() - series.values.len()));
+    let mut said = ensemble::forecast(&series, &seasons, calendar.as_ref(), horizon.max(1));
     said.mean.truncate(horizon);
     said.spread.truncate(horizon);
     said.notes.extend(series.notes.iter().cloned());
-    said.notes.extend(season_notes(series.values.len(), &seasons, &options.expected_seasons));
+    let notes = season_notes(series.values.len(), &said.seasons, &options.expected_seasons);
+    said.notes.extend(notes);
     said.scale_back(&series, options.bounds);
     said
 }
@@ -88,9 +128,8 @@ pub const TOO_SHORT: &str = "are less than two seasons of";
 
 fn season_notes(points: usize, seasons: &[usize], expected: &[usize]) -> Vec<String> {
     let short = expected.iter().filter(|e| points < 2 * **e);
-    let mut notes: Vec<String> = short
-        .map(|e| format!("{points} points {TOO_SHORT} {e}: that season cannot be known yet, a simpler model stands in"))
-        .collect();
+    let mut notes: Vec<String> =
+        short.map(|e| format!("{points} points {TOO_SHORT} {e}: whether it repeats is not known yet")).collect();
     if seasons.is_empty() {
         notes.push("no season was found".into());
     }
@@ -167,16 +206,19 @@ impl Forecast {
 }
 
 /// What a model works on: values without gaps, in units of their largest, and the origins to forecast from.
+#[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     values: &'a [f64],
     /// Whether a value was really seen.
     known: &'a [bool],
-    /// None, one or two; of two the second is a multiple of the first.
+    /// None, one or two; of two the second is a multiple of the first. The first is in the history once at least, the
+    /// second with one of the first besides.
     seasons: &'a [usize],
     /// Ascending; a forecast from an origin uses the values before it. Parameters that are shared by all origins come
     /// from before the first.
     origins: &'a [usize],
     horizon: usize,
+    calendar: Option<&'a Calendar>,
 }
 
 #[cfg(test)]
@@ -227,6 +269,101 @@ mod tests {
         assert!(said.seasons.is_empty());
         assert!(said.notes.iter().any(|n| n.contains("less than two seasons of 24")), "{:?}", said.notes);
         assert!(said.notes.iter().any(|n| n.contains("less than two seasons of 168")));
+    }
+
+    fn error_share(history: &[f64], horizon: usize, expected: &[usize], truth: &dyn Fn(usize) -> f64) -> f64 {
+        let options = Options { expected_seasons: expected.to_vec(), ..Options::default() };
+        let said = forecast(history, horizon, &options);
+        let truth: Vec<f64> = (0..horizon).map(|h| truth(history.len() + h)).collect();
+        let error: f64 = said.mean.iter().zip(&truth).map(|(m, v)| (m - v).abs()).sum();
+        error / truth.iter().map(|v| v.abs()).sum::<f64>()
+    }
+
+    #[test]
+    fn about_two_clean_seasons_are_enough() {
+        let stairs = |t: usize| (40 + t / 12 % 24) as f64 + (t % 7) as f64 / 7.0;
+        let wave = |t: usize| 100.0 + 40.0 * (t as f64 / 24.0 * std::f64::consts::TAU).sin() + noise(t);
+        let shapes: [(usize, &dyn Fn(usize) -> f64); 2] = [(288, &stairs), (24, &wave)];
+        for (season, value) in shapes {
+            for (points, most) in [(1.85, 0.02), (2.0, 0.02), (2.1, 0.02), (2.5, 0.02), (3.0, 0.02)] {
+                let history: Vec<f64> = (0..(points * season as f64) as usize).map(value).collect();
+                for expected in [&[][..], &[season, 7 * season]] {
+                    let share = error_share(&history, season, expected, value);
+                    assert!(share < most, "{share} after {points} seasons of {season}, expected {expected:?}");
+                }
+            }
+            // After one season only the calendar knows of it; it is followed in part.
+            let history: Vec<f64> = (0..season).map(value).collect();
+            let (known, unknown) =
+                (error_share(&history, season, &[season], value), error_share(&history, season, &[], value));
+            assert!(known < 0.75 * unknown, "{known} with the calendar, {unknown} without");
+        }
+    }
+
+    #[test]
+    fn a_second_week_is_like_the_first() {
+        let history: Vec<f64> = (0..10 * 24).map(daily_and_weekly).collect();
+        // The next days end with a weekend, of which one was seen.
+        let share = |expected: &[usize]| error_share(&history, 96, expected, &daily_and_weekly);
+        let (day, week) = (share(&[24]), share(&[24, 168]));
+        assert!(week < 0.8 * day, "{week} with the week, {day} without");
+    }
+
+    #[test]
+    fn the_calendar_knows_the_second_weekend_and_a_holiday() {
+        // From Monday 2024-01-01 on; the first is a holiday, and so is the second Wednesday.
+        let holidays = vec![19_723, 19_732];
+        let calendar = Calendar { first_s: 19_723 * 86_400, step_s: 3600, holidays };
+        let value = |t: usize| {
+            let busy = if calendar.is_free(calendar.day_of(t)) { 30.0 } else { 100.0 };
+            busy + 20.0 * (t as f64 / 24.0 * std::f64::consts::TAU).sin()
+        };
+        assert!((0..14).map(|d| d * 24).filter(|t| value(*t) < 60.0).eq([0, 5, 6, 9, 12, 13].map(|d| d * 24)));
+        let history: Vec<f64> = (0..9 * 24).map(value).collect();
+        let error = |calendar: Option<Calendar>| {
+            let options = Options { expected_seasons: vec![24, 168], calendar, ..Options::default() };
+            let said = forecast(&history, 24, &options);
+            (0..24).map(|h| (said.mean[h] - value(9 * 24 + h)).abs()).sum::<f64>() / 24.0
+        };
+        let (with, without) = (error(Some(calendar.clone())), error(None));
+        assert!(with < 0.6 * without, "{with} with the calendar, {without} without");
+        for (first_s, step_s) in [(i64::MAX, u32::MAX), (i64::MIN, 3600), (0, 0)] {
+            assert!(error(Some(Calendar { first_s, step_s, holidays: Vec::new() })).is_finite());
+        }
+    }
+
+    #[test]
+    fn rare_demand_is_forecast_by_its_rate() {
+        let value = |t: usize| if noise(t) > 0.35 { 8.0 + 4.0 * noise(t + 5000) } else { 0.0 };
+        let history: Vec<f64> = (0..500).map(value).collect();
+        let said = forecast(&history, 100, &Options::default());
+        let rate = history.iter().sum::<f64>() / 500.0;
+        assert!(said.mean.iter().all(|v| (0.0..2.0 * rate).contains(v)), "{:?} at a rate of {rate}", &said.mean[..3]);
+        assert!(said.models.iter().any(|m| m.0 == "intermittent demand"), "{:?}", said.models);
+        let above = (500..600).filter(|t| value(*t) > said.quantile(0.95)[t - 500]).count();
+        assert!(above <= 12, "{above} of 100 above the 95 % quantile");
+    }
+
+    #[test]
+    fn what_wanders_shows_no_season() {
+        let mut shown = 0;
+        for seed in 0..50 {
+            let mut level = 0.0;
+            let walk = |t: usize| {
+                level += noise(t + 10_000 * seed);
+                level
+            };
+            let history: Vec<f64> = (0..576).map(walk).collect();
+            let options = Options { expected_seasons: vec![288], ..Options::default() };
+            shown += usize::from(!forecast(&history, 48, &options).seasons.is_empty());
+        }
+        assert!(shown <= 5, "{shown} of 50 random walks show a season");
+    }
+
+    #[test]
+    fn one_path_that_runs_away_moves_nothing() {
+        let mut values = [(1e300, 0.2), (2.0, 0.4), (3.0, 0.4)];
+        assert!((ensemble::middle_half(&mut values) - 2.7).abs() < 0.01);
     }
 
     #[test]

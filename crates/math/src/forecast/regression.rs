@@ -9,14 +9,18 @@ use super::{Case, solve::Normal};
 const FEATURES: usize = 13;
 /// Share of its own energy added to each feature.
 const RIDGE: f64 = 1e-4;
+/// Points before the one a season ago that it looks at.
+const REACH: usize = 4;
 /// Seasons in the profile.
 const PROFILE: usize = 7;
 
 pub(crate) fn own_past(case: &Case) -> Option<Vec<Vec<f64>>> {
     let first = *case.seasons.first()?;
-    let second = case.seasons.get(1).copied();
-    let reach = second.unwrap_or(2 * first) + 4;
-    if *case.origins.first()? < reach + 4 * FEATURES {
+    let earliest = *case.origins.first()?;
+    let is_enough = |season: usize| earliest >= season + REACH + 4 * FEATURES;
+    let second = case.seasons.get(1).copied().filter(|second| is_enough(*second));
+    let reach = second.unwrap_or(2 * first) + REACH;
+    if !is_enough(2 * first) {
         return None;
     }
     let mut normal = Normal::<FEATURES>::new();

@@ -15,18 +15,26 @@ const RISE_NOISE: f64 = 7.5;
 const RISE_SHARE: f64 = 0.6;
 /// Multiples of the first season that are tried for the second.
 const MULTIPLES: usize = 12;
+/// Cycles below which a season must be clean: come back to itself within a share of the mean deviation.
+const FEW_CYCLES: usize = 3;
+const CLEAN: f64 = 0.3;
+/// Share of the calendar's naive error that another season's must be below.
+const DISTINCT: f64 = 0.8;
+/// Share of another lag's naive error that a season's must be below, to be spoken of.
+const SHOWN: f64 = 0.9;
 /// A found season within this share of an expected one is that one.
 const NEAR: f64 = 0.03;
 
-/// None, one or two seasons in points, each seen at least twice in the values; values must be finite.
+/// None, one or two seasons in points, each seen about twice in the values or more; values must be finite.
 pub fn find_seasons(values: &[f64], expected: &[usize]) -> Vec<usize> {
     let n = values.len();
     if n < POINTS_LEAST {
         return Vec::new();
     }
-    let Some(correlation) = autocorrelation(&without_line(values), n / 2) else { return Vec::new() };
+    let level = without_line(values);
+    let Some(correlation) = autocorrelation(&level, (n * 2 / 3).min(n - 2)) else { return Vec::new() };
     let noise = 3.0 / (n as f64).sqrt();
-    let Some(first) = first_season(&correlation, n) else { return Vec::new() };
+    let Some(first) = first_season(&correlation, &level) else { return Vec::new() };
     let first = snap(first, n, expected);
     let cycles = n / first;
     let rest = without_profile(values, first);
@@ -46,21 +54,77 @@ pub fn find_seasons(values: &[f64], expected: &[usize]) -> Vec<usize> {
     std::iter::once(first).chain(best.map(|(k, _)| k * first)).collect()
 }
 
-fn first_season(correlation: &[f64], n: usize) -> Option<usize> {
+/// The seasons that models are tried with: the shortest of the calendar that is in the history once, the next where one
+/// of the first is there besides, and what the values show. The calendar explains a slow wave as well as any other
+/// length; a season that is none of the calendar's stands only where the values come back to themselves after it
+/// clearly better than after the calendar's. How much any of them is worth, the back-test says.
+pub(crate) fn seasons_to_try(values: &[f64], expected: &[usize]) -> Vec<usize> {
+    let found = find_seasons(values, expected);
+    let n = values.len();
+    let mut calendar: Vec<usize> = expected.iter().copied().filter(|e| (2..=n).contains(e)).collect();
+    calendar.sort_unstable();
+    let Some(shortest) = calendar.first().copied() else { return found };
+    let first = match found.first() {
+        Some(own) if naive_error(values, *own) < DISTINCT * naive_error(values, shortest) => *own,
+        _ => shortest,
+    };
+    let longer = calendar.into_iter().find(|e| *e > first && e.is_multiple_of(first) && first + e <= n);
+    let own = found.get(1).copied().filter(|_| found[0] == first);
+    std::iter::once(first).chain(longer.or(own)).collect()
+}
+
+/// Those of the seasons that the values show: they come back to themselves after one better than after half of it, and
+/// after a second one better than after the first.
+pub(crate) fn shown(values: &[f64], seasons: &[usize]) -> Vec<usize> {
+    let found = find_seasons(values, seasons);
+    let is_shown = |(i, season): (usize, &usize)| {
+        let other = if i == 0 { (season / 2).max(1) } else { seasons[i - 1] };
+        let is_evident = || naive_error(values, *season) < SHOWN * naive_error(values, other);
+        found.contains(season) || FEW_CYCLES * season <= values.len() && is_evident()
+    };
+    { seasons.iter().enumerate() }.filter(|(i, s)| is_shown((*i, s))).map(|(_, s)| *s).collect()
+}
+
+/// Whether a season is in `n` points twice, or nearly.
+fn is_seen_twice(season: usize, n: usize) -> bool {
+    5 * n >= 9 * season
+}
+
+/// Mean absolute difference of the values to those one season before.
+fn naive_error(values: &[f64], season: usize) -> f64 {
+    let later = &values[season..];
+    later.iter().zip(values).map(|(v, before)| (v - before).abs()).sum::<f64>() / later.len().max(1) as f64
+}
+
+fn first_season(correlation: &[f64], level: &[f64]) -> Option<usize> {
+    let n = level.len();
     let mut valley = 1.0_f64;
     let mut peaks: Vec<(usize, f64)> = Vec::new();
-    for lag in 2..correlation.len() {
+    for lag in (2..correlation.len()).take_while(|lag| is_seen_twice(*lag, n)) {
         let here = correlation[lag];
         valley = valley.min(correlation[lag - 1]);
         let reach = (lag / 10).max(1);
         let around = &correlation[lag - reach..(lag + reach + 1).min(correlation.len())];
         let is_peak = around.iter().all(|c| *c <= here) && around.len() > reach + reach / 2;
-        if is_peak && here > 0.0 && here - valley > RISE_LEAST.max(RISE_NOISE / ((n - lag) as f64).sqrt()) {
+        let rises = here > 0.0 && here - valley > RISE_LEAST.max(RISE_NOISE / ((n - lag) as f64).sqrt());
+        // What is seen hardly twice may be any slow wander, unless it comes back to the same values.
+        if is_peak && rises && (FEW_CYCLES * lag <= n || is_clean(level, lag)) {
             peaks.push((lag, here - valley));
         }
     }
     let best = peaks.iter().map(|(_, rise)| *rise).fold(0.0, f64::max);
     peaks.iter().find(|(_, rise)| *rise >= RISE_SHARE * best).map(|(lag, _)| *lag)
+}
+
+/// Whether the values, of mean 0, come back to themselves after a season, but for a steady growth.
+fn is_clean(level: &[f64], season: usize) -> bool {
+    let mean_size = |values: &mut dyn Iterator<Item = f64>| {
+        let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + v.abs(), count + 1.0));
+        sum / f64::max(count, 1.0)
+    };
+    let changes = || level[season..].iter().zip(level).map(|(v, before)| v - before);
+    let growth = changes().sum::<f64>() / (level.len() - season) as f64;
+    mean_size(&mut changes().map(|c| c - growth)) < CLEAN * mean_size(&mut level.iter().copied())
 }
 
 fn snap(season: usize, n: usize, expected: &[usize]) -> usize {

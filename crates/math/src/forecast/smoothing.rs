@@ -74,11 +74,11 @@ fn slope(values: &[f64]) -> f64 {
 /// using double seasonal exponential smoothing", 2003). Parameters: smoothing of level and seasons, fading.
 pub(crate) fn seasons(case: &Case) -> Option<Vec<Vec<f64>>> {
     let first = *case.seasons.first()?;
-    let longest = *case.seasons.last()?;
-    if case.origins[0] < 2 * longest {
+    if case.origins[0] < 2 * first {
         return None;
     }
-    let start = Seasons::new(&case.values[..case.origins[0]], first, case.seasons.get(1).copied());
+    let second = case.seasons.get(1).copied().filter(|second| case.origins[0] >= 2 * second);
+    let start = Seasons::new(&case.values[..case.origins[0]], first, second);
     let fit = &case.values[..case.origins[0]];
     let found = search([0.05, 0.15, 0.15, 0.7], 9, |p| start.clone().run(fit, case.known, p));
     let mut state = start;

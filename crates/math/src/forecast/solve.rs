@@ -1,5 +1,10 @@
 //! Least squares by normal equations, and a search without derivatives.
 
+use crate::cholesky;
+
+/// Least ridge: what keeps features that say the same from being split by rounding.
+const TINY: f64 = 1e-10;
+
 /// Sums of products of features and target, in which samples are collected as time goes on.
 #[derive(Clone)]
 pub(crate) struct Normal<const F: usize> {
@@ -24,32 +29,22 @@ impl<const F: usize> Normal<F> {
     }
 
     /// Coefficients; `ridge` is the share of each feature's own energy that is added to it, so that units do not
-    /// matter. By Cholesky decomposition; a feature without energy gets 0.
+    /// matter. A feature without energy gets 0.
     pub fn solve(&self, ridge: f64) -> [f64; F] {
-        let mut lower = [[0.0; F]; F];
-        let most = (0..F).map(|i| self.products[i][i]).fold(0.0, f64::max);
+        // In units in which each feature's energy is 1.
+        let unit: [f64; F] = std::array::from_fn(|i| {
+            let energy = self.products[i][i];
+            if energy > 0.0 { energy.sqrt().recip() } else { 0.0 }
+        });
+        let mut packed = Vec::with_capacity(F * (F + 1) / 2);
         for i in 0..F {
-            for j in 0..=i {
-                let before: f64 = (0..j).map(|k| lower[i][k] * lower[j][k]).sum();
-                let mut value = self.products[i][j] - before;
-                if i == j {
-                    value += ridge * self.products[i][i] + 1e-10 * most + 1e-300;
-                    lower[i][i] = value.max(1e-300).sqrt();
-                } else {
-                    lower[i][j] = value / lower[j][j];
-                }
-            }
+            packed.extend((0..=i).map(|j| self.products[i][j] * unit[i] * unit[j]));
         }
-        let mut x = self.with_target;
-        for i in 0..F {
-            let before: f64 = (0..i).map(|k| lower[i][k] * x[k]).sum();
-            x[i] = (x[i] - before) / lower[i][i];
-        }
-        for i in (0..F).rev() {
-            let after: f64 = (i + 1..F).map(|k| lower[k][i] * x[k]).sum();
-            x[i] = (x[i] - after) / lower[i][i];
-        }
-        x.map(|v| if v.is_finite() { v } else { 0.0 })
+        let target: [f64; F] = std::array::from_fn(|i| self.with_target[i] * unit[i]);
+        let (mut factor, mut x) = (vec![0.0; packed.len()], Vec::with_capacity(F));
+        cholesky::factorise(&packed, F, ridge + TINY, &mut factor);
+        cholesky::solve(&factor, &target, &mut x);
+        std::array::from_fn(|i| if x[i].is_finite() { x[i] * unit[i] } else { 0.0 })
     }
 }
 

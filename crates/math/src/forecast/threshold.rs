@@ -22,9 +22,15 @@ const GROWTH_OVER_NOISE: f64 = 3.0;
 /// How readily growth ends: what has lasted `l` lasts `h` more with probability (l / (l + h)) to this power. 1 is a
 /// process of which nothing else is known; what writes to disks mostly ends sooner.
 const ENDING: f64 = 1.5;
+/// The same for growth of which nothing was seen before: it may end, and it may be the first tooth of a saw.
+const ENDING_OF_FIRST: f64 = 1.9;
+/// Share of what was seen that is the growth itself, from which it is the first.
+const FIRST_SHARE: f64 = 0.9;
 /// Growth of a leak over the stretch, relative to its start.
 const LEAK_GROWTH: f64 = 0.1;
 
+/// The note of a series that has only grown since it is seen.
+pub const ONLY_GROWN: &str = "it has only grown so far: whether it falls back by itself is not known";
 /// The note of a series that was reset once, or has outgrown all its earlier cycles.
 pub const RESET_ONCE: &str = "it was reset before; only what came since is judged";
 
@@ -79,7 +85,12 @@ pub fn crossing(values: &[f64], threshold: f64, horizons: &[f64]) -> Crossing {
     let basis = without_resets(&points, &mut notes);
     let stretch = newest_stretch(&basis);
     let errors = errors(&basis, &stretch, end);
-    let times = drawn_times(&stretch, &errors, basis[basis.len() - 1].0, end, limit);
+    let is_first = notes.is_empty() && stretch.pace > 0.0 && stretch.length >= FIRST_SHARE * (end - points[0].0);
+    if is_first {
+        notes.push(ONLY_GROWN);
+    }
+    let ending = if is_first { ENDING_OF_FIRST } else { ENDING };
+    let times = drawn_times(&stretch, ending, &errors, (basis[basis.len() - 1].0, end), limit);
     let within = |h: &f64| times.iter().filter(|t| **t <= *h).count() as f64 / PATHS as f64;
     let quantile = |p: f64| times.get((p * PATHS as f64) as usize).copied().filter(|t| t.is_finite());
     if stretch.length < horizons.iter().copied().fold(0.0, f64::max) / 4.0 && stretch.pace > 0.0 {
@@ -220,7 +231,7 @@ fn errors(points: &[(f64, f64)], stretch: &Stretch, end: f64) -> Vec<f64> {
 }
 
 /// Times at which the drawn paths reach the limit, in order; infinite where they do not.
-fn drawn_times(stretch: &Stretch, errors: &[f64], last: f64, end: f64, limit: f64) -> Vec<f64> {
+fn drawn_times(stretch: &Stretch, ending: f64, errors: &[f64], (last, end): (f64, f64), limit: f64) -> Vec<f64> {
     let since = end - last;
     let mut times: Vec<f64> = (0..PATHS)
         .map(|i| {
@@ -230,7 +241,7 @@ fn drawn_times(stretch: &Stretch, errors: &[f64], last: f64, end: f64, limit: f6
             let error =
                 errors.get((draw(0.754_877_666_246_693) * errors.len() as f64) as usize).copied().unwrap_or(0.0);
             let pace = stretch.pace * (0.8 + 0.4 * draw(0.569_840_290_998_053));
-            let lasts = stretch.length * (u.max(1e-9).powf(-1.0 / ENDING) - 1.0);
+            let lasts = stretch.length * (u.max(1e-9).powf(-1.0 / ending) - 1.0);
             let missing = limit - stretch.level - error;
             if missing <= 0.0 {
                 // Noise alone reaches it.
@@ -268,9 +279,12 @@ mod tests {
 
     #[test]
     fn a_steady_fill_has_its_date() {
-        let values: Vec<f64> = (0..200).map(|t| 40.0 + 0.2 * t as f64).collect();
+        let values: Vec<f64> = (0..600).map(|t| 40.0 + 0.2 * f64::from((t - 400).max(0))).collect();
         let said = crossing(&values, 100.0, &[50.0, 150.0, 400.0]);
         assert!(said.probability[0] < 0.05 && said.probability[1] > 0.5, "{said:?}");
+        let first = crossing(&values[400..], 100.0, &[50.0, 150.0, 400.0]);
+        assert!(first.notes.contains(&ONLY_GROWN) && !said.notes.contains(&ONLY_GROWN));
+        assert!((0.4..0.5).contains(&first.probability[1]), "it may be the first tooth of a saw: {first:?}");
         assert!(said.probability.is_sorted());
         let median = said.steps[1].unwrap();
         assert!((85.0..160.0).contains(&median), "{said:?}");
