@@ -1,7 +1,7 @@
 //! Sessions of log lines that were never so: a request whose lines are not those that such requests write.
 //!
 //! A session is the lines of one entity with the same trace id; where they have none, with the same value at the place
-//! that holds an id which comes back in other templates ([`ids`]); where there is no such place either, all lines of
+//! that holds an id which comes back in other templates (see `ids.rs`); where there is no such place either, all lines of
 //! ten seconds. It is over when it has been quiet for a minute. Then it is held against the sessions before
 //! ([`math::sessions`]) in three views: which templates it has, how often each, and which followed which. Each view
 //! knows how many of the entity's sessions are usually new to it, and far more than that within a minute are said: one
