@@ -9,7 +9,7 @@ mod pca;
 
 use std::path::{Path, PathBuf};
 
-use math::joint::{Alarm, Joint, Settings};
+use math::joint::{Joint, Settings};
 
 use crate::{
     Problem, Protocol, Report, Row, Run, baselines, data,
@@ -187,9 +187,7 @@ fn examine(run: &Run, item: &Item) -> Result<Outcome, Problem> {
 
 /// Ours: point by point through the training part and the test part.
 fn judge(server: &Server) -> Said {
-    let settings = Settings::default();
-    let mut joint = Joint::new(server.columns.len(), settings);
-    let mut alarm = Alarm::new(BUDGET_POINTS, &settings);
+    let mut joint = Joint::new(server.columns.len(), Settings { budget: BUDGET_POINTS, ..Settings::default() });
     let rows = server.train + server.labels.len();
     let mut said = Said { scores: Vec::new(), flags: Vec::new(), train_alarms: 0 };
     let mut before = false;
@@ -199,7 +197,7 @@ fn judge(server: &Server) -> Said {
             *value = column[row];
         }
         let judged = joint.observe(&values);
-        let flag = alarm.observe(judged.surprise);
+        let flag = judged.alarm;
         if row >= server.train {
             said.scores.push(score(judged.surprise));
             said.flags.push(flag);
