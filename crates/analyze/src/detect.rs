@@ -1,5 +1,6 @@
 //! Observations to findings.
 
+pub mod joint;
 pub mod logs;
 pub mod metric;
 pub mod requests;
@@ -8,4 +9,5 @@ pub mod resource;
 #[cfg(test)]
 pub(crate) mod fake_shop;
 pub(crate) mod ongoing;
+pub(crate) mod senders;
 pub(crate) mod words;

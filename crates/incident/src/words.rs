@@ -20,6 +20,7 @@ pub fn symptom(piece: &Piece) -> String {
         ("log_errors_rate", _) => "error logs",
         ("log_template_new", _) => "a new log message",
         ("log_template_rate", _) => "unusual logs",
+        ("joint", _) => "metrics out of step",
         (measure, Direction::Down) if measure.starts_with("latency") => "faster answers",
         (measure, _) if measure.starts_with("latency") => "slow answers",
         ("resource", _) => return resource(&piece.scope),

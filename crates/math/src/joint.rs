@@ -20,15 +20,13 @@
 //! (1976); the average over time is the MEWMA chart's idea applied to the distance (Lowry et al., 1992); a level that
 //! moves by what passed it is the idea of adaptive conformal inference (Gibbs and Candès, 2021).
 
-use serde::{Deserialize, Serialize};
-
 /// Points between two factorisations of the covariance once it is settled; before, with every eighth more points.
 pub const REFIT: u64 = 64;
 /// An alarm is over after so many points that are below what began it.
 pub const SETTLE: u32 = 20;
 
 /// How a [`Joint`] learns and judges.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// Points over which is learned; older ones fade. 10,000 is a week at one point a minute.
     pub memory: f64,
@@ -60,8 +58,8 @@ impl Default for Settings {
     }
 }
 
-/// What is known of the metrics of one thing. Plain data: reads back exactly.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What is known of the metrics of one thing. Plain data: [`Joint::save`] and [`Joint::load`] are exact.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Joint {
     settings: Settings,
     count: u64,
@@ -80,7 +78,6 @@ pub struct Joint {
     alarm: bool,
     /// Points since the alarm's cause was last there.
     quiet: u32,
-    #[serde(skip)]
     scratch: Scratch,
 }
 
@@ -153,12 +150,59 @@ impl Joint {
         self.count
     }
 
+    /// One more metric, after those that are there. It counts as expected until it had as many points as all need
+    /// before they are judged.
+    pub fn add_metric(&mut self) {
+        let metrics = self.metrics() + 1;
+        for of_metrics in [&mut self.mean, &mut self.variance, &mut self.seen, &mut self.parts] {
+            of_metrics.push(0.0);
+        }
+        for triangle in [&mut self.products, &mut self.factor] {
+            triangle.resize(metrics * (metrics + 1) / 2, 0.0);
+        }
+        self.refit_at = 0;
+    }
+
+    /// Writes everything but the settings as whole numbers.
+    pub fn save(&self, words: &mut Vec<u64>) {
+        let (alarm, quiet) = (u64::from(self.alarm), u64::from(self.quiet));
+        words.extend([self.metrics() as u64, self.count, self.refit_at, alarm, quiet]);
+        for numbers in self.numbers() {
+            words.extend(numbers.iter().map(|number| number.to_bits()));
+        }
+        self.watches.iter().for_each(|watch| watch.save(words));
+    }
+
+    /// Reads back what [`Joint::save`] wrote; none where that is not what the words are.
+    pub fn load(settings: Settings, words: &mut impl Iterator<Item = u64>) -> Option<Joint> {
+        let metrics = usize::try_from(words.next()?).ok().filter(|metrics| *metrics <= MOST_METRICS)?;
+        let mut joint = Joint::new(metrics, settings);
+        joint.count = words.next()?;
+        joint.refit_at = words.next()?;
+        joint.alarm = words.next()? != 0;
+        joint.quiet = u32::try_from(words.next()?).ok()?;
+        for number in joint.numbers_mut().into_iter().flatten() {
+            *number = f64::from_bits(words.next()?);
+        }
+        for watch in &mut joint.watches {
+            watch.load(words)?;
+        }
+        Some(joint)
+    }
+
+    fn numbers(&self) -> [&Vec<f64>; 6] {
+        [&self.mean, &self.variance, &self.seen, &self.parts, &self.products, &self.factor]
+    }
+
+    fn numbers_mut(&mut self) -> [&mut Vec<f64>; 6] {
+        [&mut self.mean, &mut self.variance, &mut self.seen, &mut self.parts, &mut self.products, &mut self.factor]
+    }
+
     /// Takes a point in: one value a metric, not finite where it is missing (then it counts as expected). Judges it by
     /// what came before, then learns from it.
     pub fn observe(&mut self, values: &[f64]) -> Judged {
         self.deviate(values);
-        let warm = self.count as f64 >= self.settings.warm.max(2.0 * self.metrics() as f64);
-        let judged = if warm { self.judge() } else { Judged::default() };
+        let judged = if self.is_warm() { self.judge() } else { Judged::default() };
         let trust = if judged.distance > self.settings.doubt { self.settings.doubt / judged.distance } else { 1.0 };
         self.learn(values, trust);
         judged
@@ -178,13 +222,19 @@ impl Joint {
         parts
     }
 
-    /// Deviations of the point from the means, in standard deviations, cut.
+    fn is_warm(&self) -> bool {
+        self.count as f64 >= self.settings.warm.max(2.0 * self.metrics() as f64)
+    }
+
+    /// Deviations of the point from the means, in standard deviations, cut. What is too new to be known counts as
+    /// expected once others are judged.
     fn deviate(&mut self, values: &[f64]) {
         let cut = self.settings.cut;
+        let least = if self.is_warm() { self.settings.warm } else { 1.0 };
         self.scratch.deviation.clear();
         for i in 0..self.mean.len() {
             let value = values.get(i).copied().filter(|v| v.is_finite() && v.abs() < HUGE);
-            let deviation = value.filter(|_| self.seen[i] >= 1.0).map_or(0.0, |v| {
+            let deviation = value.filter(|_| self.seen[i] >= least).map_or(0.0, |v| {
                 let away = v - self.mean[i];
                 let spread = self.variance[i].sqrt();
                 // A metric that never moved has no spread: whatever it does is as far away as counts.
@@ -261,6 +311,12 @@ impl Joint {
             self.mean[i] = value;
             return;
         }
+        if self.seen[i] >= self.settings.warm && self.seen[i] < self.settings.warm + 1.0 && self.is_warm() {
+            // Until now it counted as expected; from here on it deviates by about 1.
+            let own = &mut self.products[i * (i + 1) / 2 + i];
+            *own = own.max(1.0);
+            self.refit_at = 0;
+        }
         let weight = trust / self.seen[i].min(self.settings.memory);
         let mut away = value - self.mean[i];
         if self.variance[i] > 0.0 && self.seen[i] > self.settings.warm {
@@ -289,7 +345,7 @@ const NARROWEST: f64 = 0.3;
 
 /// One average of the distance, and the level it is held against: the highest it was within the budget, the level
 /// itself being as far as a peak counts.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Watch {
     /// Of the distance's root.
     average: f64,
@@ -381,6 +437,35 @@ impl Watch {
     }
 }
 
+impl Watch {
+    fn save(&self, words: &mut Vec<u64>) {
+        let numbers = [self.average, self.figure, self.typical, self.level, self.in_block, self.seen, self.began_at];
+        words.extend(numbers.iter().chain(&self.peaks).map(|number| number.to_bits()));
+        words.extend([self.block as u64, u64::from(self.armed), u64::from(self.loud)]);
+    }
+
+    fn load(&mut self, words: &mut impl Iterator<Item = u64>) -> Option<()> {
+        let numbers = [
+            &mut self.average,
+            &mut self.figure,
+            &mut self.typical,
+            &mut self.level,
+            &mut self.in_block,
+            &mut self.seen,
+            &mut self.began_at,
+        ];
+        for number in numbers.into_iter().chain(&mut self.peaks) {
+            *number = f64::from_bits(words.next()?);
+        }
+        self.block = usize::try_from(words.next()?).ok().filter(|block| *block < BLOCKS)?;
+        self.armed = words.next()? != 0;
+        self.loud = words.next()? != 0;
+        Some(())
+    }
+}
+
+/// Saved words that claim more metrics than this are not read.
+const MOST_METRICS: usize = 4096;
 /// Values beyond it count as missing: their squares would not be numbers.
 const HUGE: f64 = 1e120;
 /// Relative difference that is rounding.
@@ -534,13 +619,31 @@ mod tests {
     #[test]
     fn nothing_but_what_is_kept_matters() {
         let (mut joint, mut state) = taught(300);
-        let mut back = joint.clone();
-        back.scratch = Scratch::default();
+        let mut words = Vec::new();
+        joint.save(&mut words);
+        let mut back = Joint::load(Settings::default(), &mut words.iter().copied()).unwrap();
+        assert!(Joint::load(Settings::default(), &mut words[..words.len() - 1].iter().copied()).is_none());
+        assert!(Joint::load(Settings::default(), &mut [u64::MAX; 50].into_iter()).is_none());
         for _ in 0..100 {
             let values = healthy(&mut state);
             assert_eq!(joint.observe(&values), back.observe(&values));
         }
         assert_eq!(joint, back);
+    }
+
+    #[test]
+    fn a_metric_that_joins_later_is_no_trouble_and_counts_in_time() {
+        let (mut joint, mut state) = taught(2000);
+        joint.add_metric();
+        for i in 0..3000 {
+            let [load, follows, falls] = healthy(&mut state);
+            let judged = joint.observe(&[load, follows, falls, 7.0 + load * 0.1]);
+            assert!(judged.surprise < 5.0 && judged.distance < 12.0, "{i} {judged:?}");
+        }
+        let [load, follows, falls] = healthy(&mut state);
+        let odd = (0..10).map(|_| joint.observe(&[load, follows, falls, 30.0 - load * 0.1])).last().unwrap();
+        assert!(odd.alarm, "{odd:?}");
+        assert_eq!(joint.parts()[0].metric, 3);
     }
 
     #[test]

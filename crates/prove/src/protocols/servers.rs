@@ -1,9 +1,9 @@
 //! `servers`: servers of many metrics, judged as they come.
 //!
-//! The training part and then the test part of each server go point by point through [`math::joint`], which no
-//! live analysis uses yet; nothing knows where the one ends, except that scores and flags are those of the test part. The files do
-//! not say how far apart points are: one a minute is taken, so the budget of one false event a week is one in 10,080
-//! points.
+//! The training part and then the test part of each server go point by point through [`math::joint`], which the live
+//! analysis `joint` uses too; nothing knows where the one ends, except that scores and flags are those of the test
+//! part. The files do not say how far apart points are: one a minute is taken, so the budget of one false event a week
+//! is one in 10,080 points.
 
 mod pca;
 
