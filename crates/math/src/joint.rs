@@ -245,6 +245,9 @@ impl Joint {
     }
 
     fn judge(&mut self) -> Judged {
+        if self.watches[0].seen == 0.0 {
+            (0..self.metrics()).for_each(|metric| self.begin_to_judge(metric));
+        }
         if self.count >= self.refit_at {
             self.refit();
         }
@@ -281,6 +284,14 @@ impl Joint {
         }
     }
 
+    /// A metric that hardly moved, or that counted as expected, until it is judged is held to deviate by 1: what it
+    /// does first is no more than that.
+    fn begin_to_judge(&mut self, metric: usize) {
+        let own = &mut self.products[metric * (metric + 1) / 2 + metric];
+        *own = own.max(1.0);
+        self.refit_at = 0;
+    }
+
     fn refit(&mut self) {
         let diagonal = self.settings.ridge;
         factorise(&self.products, self.metrics(), diagonal, &mut self.factor);
@@ -311,11 +322,8 @@ impl Joint {
             self.mean[i] = value;
             return;
         }
-        if self.seen[i] >= self.settings.warm && self.seen[i] < self.settings.warm + 1.0 && self.is_warm() {
-            // Until now it counted as expected; from here on it deviates by about 1.
-            let own = &mut self.products[i * (i + 1) / 2 + i];
-            *own = own.max(1.0);
-            self.refit_at = 0;
+        if self.seen[i] == self.settings.warm.ceil() && self.seen[i] < self.count as f64 && self.is_warm() {
+            self.begin_to_judge(i);
         }
         let weight = trust / self.seen[i].min(self.settings.memory);
         let mut away = value - self.mean[i];

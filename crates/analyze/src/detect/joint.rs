@@ -61,6 +61,7 @@ const GRACE_NS: i64 = 20 * SECOND;
 const HOLDS_MINUTES: i64 = 10;
 /// A sender that was silent for this long gives way to another.
 const GIVES_WAY_NS: i64 = 60 * MINUTE;
+const MAKES_ROOM_NS: i64 = 10 * MINUTE;
 /// One metric that makes more of the distance than this is no matter of several.
 const ALONE: f64 = 0.8;
 /// Metrics that are named: until they make this share of the distance, each at least that, at most so many.
@@ -85,6 +86,8 @@ struct Small {
     claims: Claims,
     /// Whether a sender found no room.
     refused: bool,
+    /// When room was made last, ns.
+    room_ns: i64,
 }
 
 /// One sender. Who it is, its members' definitions say.
@@ -180,7 +183,10 @@ impl Fleetwide {
             place = self.admit(series, registry);
             self.put(series.0, place);
         }
-        let Some(def) = registry.series_def(series).filter(|_| place != NOWHERE) else { return };
+        if place == NOWHERE {
+            return;
+        }
+        let Some(def) = registry.series_def(series) else { return };
         let place = place as usize - 1;
         let (number, member) = (place / MOST_MEMBERS, place % MOST_MEMBERS);
         self.things[number].take(member, def.kind, time, raw, |minute, judged| over.push((number, minute, judged)));
@@ -205,12 +211,11 @@ impl Fleetwide {
 
     /// The sender of a series; a new one where there is room.
     fn thing_of(&mut self, def: &SeriesDef, registry: &Registry) -> Option<usize> {
-        let numbers = self.of_entity.entry(def.entity).or_default();
         let same = |number: &usize| {
             let other = self.things[*number].members.first().and_then(|m| registry.series_def(SeriesId(m.series)));
             other.is_some_and(|o| o.tenant == def.tenant && senders::instance(o) == senders::instance(def))
         };
-        if let Some(number) = numbers.iter().copied().find(same) {
+        if let Some(number) = self.of_entity.get(&def.entity).and_then(|all| all.iter().copied().find(same)) {
             return Some(number);
         }
         let vacant = self.things.iter().position(|thing| thing.members.is_empty()).unwrap_or(self.things.len());
@@ -220,13 +225,13 @@ impl Fleetwide {
         if vacant == self.things.len() {
             self.things.push(Thing::vacant());
         }
-        numbers.push(vacant);
+        self.of_entity.entry(def.entity).or_default().push(vacant);
         Some(vacant)
     }
 
-    /// Senders that are silent leave, if others found no room.
+    /// Senders that are silent leave, if others found no room. Not all the time: each series is looked at anew then.
     fn make_room(&mut self, now: Time) {
-        if !self.small.0.refused {
+        if !self.small.0.refused || now.0 - self.small.0.room_ns < MAKES_ROOM_NS {
             return;
         }
         let silent = |thing: &Thing| !thing.members.is_empty() && now.0 - thing.last_ns > GIVES_WAY_NS;
@@ -237,7 +242,7 @@ impl Fleetwide {
         for number in leaving {
             self.things[number] = Thing::vacant();
         }
-        self.small.0.refused = false;
+        (self.small.0.refused, self.small.0.room_ns) = (false, now.0);
         self.places.clear();
         self.of_entity.clear();
         self.indexed = false;
