@@ -5,8 +5,9 @@ use view::Analysis;
 use crate::{cause, detect, forecast};
 
 /// The catalogue. Documentation, settings and checks are made from it.
-pub static ALL: [Analysis; 8] = [
+pub static ALL: [Analysis; 9] = [
     detect::metric::ANALYSIS,
+    detect::joint::ANALYSIS,
     detect::resource::ANALYSIS,
     detect::requests::ANALYSIS,
     detect::logs::ANALYSIS,

@@ -1,5 +1,6 @@
 //! Observations to findings.
 
+pub mod joint;
 pub mod log_sessions;
 pub mod log_values;
 pub mod logs;
@@ -15,5 +16,6 @@ pub(crate) mod ids;
 pub(crate) mod kinds;
 pub(crate) mod ongoing;
 pub(crate) mod patterns;
+pub(crate) mod samples;
 pub(crate) mod senders;
 pub(crate) mod words;

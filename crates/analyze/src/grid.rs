@@ -2,6 +2,8 @@
 
 use types::{DAY, HOUR, MINUTE, SECOND, SeriesKind};
 
+use crate::detect::samples;
+
 /// Widths of a step, ns.
 const WIDTHS: [i64; 16] = [
     SECOND,
@@ -54,14 +56,11 @@ impl Grid {
         let mut before: Option<(i64, f64)> = None;
         for &(time, value) in points.iter().filter(|p| p.1.is_finite()) {
             let last = before.replace((time, value));
-            let value = match (kind, last) {
-                (SeriesKind::Gauge | SeriesKind::Derived, _) => value,
-                (_, None) => continue,
-                // A total that falls began anew.
-                (SeriesKind::Counter, Some((_, known))) if value < known => continue,
-                (SeriesKind::Counter, Some((at, known))) => (value - known) / seconds(time - at),
-                (_, Some((at, _))) => value / seconds(time - at),
+            let judged = match (kind, last) {
+                (SeriesKind::Gauge | SeriesKind::Derived, _) => Some(value),
+                (_, last) => last.and_then(|last| samples::level(kind, last, time, value)),
             };
+            let Some(value) = judged else { continue };
             let step = ((time - start) / width) as usize;
             if step < steps && value.is_finite() {
                 sums[step] += value;
@@ -71,8 +70,4 @@ impl Grid {
         let mean = |(sum, count): (&f64, &u32)| if *count > 0 { sum / f64::from(*count) } else { f64::NAN };
         Grid { values: sums.iter().zip(&counts).map(mean).collect(), end }
     }
-}
-
-fn seconds(ns: i64) -> f64 {
-    ns.max(1) as f64 / SECOND as f64
 }

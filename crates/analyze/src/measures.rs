@@ -57,6 +57,12 @@ pub const ALL: &[Measure] = &[
     },
     Measure { name: "request_rate", unit: "1/s", impact: 0.4, summary: "Requests a second." },
     Measure { name: "metric", unit: "", impact: 0.2, summary: "Any metric that left its band." },
+    Measure {
+        name: "joint",
+        unit: "",
+        impact: 0.2,
+        summary: "Metrics of one sender that do not go together as they usually do.",
+    },
     Measure { name: "cause", unit: "", impact: 0.0, summary: "Why an incident happened." },
 ];
 

@@ -22,6 +22,7 @@ pub fn symptom(piece: &Piece) -> String {
         ("log_template_rate", _) => "unusual logs",
         ("log_value", _) => "a new value in logs",
         ("log_session", _) => "unusual sessions in logs",
+        ("joint", _) => "metrics out of step",
         (measure, Direction::Down) if measure.starts_with("latency") => "faster answers",
         (measure, _) if measure.starts_with("latency") => "slow answers",
         ("resource", _) => return resource(&piece.scope),

@@ -19,6 +19,7 @@ const MEASURES: Record<string, string> = {
   request_rate: 'Request rate',
   silence: 'Silence',
   metric: 'Metric',
+  joint: 'Metrics out of step',
   log_template_new: 'New log pattern',
   log_template_rate: 'Log pattern rate',
   log_value: 'Value in logs',

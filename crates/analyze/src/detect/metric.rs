@@ -28,7 +28,10 @@ use view::{
     Trigger, View,
 };
 
-use super::words::{belief_from_surprise, clock, plain, round3};
+use super::{
+    samples,
+    words::{belief_from_surprise, clock, plain, round3},
+};
 
 /// The catalogue's entry.
 pub const ANALYSIS: Analysis = Analysis {
@@ -238,10 +241,7 @@ impl Fleetwide {
     fn index_senders(&mut self, registry: &Registry) {
         for number in self.senders.len()..registry.all_series().len() {
             let def = &registry.all_series()[number];
-            let instance = ["service.instance.id", "instance", "k8s.pod.name", "host.name"]
-                .iter()
-                .find_map(|l| def.labels.get(l))
-                .unwrap_or_default();
+            let instance = samples::instance(def);
             let key = (def.tenant.clone(), def.entity, instance.to_owned());
             let next = self.sender_list.len() as u32;
             let sender = *self.sender_of.entry(key).or_insert(next);
@@ -423,18 +423,11 @@ fn value_of(kind: SeriesKind, stream: &mut Stream, time: i64, raw: f64) -> Optio
         stream.first_ns = time;
         return None;
     }
-    let elapsed_s = (time - stream.last_ns) as f64 / SECOND as f64;
-    if elapsed_s <= 0.0 {
-        return None;
+    let judged = samples::level(kind, (stream.last_ns, before), time, raw);
+    if kind == SeriesKind::Counter && raw < before && time > stream.last_ns {
+        stream.last_ns = time;
     }
-    match kind {
-        SeriesKind::Counter if raw < before => {
-            stream.last_ns = time;
-            None
-        }
-        SeriesKind::Counter => Some((raw - before) / elapsed_s),
-        _ => Some(raw / elapsed_s),
-    }
+    judged
 }
 
 /// A series within its entity.
@@ -534,7 +527,7 @@ fn basis(stream: &Stream, season: Option<&Season>, start: Time) -> String {
 }
 
 /// `45 s`, `12 min`, `6.5 h`, `14 d`.
-fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let (value, unit) = match seconds {
         s if s < 120.0 => (s, "s"),
         s if s < 7200.0 => (s / 60.0, "min"),

@@ -1,15 +1,15 @@
 //! `servers`: servers of many metrics, judged as they come.
 //!
-//! The training part and then the test part of each server go point by point through [`math::joint`], which no
-//! live analysis uses yet; nothing knows where the one ends, except that scores and flags are those of the test part. The files do
-//! not say how far apart points are: one a minute is taken, so the budget of one false event a week is one in 10,080
-//! points.
+//! The training part and then the test part of each server go point by point through [`math::joint`], which the live
+//! analysis `joint` uses too; nothing knows where the one ends, except that scores and flags are those of the test
+//! part. The files do not say how far apart points are: one a minute is taken, so the budget of one false event a week
+//! is one in 10,080 points.
 
 mod pca;
 
 use std::path::{Path, PathBuf};
 
-use math::joint::{Alarm, Joint, Settings};
+use math::joint::{Joint, Settings};
 
 use crate::{
     Problem, Protocol, Report, Row, Run, baselines, data,
@@ -187,9 +187,7 @@ fn examine(run: &Run, item: &Item) -> Result<Outcome, Problem> {
 
 /// Ours: point by point through the training part and the test part.
 fn judge(server: &Server) -> Said {
-    let settings = Settings::default();
-    let mut joint = Joint::new(server.columns.len(), settings);
-    let mut alarm = Alarm::new(BUDGET_POINTS, &settings);
+    let mut joint = Joint::new(server.columns.len(), Settings { budget: BUDGET_POINTS, ..Settings::default() });
     let rows = server.train + server.labels.len();
     let mut said = Said { scores: Vec::new(), flags: Vec::new(), train_alarms: 0 };
     let mut before = false;
@@ -199,7 +197,7 @@ fn judge(server: &Server) -> Said {
             *value = column[row];
         }
         let judged = joint.observe(&values);
-        let flag = alarm.observe(judged.surprise);
+        let flag = judged.alarm;
         if row >= server.train {
             said.scores.push(score(judged.surprise));
             said.flags.push(flag);
