@@ -49,7 +49,7 @@ impl Default for Settings {
         Settings {
             memory: 10_000.0,
             warm: 60.0,
-            ridge: 0.01,
+            ridge: 0.02,
             cut: 5.0,
             doubt: 2.0,
             horizons: [5.0, 60.0],
@@ -368,7 +368,7 @@ struct Watch {
     /// Points in the present part, and in all.
     in_block: f64,
     seen: f64,
-    /// Below the level since it last passed it.
+    /// Well below the level again since it last passed it.
     armed: bool,
     /// Passed the level and began or joined the present alarm.
     loud: bool,
@@ -419,7 +419,8 @@ impl Watch {
     /// Whether an alarm begins here.
     fn begins(&mut self, settings: &Settings) -> bool {
         let above = self.settled(settings) && self.figure > self.level;
-        self.armed |= !above;
+        // Well below the level, half way to what is typical, so that what decays does not begin again and again.
+        self.armed |= !above && self.figure < 0.5 * (self.level + self.typical);
         let begins = above && self.armed && !self.loud && self.seen > settings.budget / 10.0;
         if begins {
             (self.loud, self.armed, self.began_at) = (true, false, self.level);

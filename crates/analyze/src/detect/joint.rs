@@ -40,7 +40,7 @@ pub const ANALYSIS: Analysis = Analysis {
         name: "surprise_min",
         default: 6.0,
         range: (4.0, 100.0),
-        summary: "-log10 of the tail probability from which a claim is said; 6 gave one false claim in twenty weeks of a server in public data, 4 is one to two a week",
+        summary: "-log10 of the tail probability from which a claim is said; 6 gave one false claim in 37 weeks of public training data, 4 one to two a week",
     }],
     new_state: |_| State::new(Fleetwide::default()),
     run,
