@@ -18,6 +18,8 @@ use std::{
     ops::Range,
 };
 
+/// What the parameters of a template are, for those who show them.
+pub use math::templates::{Place as Parameter, places};
 use math::{
     categories::{Categories, Seen, hash_of},
     tail::Tail,

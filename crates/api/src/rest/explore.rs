@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use analyze::detect::log_values::places;
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -277,7 +278,7 @@ async fn parameters(
     };
     let lines = app.store.records(filter).await?;
     let text = lines.first().map(|l| l.template.clone()).unwrap_or_default();
-    let places = math::templates::places(&text, lines.iter().map(|l| l.body.as_str()));
+    let places = places(&text, lines.iter().map(|l| l.body.as_str()));
     let value = |(value, count): &(String, u64)| json!({"value": value, "count": count});
     let rows: Vec<Value> = places
         .iter()
