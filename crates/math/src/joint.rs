@@ -20,6 +20,8 @@
 //! (1976); the average over time is the MEWMA chart's idea applied to the distance (Lowry et al., 1992); a level that
 //! moves by what passed it is the idea of adaptive conformal inference (Gibbs and Candès, 2021).
 
+use crate::cholesky;
+
 /// Points between two factorisations of the covariance once it is settled; before, with every eighth more points.
 pub const REFIT: u64 = 64;
 /// An alarm is over after so many points that are below what began it.
@@ -251,7 +253,7 @@ impl Joint {
         if self.count >= self.refit_at {
             self.refit();
         }
-        solve(&self.factor, &self.scratch.deviation, &mut self.scratch.solved);
+        cholesky::solve(&self.factor, &self.scratch.deviation, &mut self.scratch.solved);
         let mut product = 0.0;
         for ((part, a), b) in self.parts.iter_mut().zip(&self.scratch.deviation).zip(&self.scratch.solved) {
             product += a * b;
@@ -294,7 +296,7 @@ impl Joint {
 
     fn refit(&mut self) {
         let diagonal = self.settings.ridge;
-        factorise(&self.products, self.metrics(), diagonal, &mut self.factor);
+        cholesky::factorise(&self.products, self.metrics(), diagonal, &mut self.factor);
         self.refit_at = self.count + (self.count / 8).clamp(1, REFIT);
     }
 
@@ -479,40 +481,6 @@ const MOST_METRICS: usize = 4096;
 const HUGE: f64 = 1e120;
 /// Relative difference that is rounding.
 const TINY: f64 = 1e-12;
-
-/// Cholesky's factor of a packed lower triangle with `ridge` added to its diagonal.
-fn factorise(matrix: &[f64], size: usize, ridge: f64, factor: &mut [f64]) {
-    for i in 0..size {
-        let row = i * (i + 1) / 2;
-        for j in 0..=i {
-            let other = j * (j + 1) / 2;
-            let dot: f64 = factor[row..row + j].iter().zip(&factor[other..other + j]).map(|(a, b)| a * b).sum();
-            factor[row + j] = if i == j {
-                (matrix[row + i] + ridge - dot).max(ridge * 0.1).sqrt()
-            } else {
-                (matrix[row + j] - dot) / factor[other + j]
-            };
-        }
-    }
-}
-
-/// Solves L Lᵀ x = b.
-fn solve(factor: &[f64], b: &[f64], x: &mut Vec<f64>) {
-    x.clear();
-    for (i, value) in b.iter().enumerate() {
-        let row = i * (i + 1) / 2;
-        let dot: f64 = factor[row..row + i].iter().zip(&x[..]).map(|(a, b)| a * b).sum();
-        x.push((value - dot) / factor[row + i]);
-    }
-    for i in (0..b.len()).rev() {
-        let row = i * (i + 1) / 2;
-        x[i] /= factor[row + i];
-        let own = x[i];
-        for (value, f) in x[..i].iter_mut().zip(&factor[row..row + i]) {
-            *value -= own * f;
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
