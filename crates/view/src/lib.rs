@@ -14,7 +14,7 @@ pub use analysis::{Analysis, DerivedSample, Findings, Param, Params, SeenEdge, S
 pub use baseline::BaselinePolicy;
 pub use calibration::{Calibration, Correction, NearMiss};
 pub use history::{EventRow, History, MemoryHistory};
-pub use state::{Column, Fleet, Pages, State, StateData};
+pub use state::{Column, Fleet, Pages, State, StateData, load_nodes, save_nodes};
 
 use std::{collections::BTreeMap, sync::Arc};
 

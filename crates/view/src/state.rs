@@ -73,6 +73,24 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned> Fleet<T> {
     }
 }
 
+/// Writes those of a list that are marked in `dirty` (`all`: everyone), each as a page `node/NUMBER`, and takes the marks
+/// away. For parts that are too large to be saved whole and too irregular for a [`Column`].
+pub fn save_nodes<T>(nodes: &[T], dirty: &mut [bool], all: bool, pages: &mut Pages)
+where
+    T: Clone + serde::Serialize + serde::de::DeserializeOwned,
+{
+    for (i, node) in nodes.iter().enumerate().filter(|(i, _)| all || dirty[*i]) {
+        pages.insert(format!("node/{i}"), Fleet(node.clone()).to_bytes());
+    }
+    dirty.fill(false);
+}
+
+/// Reads back what [`save_nodes`] wrote.
+pub fn load_nodes<T: serde::Serialize + serde::de::DeserializeOwned>(pages: &Pages) -> Result<Vec<T>, String> {
+    let saved = (0..).map_while(|i| pages.get(&format!("node/{i}")));
+    saved.map(|bytes| Fleet::from_bytes(bytes).map(|node| node.0)).collect()
+}
+
 /// Rows per page.
 const PAGE: usize = 64;
 

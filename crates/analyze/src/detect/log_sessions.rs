@@ -20,7 +20,10 @@ use math::{
 };
 use serde::{Deserialize, Serialize};
 use types::{Band, Batch, Direction, EntityId, Evidence, Finding, FindingId, SECOND, Shape, TemplateId, Tenant, Time};
-use view::{Analysis, BaselinePolicy, Findings, Fleet, Pages, Params, State, StateData, Stratum, Trigger, View};
+use view::{
+    Analysis, BaselinePolicy, Findings, Fleet, Pages, Params, State, StateData, Stratum, Trigger, View, load_nodes,
+    save_nodes,
+};
 
 use super::ids::Ids;
 use super::kinds::Kinds;
@@ -523,10 +526,7 @@ impl StateData for Book {
 
     fn save(&mut self, all: bool, pages: &mut Pages) {
         pages.insert("fleet".into(), Fleet(self.fleet.clone()).to_bytes());
-        for (i, node) in self.nodes.iter().enumerate().filter(|(i, _)| all || self.dirty[*i]) {
-            pages.insert(format!("node/{i}"), Fleet(node.clone()).to_bytes());
-        }
-        self.dirty.fill(false);
+        save_nodes(&self.nodes, &mut self.dirty, all, pages);
     }
 
     fn load(&mut self, schema: u32, pages: &Pages) -> Result<(), String> {
@@ -537,10 +537,9 @@ impl StateData for Book {
         if let Some(bytes) = pages.get("fleet") {
             self.fleet = Fleet::from_bytes(bytes)?.0;
         }
-        while let Some(bytes) = pages.get(&format!("node/{}", self.nodes.len())) {
-            let node: Node = Fleet::from_bytes(bytes)?.0;
+        self.nodes = load_nodes(pages)?;
+        for node in &self.nodes {
             self.senders.put(node.tenant.clone(), node.entity.clone());
-            self.nodes.push(node);
         }
         self.dirty = vec![false; self.nodes.len()];
         Ok(())

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use types::{Band, Batch, Direction, EntityId, Evidence, Finding, FindingId, SECOND, Shape, TemplateId, Tenant, Time};
 use view::{
     Analysis, BaselinePolicy, Column, Findings, Fleet, Pages, Params, State, StateData, Stratum, Trigger, View,
+    load_nodes, save_nodes,
 };
 
 use super::kinds::Kinds;
@@ -591,10 +592,7 @@ impl StateData for Book {
 
     fn save(&mut self, all: bool, pages: &mut Pages) {
         pages.insert("fleet".into(), Fleet(self.fleet.clone()).to_bytes());
-        for (i, node) in self.nodes.iter().enumerate().filter(|(i, _)| all || self.dirty[*i]) {
-            pages.insert(format!("node/{i}"), Fleet(node.clone()).to_bytes());
-        }
-        self.dirty.fill(false);
+        save_nodes(&self.nodes, &mut self.dirty, all, pages);
         self.numbers.save("numbers", all, pages);
     }
 
@@ -606,10 +604,9 @@ impl StateData for Book {
         if let Some(bytes) = pages.get("fleet") {
             self.fleet = Fleet::from_bytes(bytes)?.0;
         }
-        while let Some(bytes) = pages.get(&format!("node/{}", self.nodes.len())) {
-            let node: Node = Fleet::from_bytes(bytes)?.0;
+        self.nodes = load_nodes(pages)?;
+        for node in &self.nodes {
             self.senders.put(node.tenant.clone(), node.entity.clone());
-            self.nodes.push(node);
         }
         self.dirty = vec![false; self.nodes.len()];
         self.numbers.load("numbers", pages)

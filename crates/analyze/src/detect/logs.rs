@@ -20,10 +20,12 @@ use types::{
 };
 use view::{
     Analysis, BaselinePolicy, DerivedSample, Findings, Fleet, Pages, Params, State, StateData, Stratum, Trigger, View,
+    load_nodes, save_nodes,
 };
 
 use super::kinds::Kinds;
 use super::ongoing::{Claims, quiet_down, say};
+use super::senders::Senders;
 use super::words::{belief_from_surprise, clock, cut, number, plain, round3};
 
 /// The catalogue's entry.
@@ -87,9 +89,7 @@ const NEW_BELIEF_MAX: f64 = 0.85;
 struct Book {
     fleet: FleetPart,
     nodes: Vec<Node>,
-    node_by_name: BTreeMap<(Tenant, EntityId), u32>,
-    /// Node of each resource; a cache that follows from the registry.
-    by_resource: Vec<Option<u32>>,
+    senders: Senders,
     dirty: Vec<bool>,
     kinds: Kinds,
 }
@@ -218,8 +218,8 @@ impl Book {
                 self.fleet.left_out += 1;
                 continue;
             };
-            self.dirty[at as usize] = true;
-            let tally = self.nodes[at as usize].open.entry(bucket).or_default();
+            self.dirty[at] = true;
+            let tally = self.nodes[at].open.entry(bucket).or_default();
             tally.lines += 1;
             tally.errors += u32::from(records.severity[i] >= ERROR);
             tally.count(self.kinds.of(records.template[i]), records.severity[i], records.time[i], records.body.get(i));
@@ -249,44 +249,13 @@ impl Book {
         }
     }
 
-    fn sender(&mut self, registry: &Registry, batch: &Batch, i: usize, bucket: i64) -> Option<u32> {
-        let at = batch.records.resource[i].0 as usize;
-        if let Some(Some(known)) = self.by_resource.get(at) {
-            return Some(*known);
-        }
-        let entity = registry.entity_id(batch.records.entity[i])?.clone();
-        self.fleet.since.entry(batch.tenant.as_str().to_owned()).or_insert(bucket);
-        let name = (batch.tenant.clone(), entity);
-        let node = match self.node_by_name.get(&name) {
-            Some(node) => *node,
-            None if self.nodes.len() >= MAX_NODES => return None,
-            None => self.add(name, bucket),
-        };
-        if registry.resource_def(batch.records.resource[i]).is_some() {
-            if at >= self.by_resource.len() {
-                self.by_resource.resize(at + 1, None);
-            }
-            self.by_resource[at] = Some(node);
-        }
-        Some(node)
-    }
-
-    fn add(&mut self, name: (Tenant, EntityId), bucket: i64) -> u32 {
-        let node = self.nodes.len() as u32;
-        self.nodes.push(Node {
-            tenant: name.0.clone(),
-            entity: name.1.clone(),
-            since: bucket,
-            open: BTreeMap::new(),
-            recent: VecDeque::new(),
-            ring: VecDeque::new(),
-            templates: BTreeMap::new(),
-            abnormal: Claims::new(),
-            abnormal_since: None,
-        });
-        self.dirty.push(true);
-        self.node_by_name.insert(name, node);
-        node
+    fn sender(&mut self, registry: &Registry, batch: &Batch, i: usize, bucket: i64) -> Option<usize> {
+        let Book { fleet, nodes, dirty, senders, .. } = self;
+        senders.of_record(registry, batch, i, MAX_NODES, |tenant, entity| {
+            fleet.since.entry(tenant.as_str().to_owned()).or_insert(bucket);
+            nodes.push(Node::new(tenant, entity, bucket));
+            dirty.push(true);
+        })
     }
 }
 
@@ -344,6 +313,20 @@ fn derive(node: &Node, point: &Point, view: &View, out: &mut Findings) {
 const ERRORS_METRIC: &str = "bellwether.logs.errors_rate";
 
 impl Node {
+    fn new(tenant: Tenant, entity: EntityId, bucket: i64) -> Node {
+        Node {
+            tenant,
+            entity,
+            since: bucket,
+            open: BTreeMap::new(),
+            recent: VecDeque::new(),
+            ring: VecDeque::new(),
+            templates: BTreeMap::new(),
+            abnormal: Claims::new(),
+            abnormal_since: None,
+        }
+    }
+
     fn count_templates(&mut self, tally: Tally, bucket: i64, tenant_since: i64) {
         for (id, seen) in tally.templates {
             if !self.templates.contains_key(&id) && self.templates.len() >= MAX_TEMPLATES {
@@ -628,10 +611,7 @@ impl StateData for Book {
 
     fn save(&mut self, all: bool, pages: &mut Pages) {
         pages.insert("fleet".into(), Fleet(self.fleet.clone()).to_bytes());
-        for (i, node) in self.nodes.iter().enumerate().filter(|(i, _)| all || self.dirty[*i]) {
-            pages.insert(format!("node/{i}"), Fleet(node.clone()).to_bytes());
-        }
-        self.dirty.fill(false);
+        save_nodes(&self.nodes, &mut self.dirty, all, pages);
     }
 
     fn load(&mut self, schema: u32, pages: &Pages) -> Result<(), String> {
@@ -642,10 +622,9 @@ impl StateData for Book {
         if let Some(bytes) = pages.get("fleet") {
             self.fleet = Fleet::from_bytes(bytes)?.0;
         }
-        while let Some(bytes) = pages.get(&format!("node/{}", self.nodes.len())) {
-            let node: Node = Fleet::from_bytes(bytes)?.0;
-            self.node_by_name.insert((node.tenant.clone(), node.entity.clone()), self.nodes.len() as u32);
-            self.nodes.push(node);
+        self.nodes = load_nodes(pages)?;
+        for node in &self.nodes {
+            self.senders.put(node.tenant.clone(), node.entity.clone());
         }
         self.dirty = vec![false; self.nodes.len()];
         Ok(())

@@ -6,7 +6,7 @@ use bytemuck::{Pod, Zeroable};
 use math::log_histogram::LogHistogram;
 use serde::{Deserialize, Serialize};
 use types::{Batch, EntityId, EntityKey, Registry, SECOND, Spans, Tenant, Time};
-use view::{Fleet, Pages, StateData, View};
+use view::{Fleet, Pages, StateData, View, load_nodes, save_nodes};
 
 use crate::detect::ongoing::Claims;
 
@@ -520,11 +520,7 @@ impl StateData for Book {
 
     fn save(&mut self, all: bool, pages: &mut Pages) {
         pages.insert("fleet".into(), Fleet(self.fleet.clone()).to_bytes());
-        for (i, node) in self.nodes.iter().enumerate() {
-            if all || self.dirty_nodes[i] {
-                pages.insert(format!("node/{i}"), Fleet(node.clone()).to_bytes());
-            }
-        }
+        save_nodes(&self.nodes, &mut self.dirty_nodes, all, pages);
         let mut by_slot: [Option<(i64, &Pending)>; SLOTS as usize] = [None; SLOTS as usize];
         for (bucket, pending) in &self.pending {
             by_slot[bucket.rem_euclid(SLOTS) as usize] = Some((*bucket, pending));
@@ -534,7 +530,6 @@ impl StateData for Book {
                 pages.insert(format!("rows/{slot}"), held.map(pending_to_bytes).unwrap_or_default());
             }
         }
-        self.dirty_nodes.fill(false);
         self.dirty_slots.fill(false);
     }
 
@@ -546,9 +541,7 @@ impl StateData for Book {
         if let Some(bytes) = pages.get("fleet") {
             self.fleet = Fleet::from_bytes(bytes)?.0;
         }
-        while let Some(bytes) = pages.get(&format!("node/{}", self.nodes.len())) {
-            self.nodes.push(Fleet::from_bytes(bytes)?.0);
-        }
+        self.nodes = load_nodes(pages)?;
         for slot in 0..SLOTS {
             let Some(bytes) = pages.get(&format!("rows/{slot}")).filter(|b| !b.is_empty()) else { continue };
             let (bucket, pending) = pending_from_bytes(bytes)?;
