@@ -1,6 +1,6 @@
 //! Which series differed in a stretch of recorded time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use analyze::cause::contrast::{Contrast, contrast, history_from};
 use axum::{
@@ -11,9 +11,11 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::SeriesInfo;
-use types::SeriesKind;
 
-use super::{Range, explore::SeriesQuery};
+use super::{
+    Range,
+    explore::{SeriesQuery, values},
+};
 use crate::{auth::Permission, errors::ApiError, routes::Routes, state::App};
 
 /// Series compared at most; more are said to be left out.
@@ -53,18 +55,14 @@ async fn differing(State(app): State<Arc<App>>, Query(query): Query<ContrastQuer
     infos.truncate(SERIES_MOST);
     let ids = infos.iter().map(|i| i.series).collect();
     let charts = app.store.series_points(ids, history_from(from, to), to, POINTS_MOST).await?;
-    let mut warnings: Vec<String> = charts.first().map(|c| c.warnings.clone()).unwrap_or_default();
-    warnings.dedup();
+    let warnings = charts.first().map(|c| c.warnings.clone()).unwrap_or_default();
     let compared = tokio::task::spawn_blocking(move || {
-        let mut found: Vec<(SeriesInfo, Contrast)> = Vec::new();
-        let mut by_series: BTreeMap<_, _> = charts.into_iter().map(|c| (c.series, c.points)).collect();
-        for info in infos {
-            let counts = matches!(info.kind, SeriesKind::Counter | SeriesKind::Delta);
-            let points = by_series.remove(&info.series).unwrap_or_default();
-            let points: Vec<(i64, f64)> = points.iter().map(|p| (p.t, if counts { p.last } else { p.mean })).collect();
-            found.extend(contrast(&points, info.kind, from, to).map(|c| (info, c)));
-        }
-        found
+        // The charts come in the order of the series asked for.
+        let pairs = infos.into_iter().zip(&charts);
+        let differing = |(info, chart): (SeriesInfo, _)| {
+            contrast(&values(info.kind, chart), info.kind, from, to).map(|contrast| (info, contrast))
+        };
+        pairs.filter_map(differing).collect::<Vec<(SeriesInfo, Contrast)>>()
     });
     let mut found = compared.await.map_err(|e| ApiError::unavailable(format!("the comparison broke: {e}")))?;
     let compared = found.len();

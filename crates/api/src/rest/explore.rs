@@ -10,8 +10,8 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use store::{EventFilter, FieldFilter, RecordFilter, SeriesFilter, SeriesInfo, SpanFilter, SqlRequest};
-use types::{EntityId, SeriesId, TemplateId};
+use store::{EventFilter, FieldFilter, RecordFilter, SeriesChart, SeriesFilter, SeriesInfo, SpanFilter, SqlRequest};
+use types::{EntityId, SeriesId, SeriesKind, TemplateId};
 
 use super::{Range, tenant};
 use crate::{auth::Permission, errors::ApiError, routes::Routes, state::App};
@@ -151,6 +151,17 @@ async fn points(State(app): State<Arc<App>>, Query(query): Query<PointsQuery>) -
         })
         .collect();
     Ok(Json(json!({"from": from, "to": to, "charts": rows, "warnings": warnings})))
+}
+
+/// Points of a series as its values came: of totals and amounts that were merged the last one, of others the mean.
+pub(super) fn values(kind: SeriesKind, chart: &SeriesChart) -> Vec<(i64, f64)> {
+    let counts = is_counted(kind);
+    chart.points.iter().map(|p| (p.t, if counts { p.last } else { p.mean })).collect()
+}
+
+/// Whether its values are totals or amounts, which are judged as rates.
+pub(super) fn is_counted(kind: SeriesKind) -> bool {
+    matches!(kind, SeriesKind::Counter | SeriesKind::Delta)
 }
 
 /// What the series with these numbers are, whosever they are; unknown numbers are left out.

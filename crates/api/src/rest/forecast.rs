@@ -11,9 +11,12 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::SeriesInfo;
-use types::{DAY, SeriesKind, Time};
+use types::{DAY, Time};
 
-use super::{explore::SeriesQuery, moment};
+use super::{
+    explore::{SeriesQuery, by_number, is_counted, values},
+    moment,
+};
 use crate::{
     auth::Permission,
     errors::ApiError,
@@ -59,15 +62,13 @@ async fn forecast(State(app): State<Arc<App>>, Query(query): Query<ForecastQuery
     let info = the_series(&app, query)?;
     let charts = app.store.series_points(vec![info.series], from, now, POINTS_MOST).await?;
     let warnings = charts.first().map(|c| c.warnings.clone()).unwrap_or_default();
-    let counts = matches!(info.kind, SeriesKind::Counter | SeriesKind::Delta);
-    let value = |p: &store::ChartPoint| (p.t, if counts { p.last } else { p.mean });
-    let points: Vec<(i64, f64)> = charts.iter().flat_map(|c| c.points.iter().map(value)).collect();
     let kind = info.kind;
+    let points = charts.first().map(|chart| values(kind, chart)).unwrap_or_default();
     let said = tokio::task::spawn_blocking(move || outlook(&points, kind, &question)).await;
     let said = said.map_err(|e| ApiError::unavailable(format!("the forecast broke: {e}")))?;
     let said = said.map_err(ApiError::bad_request)?;
     let unit = if info.unit == "1" { "" } else { &info.unit };
-    let unit = if counts { format!("{unit}/s") } else { unit.to_owned() };
+    let unit = if is_counted(kind) { format!("{unit}/s") } else { unit.to_owned() };
     Ok(Json(json!({
         "info": info, "unit": unit, "from": from, "now": now, "to": Time(until.0), "outlook": said, "warnings": warnings,
     })))
@@ -76,7 +77,7 @@ async fn forecast(State(app): State<Arc<App>>, Query(query): Query<ForecastQuery
 /// The one that is meant.
 fn the_series(app: &App, query: ForecastQuery) -> Result<SeriesInfo, ApiError> {
     if let Some(number) = query.series {
-        let found = super::explore::by_number(app, &[number]).into_iter().next();
+        let found = by_number(app, &[number]).into_iter().next();
         return found.ok_or_else(|| ApiError::not_found(format!("no series {number}")));
     }
     if query.metric.as_deref().is_none_or(str::is_empty) {
