@@ -3,13 +3,19 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::LazyLock,
 };
 
 use anyhow::{Context, Result, bail};
 
-/// The repository's root.
+/// The repository's root: of the checkout that `cargo xtask` is called in, which need not be the one that this program
+/// was compiled in when two checkouts share a target folder.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        PathBuf::from(package).parent().expect("xtask lies in the repository").to_path_buf()
+    });
+    &ROOT
 }
 
 /// Where cargo builds.

@@ -22,7 +22,7 @@ use math::forecast::threshold::{crossing, is_leak};
 
 #[test]
 fn all_scenarios_hold() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/threshold");
+    let folder = PathBuf::from("../../scenarios/threshold");
     let mut files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 10, "the scenarios are missing in {}", folder.display());
