@@ -134,6 +134,20 @@ pub fn add_others(routes: &mut Routes) {
     );
     routes.add(
         post.clone(),
+        "/api/v2/alerts",
+        Permission::Ingest,
+        "Take in alerts as an Alertmanager does, from a Prometheus",
+        alerts,
+    );
+    routes.add(
+        post.clone(),
+        "/api/v1/webhooks/alertmanager",
+        Permission::Ingest,
+        "Take in alerts from an Alertmanager's webhook",
+        alertmanager_webhook,
+    );
+    routes.add(
+        post.clone(),
         "/api/v1/labels",
         Permission::Write,
         "Tell the true outcomes of predictions",
@@ -240,7 +254,7 @@ pub async fn store_otlp(
     path: &str,
     body: Bytes,
 ) -> Result<Decoded, ApiError> {
-    take(app, backfill, caller, compression, path, body, move |ingest, request, body| match signal {
+    take(app, backfill, caller, compression, Some(path), body, move |ingest, request, body| match signal {
         Signal::Metrics => ingest.otlp_metrics(request, body, encoding),
         Signal::Logs => ingest.otlp_logs(request, body, encoding),
         Signal::Traces => ingest.otlp_traces(request, body, encoding),
@@ -313,7 +327,7 @@ async fn take_remote_write(
     }
     let path = request.uri().path().to_owned();
     let (body, _held) = read_body(app, request).await?;
-    take(app, backfill, caller, Compression::Snappy, &path, body, move |ingest, request, body| {
+    take(app, backfill, caller, Compression::Snappy, Some(&path), body, move |ingest, request, body| {
         ingest.remote_write(request, body, version)
     })
     .await
@@ -332,7 +346,7 @@ async fn events(
         let compression = compression(request.headers())?;
         let path = request.uri().path().to_owned();
         let (body, _held) = read_body(&app, request).await?;
-        take(&app, backfill, caller, compression, &path, body, decode).await
+        take(&app, backfill, caller, compression, Some(&path), body, decode).await
     };
     match take_events.await {
         Ok(decoded) if taken(&decoded) == 0 && !decoded.rejects.is_empty() => {
@@ -346,19 +360,55 @@ async fn events(
     }
 }
 
+/// An Alertmanager's answers: nothing where all was taken, 400 with the reasons where some was not (the rest is kept).
+async fn alerts(State(app): Shared, Extension(caller): Extension<Caller>, request: Request) -> Response {
+    match take_alerts(&app, caller, request, Ingest::alerts).await {
+        Ok(decoded) if decoded.rejects.is_empty() => StatusCode::OK.into_response(),
+        Ok(decoded) => (StatusCode::BAD_REQUEST, axum::Json(decoded.reasons())).into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// 2xx where anything was taken: an Alertmanager would not send the rest in another way.
+async fn alertmanager_webhook(State(app): Shared, Extension(caller): Extension<Caller>, request: Request) -> Response {
+    match take_alerts(&app, caller, request, Ingest::alertmanager_webhook).await {
+        Ok(decoded) if taken(&decoded) == 0 && !decoded.rejects.is_empty() => {
+            ApiError::bad_request(decoded.reasons()).into_response()
+        }
+        Ok(decoded) => {
+            let rejected: Vec<_> = decoded.rejects.iter().map(|r| r.reason.as_str()).collect();
+            axum::Json(json!({"taken": taken(&decoded), "rejected": rejected})).into_response()
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// The same alert said again is news: it still fires. So nothing is taken for a retry here.
+async fn take_alerts(
+    app: &Arc<App>,
+    caller: Caller,
+    request: Request,
+    decode: DecodeEvents,
+) -> Result<Decoded, ApiError> {
+    let compression = compression(request.headers())?;
+    let (body, _held) = read_body(app, request).await?;
+    take(app, false, caller, compression, None, body, decode).await
+}
+
 /// Number of the sender's items that were taken.
 fn taken(decoded: &Decoded) -> u64 {
     let w = decoded.written;
     w.samples + w.histograms + w.records + w.spans + w.events
 }
 
-/// Inflates, decodes, appends, counts. A large body is decoded where it does not hold up other requests.
+/// Inflates, decodes, appends, counts. A large body is decoded where it does not hold up other requests. The same bytes
+/// to the same `path` of the same tenant are taken for a retry and not stored again; without a path nothing is.
 async fn take<F>(
     app: &Arc<App>,
     backfill: bool,
     caller: Caller,
     compression: Compression,
-    path: &str,
+    path: Option<&str>,
     body: Bytes,
     decode: F,
 ) -> Result<Decoded, ApiError>
@@ -366,12 +416,11 @@ where
     F: FnOnce(&Ingest, &ingest::Request, &[u8]) -> Result<Decoded, BadRequest> + Send + 'static,
 {
     let request = ingest::Request { tenant: caller.tenant, now: now(), backfill };
-    // The same bytes to the same path of the same tenant are a retry.
-    let seed = path
-        .bytes()
-        .chain(request.tenant.as_str().bytes())
-        .fold(0_u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
-    let hash = xxh3_128_with_seed(&body, seed);
+    let seed = |path: &str| {
+        let bytes = path.bytes().chain(request.tenant.as_str().bytes());
+        bytes.fold(0_u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)))
+    };
+    let hash = path.map(|path| xxh3_128_with_seed(&body, seed(path)));
     let began = Instant::now();
     let work = {
         let app = app.clone();
@@ -402,7 +451,7 @@ where
     let rows = [batch.samples.len(), batch.records.len(), batch.spans.len(), batch.events.len()];
     if batch.rows() > 0 {
         let began = Instant::now();
-        let appended = app.store.append(batch, Some(hash)).await;
+        let appended = app.store.append(batch, hash).await;
         counters.append_ns.fetch_add(began.elapsed().as_nanos() as u64, Ordering::Relaxed);
         if let Err(error) = appended {
             let error = ApiError::from(error);

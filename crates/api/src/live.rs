@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use engine::{Effect, Engine, EngineConfig};
-use store::{Commit, Store, Tail};
+use engine::{Effect, Engine, EngineConfig, Notice};
+use store::{Commit, Delivery, DeliveryState, Store, Tail};
 use tokio::runtime::Handle;
 use types::{Batch, LabelSet, Position, SeriesDef, SeriesKind};
 use view::{DerivedSample, StepCut};
@@ -160,6 +160,10 @@ impl<'a> Live<'a> {
                 Effect::Finding(finding) => self.pending.findings.push(finding),
                 Effect::Edge(edge) => self.pending.edges.push(edge),
                 Effect::Derived(sample) => derived.push(sample),
+                Effect::Notice(notice) => {
+                    self.pending.deliveries.push(delivery(notice));
+                    wanted = true;
+                }
             }
         }
         if wanted || self.flushed.elapsed() > FLUSH || self.checkpointed.elapsed() > CHECKPOINT {
@@ -233,6 +237,24 @@ impl<'a> Live<'a> {
                 tracing::warn!(%error, "derived points were not stored");
             }
         }
+    }
+}
+
+/// A notice as it waits in the outbox.
+fn delivery(notice: Notice) -> Delivery {
+    let reason = serde_json::to_value(notice.reason).unwrap_or_default();
+    Delivery {
+        id: notice.id,
+        at: notice.at,
+        route: notice.route,
+        channel: notice.channel,
+        reason: reason.as_str().unwrap_or("opened").to_owned(),
+        incident: notice.incident,
+        state: DeliveryState::Due,
+        attempts: 0,
+        next_at: notice.at,
+        outcome: String::new(),
+        updated_at: notice.at,
     }
 }
 

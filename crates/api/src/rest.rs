@@ -1,5 +1,6 @@
 //! The REST API under `/api/v1`, health, and `/metrics`. One file a subject.
 
+mod alerts;
 mod contrast;
 pub(crate) mod detection;
 mod explore;
@@ -24,6 +25,7 @@ use crate::{
 pub fn add(routes: &mut Routes) {
     sql::add(routes);
     incidents::add(routes);
+    alerts::add(routes);
     services::add(routes);
     explore::add(routes);
     contrast::add(routes);

@@ -137,6 +137,11 @@ impl App {
         Ok(Arc::new(app))
     }
 
+    /// Names of the channels that are set up.
+    pub fn channels(&self) -> std::collections::BTreeSet<String> {
+        std::collections::BTreeSet::new()
+    }
+
     /// Takes the tokens from the store, after one was made or revoked.
     pub async fn reload_tokens(&self) -> Result<(), store::StoreError> {
         *self.tokens.write() = self.store.tokens().await?;

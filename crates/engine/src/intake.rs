@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use incident::{Change, Command};
+use incident::{Alert, Change, Command};
 use serde_json::Value;
 use types::{Batch, EntityId, IncidentId, Registry, SeriesKind, Tenant, Text, Time};
 use view::LATENESS_NS;
 
-use crate::{Counters, MAX_HELD_ROWS};
+use crate::{Counters, MAX_HELD_ROWS, desk};
 
 /// The last moment that a row speaks of: a span is known only when it has ended.
 fn span_end(time: i64, duration_ns: i64) -> i64 {
@@ -176,6 +176,10 @@ pub struct EventsRead {
     pub commands: Vec<Command>,
     /// What people said about how much is said.
     pub tuning: Vec<Tuning>,
+    /// Alerts of other programs, in order.
+    pub alerts: Vec<Alert>,
+    /// What people said about silences and routes.
+    pub words: Vec<desk::Word>,
     /// Events that named nothing that can be read.
     pub ignored: u64,
 }
@@ -193,6 +197,17 @@ impl EventsRead {
                 let kind = kind.to_owned();
                 let (version, author, link) = (text("version"), text("author"), text("link"));
                 self.changes.push(Change { at, tenant: batch.tenant.clone(), entity, kind, version, author, link });
+            } else if kind == "alert" {
+                let entity = registry.entity_id(batch.events.entity[i]);
+                match entity.and_then(|entity| desk::alert(&batch.tenant, entity, at, &attributes)) {
+                    Some(alert) => self.alerts.push(alert),
+                    None => self.ignored += 1,
+                }
+            } else if kind.starts_with("silence.") || kind == "routes.set" {
+                match desk::word(kind, &batch.tenant, &attributes) {
+                    Some(word) => self.words.push(word),
+                    None => self.ignored += 1,
+                }
             } else if kind == "detection.budget" {
                 let per_week = attributes.get("per_week").and_then(Value::as_f64);
                 self.tuning.push(Tuning::Budget { per_week, actor: text("actor") });
@@ -201,7 +216,7 @@ impl EventsRead {
                 let (metric, actor) = (text("metric").unwrap_or_default(), text("actor"));
                 self.tuning.push(Tuning::Missed { tenant: batch.tenant.clone(), entity, metric, actor, at });
             } else if kind.starts_with("incident.") || kind == "entity.merged" {
-                match command(kind, at, &text) {
+                match command(kind, at, &attributes) {
                     Some(command) => self.commands.push(command),
                     None => self.ignored += 1,
                 }
@@ -210,7 +225,9 @@ impl EventsRead {
     }
 }
 
-fn command(kind: &str, at: Time, text: &dyn Fn(&str) -> Option<String>) -> Option<Command> {
+fn command(kind: &str, at: Time, attributes: &Value) -> Option<Command> {
+    let text =
+        |name: &str| attributes.get(name).and_then(Value::as_str).map(|t| t.chars().take(300).collect::<String>());
     if kind == "entity.merged" {
         let (alias, entity) = (EntityId::parse(&text("alias")?)?, EntityId::parse(&text("entity")?)?);
         return (alias != entity).then_some(Command::Merge { alias, entity });
@@ -220,6 +237,16 @@ fn command(kind: &str, at: Time, text: &dyn Fn(&str) -> Option<String>) -> Optio
     match kind {
         "incident.acknowledged" => Some(Command::Acknowledge { incident, actor, at }),
         "incident.resolved" | "incident.dismissed" => Some(Command::Resolve { incident, actor, at, dismissed }),
+        "incident.joined" => Some(Command::Join { incident, into: IncidentId(text("into")?), actor, at }),
+        "incident.split" => {
+            let entities = attributes.get("entities")?.as_array()?;
+            let entities = entities.iter().filter_map(|e| EntityId::parse(e.as_str()?)).collect();
+            Some(Command::Split { incident, entities, actor, at })
+        }
+        "incident.noted" => {
+            let text = attributes.get("text")?.as_str()?.chars().take(4000).collect();
+            Some(Command::Note { incident, text, actor, at })
+        }
         _ => None,
     }
 }

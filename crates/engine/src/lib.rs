@@ -24,6 +24,7 @@ mod snapshot;
 
 mod budget;
 mod codec;
+mod desk;
 mod intake;
 mod said;
 mod save;
@@ -45,9 +46,13 @@ use view::{
 };
 
 pub use budget::Rate;
-pub use incident::{Change, GroupingConfig};
-pub use snapshot::{Counters, MapEdge, RowCounts, ServiceRow, ServiceState, Snapshot};
+pub use incident::{
+    Change, GroupingConfig, InboxCounts, MOST_SILENCES, Matcher, Notice, Reason, Route, Silence,
+    route::{RouterCounts, check as check_routes, routes_of},
+};
+pub use snapshot::{AlertRow, Counters, MapEdge, RowCounts, ServiceRow, ServiceState, Snapshot};
 
+use desk::Desk;
 use intake::{EventsRead, Held};
 use said::LastSaid;
 use services::Services;
@@ -87,6 +92,8 @@ pub enum Effect {
     Edge(SeenEdge),
     /// A point to store.
     Derived(DerivedSample),
+    /// Somebody is to be told. To be stored with the rest and carried out once.
+    Notice(Notice),
 }
 
 /// The state of the loop. See the crate's documentation.
@@ -105,6 +112,7 @@ pub struct Engine {
     incidents: Vec<Incident>,
     services: Services,
     tuning: Tuning,
+    desk: Desk,
     changes: Vec<Change>,
     counters: Counters,
     shelf: Shelf,
@@ -133,6 +141,7 @@ struct Shelf {
     incidents: BTreeMap<IncidentId, Arc<Incident>>,
     findings: BTreeMap<FindingId, Arc<Finding>>,
     changes: Arc<Vec<Change>>,
+    alerts: Arc<Vec<AlertRow>>,
 }
 
 /// What both strata of a step share.
@@ -175,6 +184,7 @@ impl Engine {
             incidents: Vec::new(),
             services: Services::default(),
             tuning: Tuning::default(),
+            desk: Desk::default(),
             changes: Vec::new(),
             counters: Counters::default(),
             shelf: Shelf::default(),
@@ -230,7 +240,12 @@ impl Engine {
         let step = Step { now, registry: &registry, history, events: &events.kinds, first_batch };
         let detected = self.run_stratum(Stratum::Detect, &step);
         let requests = self.services.take_derived(&detected.derived, &registry);
+        effects.extend(self.desk.obey(events.words, now).into_iter().map(Effect::Journal));
+        let alerts = Findings { said: self.desk.take(&events.alerts, now), ..Findings::default() };
+        let alerts_changed = !events.alerts.is_empty() || !alerts.said.is_empty();
         let mut said = self.take_over(detected, now, &mut effects);
+        said.extend(self.take_over(alerts, now, &mut effects));
+        let mut said = self.desk.unsilenced(said, &self.grouper, now);
 
         self.take_changes(events.changes, now);
         self.journal_commands(&events.commands, now, &mut effects);
@@ -244,6 +259,7 @@ impl Engine {
             topology: &self.topology,
         };
         let updates = self.grouper.step(&input);
+        let grouped = !updates.is_empty();
         self.take_updates(updates, now, &mut effects);
 
         let explained = self.run_stratum(Stratum::Cause, &step);
@@ -259,6 +275,10 @@ impl Engine {
         };
         let updates = self.grouper.name_causes(&input, &said);
         self.take_updates(updates, now, &mut effects);
+        effects.extend(self.desk.notices(self.grouper.incidents(), now).into_iter().map(Effect::Notice));
+        if alerts_changed || grouped {
+            self.show_alerts();
+        }
 
         self.forget(now);
         self.cut = StepCut { now, ..cut };
@@ -296,6 +316,11 @@ impl Engine {
             rates: Arc::new(self.tuning.budget.rates(self.cut.now)),
             corrections: Arc::new(self.tuning.calibration.iter().cloned().collect()),
             near: Arc::new(self.tuning.near().cloned().collect()),
+            alerts: self.shelf.alerts.clone(),
+            inbox: self.desk.inbox.counts(),
+            silences: Arc::new(self.desk.silences.iter().cloned().collect()),
+            routes: Arc::new(self.desk.router.routes().to_vec()),
+            told: self.desk.router.counts,
             counters: self.counters.clone(),
         }
     }
@@ -387,26 +412,17 @@ impl Engine {
 
     fn journal_commands(&mut self, commands: &[Command], now: Time, effects: &mut Vec<Effect>) {
         for command in commands {
-            let (kind, subject, data, actor) = match command {
-                Command::Merge { alias, entity } => {
-                    (JournalKind::Merge, alias.as_str(), serde_json::json!({ "entity": entity }), None)
-                }
-                Command::Acknowledge { incident, actor, at } => {
-                    let known = self.grouper.get(incident).is_some();
-                    self.counters.ignored_events += u64::from(!known);
-                    let data = serde_json::json!({ "verdict": "acknowledged", "at": at, "known": known });
-                    (JournalKind::Verdict, incident.0.as_str(), data, actor.clone())
-                }
-                Command::Resolve { incident, actor, at, dismissed } => {
-                    let known = self.grouper.get(incident).is_some();
-                    self.counters.ignored_events += u64::from(!known);
-                    let verdict = if *dismissed { "not_an_incident" } else { "resolved" };
-                    let data = serde_json::json!({ "verdict": verdict, "at": at, "known": known });
-                    (JournalKind::Verdict, incident.0.as_str(), data, actor.clone())
-                }
-            };
-            let entry = JournalEntry { at: now, kind, subject: subject.to_owned(), data, text: actor };
-            effects.push(Effect::Journal(entry));
+            if let Command::Merge { alias, entity } = command {
+                let data = serde_json::json!({ "entity": entity });
+                let (kind, subject) = (JournalKind::Merge, alias.to_string());
+                effects.push(Effect::Journal(JournalEntry { at: now, kind, subject, data, text: None }));
+            }
+            let Some((incident, actor, mut data)) = verdict(command) else { continue };
+            let known = self.grouper.get(incident).is_some();
+            self.counters.ignored_events += u64::from(!known);
+            data["known"] = known.into();
+            let (kind, subject) = (JournalKind::Verdict, incident.0.clone());
+            effects.push(Effect::Journal(JournalEntry { at: now, kind, subject, data, text: actor }));
         }
     }
 
@@ -437,6 +453,21 @@ impl Engine {
             let grouper = &self.grouper;
             self.incidents.retain(|incident| grouper.get(&incident.id).is_some());
             self.shelf.incidents.retain(|id, _| grouper.get(id).is_some());
+        }
+    }
+
+    /// Publishes the alerts as they are now, each with its incident.
+    fn show_alerts(&mut self) {
+        let row = |(tenant, fingerprint, known, finding): (&Tenant, u64, &incident::KnownAlert, Option<FindingId>)| {
+            AlertRow {
+                tenant: tenant.clone(),
+                fingerprint: format!("{fingerprint:016x}"),
+                alert: known.clone(),
+                incident: finding.filter(|_| known.firing).and_then(|id| self.grouper.home_of(id)).cloned(),
+            }
+        };
+        if self.desk.inbox.counts().received > 0 {
+            self.shelf.alerts = Arc::new(self.desk.inbox.alerts().map(row).collect());
         }
     }
 
@@ -502,6 +533,31 @@ impl Slot {
                 self.due.retain(|at| *at > step.now);
                 self.due.len() < before
             }
+        }
+    }
+}
+
+/// What a person said of an incident: which, who (with the words, where there are some), and the rest as numbers and ids.
+fn verdict(command: &Command) -> Option<(&IncidentId, Option<String>, serde_json::Value)> {
+    use serde_json::json;
+    match command {
+        Command::Merge { .. } => None,
+        Command::Acknowledge { incident, actor, at } => {
+            Some((incident, actor.clone(), json!({ "verdict": "acknowledged", "at": at })))
+        }
+        Command::Resolve { incident, actor, at, dismissed } => {
+            let verdict = if *dismissed { "not_an_incident" } else { "resolved" };
+            Some((incident, actor.clone(), json!({ "verdict": verdict, "at": at })))
+        }
+        Command::Join { incident, into, actor, at } => {
+            Some((incident, actor.clone(), json!({ "verdict": "same_incident", "into": into, "at": at })))
+        }
+        Command::Split { incident, entities, actor, at } => {
+            Some((incident, actor.clone(), json!({ "verdict": "split", "entities": entities, "at": at })))
+        }
+        Command::Note { incident, text, actor, at } => {
+            let said = format!("{}: {text}", actor.as_deref().unwrap_or("somebody"));
+            Some((incident, Some(said), json!({ "verdict": "note", "at": at })))
         }
     }
 }

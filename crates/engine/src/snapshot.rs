@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use incident::Change;
+use incident::{Change, InboxCounts, KnownAlert, Route, Silence, route::RouterCounts};
 use serde::{Deserialize, Serialize};
 use view::{Correction, NearMiss};
 
@@ -36,8 +36,32 @@ pub struct Snapshot {
     pub corrections: Arc<Vec<Correction>>,
     /// What was nearly said, newest first, at most 200.
     pub near: Arc<Vec<NearMiss>>,
+    /// Alerts of other programs that fire or did in the last day; in order of tenant and fingerprint.
+    pub alerts: Arc<Vec<AlertRow>>,
+    /// What became of all alerts that came in.
+    pub inbox: InboxCounts,
+    /// Silences that hold, will, or did in the last week.
+    pub silences: Arc<Vec<Silence>>,
+    /// Who is told of which incidents.
+    pub routes: Arc<Vec<Route>>,
+    /// How many notices were decided.
+    pub told: RouterCounts,
     /// What was counted since the data folder was made.
     pub counters: Counters,
+}
+
+/// An alert of another program.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AlertRow {
+    /// Whose.
+    pub tenant: Tenant,
+    /// Sixteen hexadecimal digits: the hash of its labels.
+    pub fingerprint: String,
+    /// The alert.
+    #[serde(flatten)]
+    pub alert: KnownAlert,
+    /// The incident that it is part of.
+    pub incident: Option<IncidentId>,
 }
 
 /// One edge of the map with names.

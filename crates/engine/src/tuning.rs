@@ -67,7 +67,7 @@ impl Tuning {
             let (incident, dismissed) = match command {
                 Command::Acknowledge { incident, .. } => (incident, false),
                 Command::Resolve { incident, dismissed, .. } => (incident, *dismissed),
-                Command::Merge { .. } => continue,
+                Command::Merge { .. } | Command::Join { .. } | Command::Split { .. } | Command::Note { .. } => continue,
             };
             let Some(claims) = findings_of(incident) else { continue };
             self.budget.judge(&claims, !dismissed);

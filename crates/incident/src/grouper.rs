@@ -11,6 +11,8 @@ use types::{
 use crate::{
     Command, GroupingConfig, Input, MOST_ENTITIES, News, RequestPoint, Update,
     case::{Case, Piece, rounded},
+    inbox,
+    learned::Learned,
     related::Neighbourhood,
     words::{cause_word, clock},
 };
@@ -46,6 +48,8 @@ struct GrouperState {
     muted: BTreeMap<FindingId, Time>,
     aliases: BTreeMap<EntityId, EntityId>,
     points: VecDeque<RequestPoint>,
+    #[serde(default)]
+    learned: Learned,
 }
 
 impl Grouper {
@@ -60,13 +64,14 @@ impl Grouper {
         let map = Neighbourhood::new(input.registry, input.topology);
         self.take_points(input);
         for command in input.commands {
-            self.obey(command, &mut news);
+            self.obey(command, input.now, &mut news);
         }
         self.take_findings(input.said);
         self.attach(&map);
         self.open(input, &map, &mut news);
         self.attach(&map);
         self.join_neighbours(input.now, &map, &mut news);
+        self.learn_from_opened(&news);
         self.resolve_quiet(input.now, &mut news);
         self.note_changes(input);
         self.forget(input.now);
@@ -127,6 +132,17 @@ impl Grouper {
         pairs.collect()
     }
 
+    /// Whether a finding is part of an incident.
+    pub fn holds(&self, finding: FindingId) -> bool {
+        self.state.home.contains_key(&finding)
+    }
+
+    /// The incident that a finding is part of.
+    pub fn home_of(&self, finding: FindingId) -> Option<&IncidentId> {
+        let number = self.state.home.get(&finding)?;
+        self.state.cases.get(number).map(|case| &case.public.id)
+    }
+
     /// How it groups.
     pub fn config(&self) -> &GroupingConfig {
         &self.config
@@ -163,7 +179,7 @@ impl Grouper {
         }
     }
 
-    fn obey(&mut self, command: &Command, news: &mut BTreeMap<u64, Vec<News>>) {
+    fn obey(&mut self, command: &Command, now: Time, news: &mut BTreeMap<u64, Vec<News>>) {
         match command {
             Command::Merge { alias, entity } => {
                 self.state.aliases.insert(alias.clone(), entity.clone());
@@ -192,7 +208,73 @@ impl Grouper {
                     list.push(News::Dismissed);
                 }
             }
+            Command::Note { incident, text, actor, at } => {
+                let Some(case) = number_of(incident).and_then(|n| self.state.cases.get_mut(&n)) else { return };
+                let who = actor.as_deref().unwrap_or("somebody");
+                case.note(*at, "note", None, format!("{who}: {text}"), None);
+                news.entry(case.number).or_default().push(News::Grew);
+            }
+            Command::Join { incident, into, actor, at } => {
+                let (Some(gone), Some(stays)) = (number_of(incident), number_of(into)) else { return };
+                let main = |n: &u64| Some(self.state.cases.get(n).filter(|c| c.is_active())?.main_entity()?.clone());
+                let (Some(a), Some(b)) = (main(&gone), main(&stays)) else { return };
+                let tenant = self.state.cases[&stays].public.tenant.clone();
+                if gone == stays || self.state.cases[&gone].public.tenant != tenant {
+                    return;
+                }
+                self.state.learned.say(&tenant, &a, &b, true);
+                if let Some(case) = self.state.cases.get_mut(&stays) {
+                    case.note(*at, "state", None, by(&format!("joined with {}", incident.0), actor), None);
+                }
+                self.take_in(stays, gone, now, news);
+            }
+            Command::Split { incident, entities, actor, at } => self.split(incident, entities, actor, *at, now, news),
         }
+    }
+
+    /// Takes entities out of an incident into one of their own.
+    fn split(
+        &mut self,
+        incident: &IncidentId,
+        entities: &[EntityId],
+        actor: &Option<String>,
+        at: Time,
+        now: Time,
+        news: &mut BTreeMap<u64, Vec<News>>,
+    ) {
+        let Some(case) = self.active(incident) else { return };
+        let (number, tenant) = (case.number, case.public.tenant.clone());
+        let is_out = |piece: &Piece| entities.contains(&piece.entity);
+        let out = case.pieces.values().filter(|piece| is_out(piece)).count();
+        if out == 0 || out == case.pieces.len() {
+            return;
+        }
+        let kept = case.pieces.values().map(|p| p.entity.clone()).filter(|e| !entities.contains(e));
+        let kept: BTreeSet<EntityId> = kept.collect();
+        let (out, left): (Vec<Piece>, Vec<Piece>) =
+            std::mem::take(&mut case.pieces).into_values().partition(|piece| is_out(piece));
+        case.pieces = left.into_iter().map(|piece| (piece.id, piece)).collect();
+        case.public.causes.retain(|cause| !entities.contains(&cause.entity));
+        case.public.undecided |= case.public.causes.is_empty();
+        self.state.last_number += 1;
+        let new = self.state.last_number;
+        let new_id = IncidentId(format!("inc-{new}"));
+        if let Some(case) = self.state.cases.get_mut(&number) {
+            case.note(at, "state", None, by(&format!("split: {} goes on by itself", new_id.0), actor), None);
+        }
+        let started_at = out.iter().map(|piece| piece.start).min().unwrap_or(now);
+        let mut case = Case::new(new, tenant.clone(), started_at, now);
+        case.note(at, "state", None, by(&format!("split off {}", incident.0), actor), None);
+        for piece in out {
+            self.state.home.insert(piece.id, new);
+            case.add(piece);
+        }
+        self.state.cases.insert(new, case);
+        for (a, b) in entities.iter().flat_map(|a| kept.iter().map(move |b| (a, b))).take(100) {
+            self.state.learned.say(&tenant, a, b, false);
+        }
+        news.entry(number).or_default().push(News::Grew);
+        news.entry(new).or_default().push(News::Opened);
     }
 
     fn active(&mut self, id: &IncidentId) -> Option<&mut Case> {
@@ -229,6 +311,33 @@ impl Grouper {
         }
     }
 
+    /// Hops between what two findings speak of, by the map and by what was learned. Alerts of one rule are near where
+    /// no map says anything of either entity.
+    fn hops(&self, map: &Neighbourhood, a: &Piece, b: &Piece) -> Option<u32> {
+        if a.entity == b.entity {
+            return Some(0);
+        }
+        match self.state.learned.related(&a.tenant, &a.entity, &b.entity) {
+            Some(true) => return Some(1),
+            Some(false) => return None,
+            None => {}
+        }
+        let same_rule = a.measure == inbox::MEASURE && b.measure == inbox::MEASURE && a.scope == b.scope;
+        let is_near = || same_rule && !a.scope.is_empty() && !map.knows(&a.entity) && !map.knows(&b.entity);
+        map.hops(&a.entity, &b.entity).or_else(|| is_near().then_some(1))
+    }
+
+    /// Names under which a finding, or one near it, is listed in an [`Index`].
+    fn near<'a>(&'a self, map: &Neighbourhood, piece: &'a Piece) -> Vec<Listed> {
+        let mut near = vec![Listed::Entity(piece.entity.clone())];
+        near.extend(map.near(&piece.entity).keys().cloned().map(Listed::Entity));
+        near.extend(self.state.learned.near(&piece.tenant, &piece.entity).cloned().map(Listed::Entity));
+        if piece.measure == inbox::MEASURE && !map.knows(&piece.entity) {
+            near.push(Listed::Rule(piece.scope.clone()));
+        }
+        near
+    }
+
     /// Gives each waiting finding to the best related incident, until none fits any more.
     fn attach(&mut self, map: &Neighbourhood) {
         if !self.state.cases.values().any(Case::is_active) {
@@ -238,9 +347,14 @@ impl Grouper {
             let mut waiting: Vec<(Time, FindingId)> = self.state.pending.values().map(|p| (p.start, p.id)).collect();
             waiting.sort();
             let mut found_one = false;
+            let mut index: Index<u64> = Index::default();
+            for case in self.state.cases.values().filter(|case| case.is_active()) {
+                case.telling(self.config.hurts_impact).iter().for_each(|known| index.list(known, case.number));
+            }
             for (_, id) in waiting {
                 let Some(piece) = self.state.pending.get(&id) else { continue };
-                let cases = self.state.cases.values().filter(|case| case.is_active());
+                let near = index.any_of(&self.near(map, piece));
+                let cases = near.iter().filter_map(|number| self.state.cases.get(number));
                 let best = cases.filter_map(|case| Some((self.distance(case, piece, map)?, case.number))).min();
                 let Some((_, number)) = best else { continue };
                 if let (Some(piece), Some(case)) = (self.state.pending.remove(&id), self.state.cases.get_mut(&number)) {
@@ -268,8 +382,12 @@ impl Grouper {
         if entities.len() >= MOST_ENTITIES && !entities.contains(&piece.entity) {
             return None;
         }
+        let is_apart = |main: &EntityId| self.state.learned.related(&piece.tenant, main, &piece.entity) == Some(false);
+        if case.main_entity().is_some_and(|main| is_apart(&main)) {
+            return None;
+        }
         let close = telling.iter().filter_map(|known| {
-            let hops = map.hops(&known.entity, &piece.entity)?;
+            let hops = self.hops(map, known, piece)?;
             let goes_on = known.ongoing && self.overlap(known, piece);
             let fits = match (hops, goes_on) {
                 // What hurts users is not swallowed by a gauge that has been off for long.
@@ -309,7 +427,9 @@ impl Grouper {
     /// end is not sure yet.
     fn overlap(&self, a: &Piece, b: &Piece) -> bool {
         let slack = self.config.unseen_ns;
-        a.start.since(b.end) <= slack && b.start.since(a.end) <= slack
+        // An alert holds until its end is told.
+        let seen_until = |p: &Piece| if p.ongoing && p.measure == inbox::MEASURE { Time(i64::MAX) } else { p.end };
+        a.start.since(seen_until(b)) <= slack && b.start.since(seen_until(a)) <= slack
     }
 
     /// Opens an incident for each group of waiting findings that is heavy enough.
@@ -369,36 +489,30 @@ impl Grouper {
     /// Waiting findings in groups of those that are related, each in order of id.
     fn groups(&self, map: &Neighbourhood) -> Vec<Vec<FindingId>> {
         let pieces: Vec<&Piece> = self.state.pending.values().collect();
-        if !pieces.iter().any(|p| p.impact >= self.config.hurts_impact) {
+        let hurts = |i: usize| pieces[i].impact >= self.config.hurts_impact;
+        if !(0..pieces.len()).any(hurts) {
             return Vec::new();
         }
-        let mut parent: Vec<usize> = (0..pieces.len()).collect();
-        fn root(parent: &mut [usize], mut i: usize) -> usize {
-            while parent[i] != i {
-                parent[i] = parent[parent[i]];
-                i = parent[i];
-            }
-            i
-        }
+        let mut index: Index<usize> = Index::default();
+        pieces.iter().enumerate().for_each(|(i, piece)| index.list(piece, i));
+        let mut union = Union::new(pieces.len());
         // What hurts links the groups; what does not only joins one, at the end.
-        for (i, a) in pieces.iter().enumerate().filter(|(_, a)| a.impact >= self.config.hurts_impact) {
-            for (j, b) in pieces.iter().enumerate().filter(|(j, _)| *j != i) {
-                let hurts = b.impact >= self.config.hurts_impact;
-                if a.tenant != b.tenant || hurts && j < i {
+        for i in (0..pieces.len()).filter(|i| hurts(*i)) {
+            for j in index.any_of(&self.near(map, pieces[i])) {
+                if j == i || pieces[i].tenant != pieces[j].tenant || hurts(j) && (j < i || union.are_one(i, j)) {
                     continue;
                 }
-                let Some(hops) = map.hops(&a.entity, &b.entity) else { continue };
-                let reach = if hurts { 2 } else { 1 };
-                let related = hops == 0 || hops <= reach && self.together_in_time(a, b, map);
-                if related && (hurts || root(&mut parent, j) == j) {
-                    let (x, y) = (root(&mut parent, i), root(&mut parent, j));
-                    parent[y.max(x)] = x.min(y);
+                let Some(hops) = self.hops(map, pieces[i], pieces[j]) else { continue };
+                let reach = if hurts(j) { 2 } else { 1 };
+                let related = hops == 0 || hops <= reach && self.together_in_time(pieces[i], pieces[j], map);
+                if related && (hurts(j) || union.is_alone(j)) {
+                    union.link(i, j);
                 }
             }
         }
         let mut groups: BTreeMap<usize, Vec<FindingId>> = BTreeMap::new();
         for (i, piece) in pieces.iter().enumerate() {
-            groups.entry(root(&mut parent, i)).or_default().push(piece.id);
+            groups.entry(union.root(i)).or_default().push(piece.id);
         }
         groups.into_values().collect()
     }
@@ -426,14 +540,30 @@ impl Grouper {
 
     /// Two incidents that began together and are neighbours are one: the younger goes into the older.
     fn join_neighbours(&mut self, now: Time, map: &Neighbourhood, news: &mut BTreeMap<u64, Vec<News>>) {
-        let active: Vec<u64> = self.state.cases.values().filter(|c| c.is_active()).map(|c| c.number).collect();
-        for (i, older) in active.iter().enumerate() {
-            for younger in &active[i + 1..] {
-                if self.are_one(*older, *younger, map) {
-                    self.take_in(*older, *younger, now, news);
+        let mut index: Index<u64> = Index::default();
+        let mut near: BTreeMap<u64, BTreeSet<Listed>> = BTreeMap::new();
+        for case in self.state.cases.values().filter(|case| case.is_active()) {
+            for piece in self.of_onset(case) {
+                index.list(piece, case.number);
+                near.entry(case.number).or_default().extend(self.near(map, piece));
+            }
+        }
+        if near.len() < 2 {
+            return;
+        }
+        for (older, listed) in near {
+            let listed: Vec<Listed> = listed.into_iter().collect();
+            for younger in index.any_of(&listed).into_iter().filter(|number| *number > older) {
+                if self.are_one(older, younger, map) {
+                    self.take_in(older, younger, now, news);
                 }
             }
         }
+    }
+
+    /// Telling evidence from the beginning of an incident.
+    fn of_onset<'a>(&self, case: &'a Case) -> Vec<&'a Piece> {
+        case.telling(self.config.hurts_impact).into_iter().filter(|piece| self.is_of_onset(case, piece)).collect()
     }
 
     fn are_one(&self, older: u64, younger: u64, map: &Neighbourhood) -> bool {
@@ -441,11 +571,16 @@ impl Grouper {
         if !a.is_active() || !b.is_active() || a.public.tenant != b.public.tenant {
             return false;
         }
-        let (ours, theirs) = (a.telling(self.config.hurts_impact), b.telling(self.config.hurts_impact));
+        if let (Some(x), Some(y)) = (a.main_entity(), b.main_entity())
+            && self.state.learned.related(&a.public.tenant, &x, &y) == Some(false)
+        {
+            return false;
+        }
         // Only how they began counts: later on both may hurt the same ones above them.
-        ours.iter().filter(|x| self.is_of_onset(a, x)).any(|x| {
-            let near = |y: &&&Piece| map.hops(&x.entity, &y.entity).is_some_and(|hops| hops <= 1);
-            theirs.iter().filter(|y| self.is_of_onset(b, y)).filter(near).any(|y| self.together_in_time(x, y, map))
+        let theirs = self.of_onset(b);
+        self.of_onset(a).iter().any(|x| {
+            let near = |y: &&&Piece| self.hops(map, x, y).is_some_and(|hops| hops <= 1);
+            theirs.iter().filter(near).any(|y| self.together_in_time(x, y, map))
         })
     }
 
@@ -479,6 +614,29 @@ impl Grouper {
             case.note(now, "state", None, format!("took in {}: same cause", gone_id.0), None);
             news.entry(older).or_default().push(News::TookIn(gone_id));
         }
+    }
+
+    /// Notes which incidents began together, so that a habit is known one day.
+    fn learn_from_opened(&mut self, news: &BTreeMap<u64, Vec<News>>) {
+        let opened = news.iter().filter(|(_, list)| list.contains(&News::Opened)).map(|(number, _)| *number);
+        for number in opened.collect::<Vec<u64>>() {
+            let Some(case) = self.state.cases.get(&number) else { continue };
+            let Some(main) = self.named_after(case) else { continue };
+            let (tenant, start) = (case.public.tenant.clone(), case.public.started_at);
+            let others = self.state.cases.range(..number).map(|(_, other)| other);
+            let at_once = others.filter(|other| {
+                let apart = other.public.started_at.since(start).abs();
+                other.public.tenant == tenant && apart <= self.config.at_once_ns
+            });
+            let others: BTreeSet<EntityId> = at_once.filter_map(|other| self.named_after(other)).collect();
+            self.state.learned.opened(&tenant, &main, others.iter().filter(|other| **other != main));
+        }
+    }
+
+    /// The entity of an incident's first evidence that hurts.
+    fn named_after(&self, case: &Case) -> Option<EntityId> {
+        let telling = case.telling(self.config.hurts_impact);
+        telling.into_iter().min_by_key(|piece| (piece.start, piece.id)).map(|piece| piece.entity.clone())
     }
 
     fn resolve_quiet(&mut self, now: Time, news: &mut BTreeMap<u64, Vec<News>>) {
@@ -564,6 +722,66 @@ impl Grouper {
             updates.push(Update { incident: case.public.clone(), news: list });
         }
         updates
+    }
+}
+
+/// A name under which findings are looked up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Listed {
+    Entity(EntityId),
+    /// Alerts of one rule.
+    Rule(String),
+}
+
+/// Which findings or incidents are listed under a name.
+struct Index<T>(BTreeMap<Listed, BTreeSet<T>>);
+
+impl<T> Default for Index<T> {
+    fn default() -> Index<T> {
+        Index(BTreeMap::new())
+    }
+}
+
+impl<T: Copy + Ord> Index<T> {
+    fn list(&mut self, piece: &Piece, what: T) {
+        self.0.entry(Listed::Entity(piece.entity.clone())).or_default().insert(what);
+        if piece.measure == inbox::MEASURE && !piece.scope.is_empty() {
+            self.0.entry(Listed::Rule(piece.scope.clone())).or_default().insert(what);
+        }
+    }
+
+    fn any_of(&self, names: &[Listed]) -> BTreeSet<T> {
+        names.iter().filter_map(|name| self.0.get(name)).flatten().copied().collect()
+    }
+}
+
+/// Sets that are joined step by step; the smallest number stands for its set.
+struct Union(Vec<usize>);
+
+impl Union {
+    fn new(n: usize) -> Union {
+        Union((0..n).collect())
+    }
+
+    fn root(&mut self, mut i: usize) -> usize {
+        while self.0[i] != i {
+            self.0[i] = self.0[self.0[i]];
+            i = self.0[i];
+        }
+        i
+    }
+
+    fn link(&mut self, i: usize, j: usize) {
+        let (x, y) = (self.root(i), self.root(j));
+        self.0[y.max(x)] = x.min(y);
+    }
+
+    fn are_one(&mut self, i: usize, j: usize) -> bool {
+        self.root(i) == self.root(j)
+    }
+
+    fn is_alone(&mut self, i: usize) -> bool {
+        self.root(i) == i
     }
 }
 

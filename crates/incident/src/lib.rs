@@ -17,7 +17,12 @@
 
 mod case;
 mod grouper;
+pub mod inbox;
+mod learned;
+mod matcher;
 pub mod related;
+pub mod route;
+mod silence;
 mod words;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +30,10 @@ use types::{EntityId, Finding, Incident, IncidentId, IncidentState, Registry, Se
 use types::{MINUTE, SECOND};
 
 pub use grouper::Grouper;
+pub use inbox::{Alert, Inbox, InboxCounts, KnownAlert};
+pub use matcher::{Matcher, Operator};
+pub use route::{Notice, Reason, Route, Router};
+pub use silence::{MOST_SILENCES, Silence, Silences};
 
 /// Most pieces of evidence, timeline entries and entities of one incident; what comes beyond is counted only.
 pub const MOST_PIECES: usize = 200;
@@ -146,6 +155,39 @@ pub enum Command {
         at: Time,
         /// It was no incident.
         dismissed: bool,
+    },
+    /// Somebody says that two incidents are one: `incident` goes on in `into`.
+    Join {
+        /// Which goes.
+        incident: IncidentId,
+        /// Which stays.
+        into: IncidentId,
+        /// Who.
+        actor: Option<String>,
+        /// When.
+        at: Time,
+    },
+    /// Somebody says that some entities of an incident are another incident.
+    Split {
+        /// Which.
+        incident: IncidentId,
+        /// What goes into an incident of its own.
+        entities: Vec<EntityId>,
+        /// Who.
+        actor: Option<String>,
+        /// When.
+        at: Time,
+    },
+    /// Somebody writes a note into its timeline.
+    Note {
+        /// Which.
+        incident: IncidentId,
+        /// The note.
+        text: String,
+        /// Who.
+        actor: Option<String>,
+        /// When.
+        at: Time,
     },
     /// Two names are one entity from now on.
     Merge {

@@ -15,7 +15,7 @@ use std::{
 use types::{EdgeKind, EntityId, EntityKey, Registry, Topology};
 
 /// Entities near one, with the number of hops.
-type Near = Rc<BTreeMap<EntityId, u32>>;
+pub type Near = Rc<BTreeMap<EntityId, u32>>;
 
 /// The service map with names, walked in both directions. Built once a step where it is needed.
 pub struct Neighbourhood<'a> {
@@ -77,7 +77,8 @@ impl<'a> Neighbourhood<'a> {
         found
     }
 
-    fn near(&self, entity: &EntityId) -> Near {
+    /// All related entities, with hops.
+    pub fn near(&self, entity: &EntityId) -> Near {
         if let Some(known) = self.near.borrow().get(entity) {
             return known.clone();
         }

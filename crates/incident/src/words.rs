@@ -23,6 +23,8 @@ pub fn symptom(piece: &Piece) -> String {
         ("log_value", _) => "a new value in logs",
         ("log_session", _) => "unusual sessions in logs",
         ("joint", _) => "metrics out of step",
+        ("alert", _) if piece.scope.is_empty() => "further alerts",
+        ("alert", _) => return piece.scope.clone(),
         (measure, Direction::Down) if measure.starts_with("latency") => "faster answers",
         (measure, _) if measure.starts_with("latency") => "slow answers",
         ("resource", _) => return resource(&piece.scope),

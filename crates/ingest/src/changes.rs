@@ -158,7 +158,7 @@ fn find_entity(ingest: &Ingest, sent: &str, at: Time) -> Result<EntityId, String
     Ok(ingest.resolver().resolve_id(found, at).entity)
 }
 
-fn only_service(registry: &Registry, plain: EntityId) -> EntityId {
+pub(crate) fn only_service(registry: &Registry, plain: EntityId) -> EntityId {
     if registry.find_entity(&plain).is_some() {
         return plain;
     }

@@ -16,6 +16,7 @@
 //! Everything else has one place: `resolver` says which entity a sender is, `templates` gives log lines their
 //! template, `otlp::json` turns OTLP/JSON into the protobuf form so that both have one decoder.
 
+mod alerts;
 mod cache;
 pub mod changes;
 mod compress;
@@ -249,6 +250,16 @@ impl Ingest {
     /// `POST /api/v1/changes`: one change or a list of them.
     pub fn changes(&self, request: &Request, body: &[u8]) -> Result<Decoded, BadRequest> {
         changes::decode(self, request, body)
+    }
+
+    /// An Alertmanager's webhook, version 4.
+    pub fn alertmanager_webhook(&self, request: &Request, body: &[u8]) -> Result<Decoded, BadRequest> {
+        alerts::decode_webhook(self, request, body)
+    }
+
+    /// `POST /api/v2/alerts`: alerts as a Prometheus sends them to an Alertmanager.
+    pub fn alerts(&self, request: &Request, body: &[u8]) -> Result<Decoded, BadRequest> {
+        alerts::decode_list(self, request, body)
     }
 
     /// `POST /api/v1/labels`: the true outcomes of predictions.

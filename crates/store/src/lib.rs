@@ -21,6 +21,7 @@
 
 mod append;
 mod config;
+mod deliveries;
 mod error;
 mod history;
 mod hot;
@@ -45,6 +46,7 @@ use view::{Checkpoint, SeenEdge, StepCut};
 
 pub use append::{Appended, LogState};
 pub use config::{Durability, Fault, Retention, SealPolicy, StoreConfig};
+pub use deliveries::{Delivery, DeliveryState};
 pub use error::{ErrorKind, StoreError};
 pub use history::StoreHistory;
 pub use metadata::{AliasRow, JournalCheck, JournalFilter, JournalHead, JournalRow, StoredToken};
@@ -91,6 +93,8 @@ pub struct Commit {
     pub findings: Vec<Finding>,
     /// Incidents as they stand now; one with a known id replaces it.
     pub incidents: Vec<Incident>,
+    /// What is to be told to somebody; one whose id is known is left as it is.
+    pub deliveries: Vec<Delivery>,
     /// Edges seen; counts are added.
     pub edges: Vec<SeenEdge>,
     /// All or the changed pages of the engine's state. Cuts up to its step are forgotten with it.
@@ -270,6 +274,36 @@ impl Store {
     /// Findings by id (hexadecimal), those that are there.
     pub async fn findings_by_id(&self, ids: &[types::FindingId]) -> Result<Vec<Finding>, StoreError> {
         self.0.metadata.findings_by_id(ids).await
+    }
+
+    /// Deliveries whose time has come, oldest first.
+    pub async fn due_deliveries(&self, now: Time, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        self.0.metadata.due_deliveries(now, limit).await
+    }
+
+    /// Deliveries (of one incident), newest first.
+    pub async fn deliveries(&self, incident: Option<&str>, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        self.0.metadata.deliveries(incident, limit).await
+    }
+
+    /// Notes where a delivery stands; durable when it returns.
+    pub async fn mark_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        self.0.metadata.mark_delivery(delivery).await
+    }
+
+    /// Sends a dead letter again; whether there was one.
+    pub async fn retry_delivery(&self, id: &str, now: Time) -> Result<bool, StoreError> {
+        self.0.metadata.retry_delivery(id, now).await
+    }
+
+    /// After a start: decides about what was on its way. How many are sent again, and how many are left as unknown.
+    pub async fn settle_deliveries(&self, now: Time, idempotent: &[String]) -> Result<(usize, usize), StoreError> {
+        self.0.metadata.settle_deliveries(now, idempotent).await
+    }
+
+    /// Forgets what was decided before `before` and is not on its way.
+    pub async fn forget_deliveries(&self, before: Time) -> Result<u64, StoreError> {
+        self.0.metadata.forget_deliveries(before).await
     }
 
     /// The service map as committed, for the engine's start and for reads.

@@ -14,12 +14,12 @@ use types::{
 use view::{Checkpoint, Pages, SeenEdge, StepCut};
 
 use crate::{
-    Commit, Recovered, StoreError,
+    Commit, Recovered, StoreError, deliveries,
     sealed::{SealedFile, Signal},
 };
 
 /// Version of the tables; older ones are migrated one step at a time, newer ones refused.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA_1: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -204,10 +204,23 @@ impl Metadata {
             return Err(StoreError::setup("metadata.db is of an older version; start the server once to migrate it"));
         }
         let mut tx = self.pool.begin().await?;
-        sqlx::raw_sql(SCHEMA_1).execute(&mut *tx).await?;
-        sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *tx).await?;
+        for (from, step) in [SCHEMA_1, deliveries::TABLE].into_iter().enumerate() {
+            if version <= from as i64 {
+                sqlx::raw_sql(step).execute(&mut *tx).await?;
+            }
+        }
+        sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    pub(crate) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
+    /// Held while something is written.
+    pub(crate) async fn write_lock(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.write.lock().await
     }
 
     pub async fn close(&self) {
@@ -274,6 +287,9 @@ impl Metadata {
         }
         for incident in &commit.incidents {
             put_incident(&mut tx, incident).await?;
+        }
+        for delivery in &commit.deliveries {
+            deliveries::put(&mut tx, delivery).await?;
         }
         for (seen, (source, target, tenant)) in commit.edges.iter().zip(&edges) {
             put_edge(&mut tx, seen, source, target, tenant).await?;
@@ -860,11 +876,11 @@ fn kind_text(kind: JournalKind) -> String {
     serde_json::to_value(kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::fatal(format!("not writable as JSON: {e}")))
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|e| StoreError::fatal(format!("metadata.db holds unreadable JSON: {e}")))
 }
 

@@ -32,6 +32,21 @@ pub fn add(routes: &mut Routes) {
         "Say that it is over",
         |a, p, c, b| verdict("incident.resolved", a, p, c, b),
     );
+    routes.add(
+        post.clone(),
+        "/api/v1/incidents/{id}/join",
+        Permission::Write,
+        "Say that it is the same as another, where it goes on",
+        join,
+    );
+    routes.add(
+        post.clone(),
+        "/api/v1/incidents/{id}/split",
+        Permission::Write,
+        "Take entities out into an incident of their own",
+        split,
+    );
+    routes.add(post.clone(), "/api/v1/incidents/{id}/notes", Permission::Write, "Write a note into its timeline", note);
     routes.add(post, "/api/v1/incidents/{id}/dismiss", Permission::Write, "Say that it was none", |a, p, c, b| {
         verdict("incident.dismissed", a, p, c, b)
     });
@@ -95,16 +110,108 @@ async fn verdict(
     Extension(caller): Extension<Caller>,
     body: axum::body::Bytes,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let said: Verdict = if body.is_empty() {
-        Verdict::default()
-    } else {
-        serde_json::from_slice(&body).map_err(|e| ApiError::bad_request(e.to_string()))?
-    };
+    let said: Verdict = if body.is_empty() { Verdict::default() } else { read(&body)? };
     let incident = find(&app, &id).await?;
     let actor = said.actor.unwrap_or(caller.name);
+    tell(&app, &incident, kind, json!({"actor": actor})).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Join {
+    into: String,
+}
+
+async fn join(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: axum::body::Bytes,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let said: Join = read(&body)?;
+    let (incident, into) = (active(&app, &id).await?, active(&app, &said.into).await?);
+    if incident.id == into.id {
+        return Err(ApiError::bad_request("an incident cannot be joined with itself"));
+    }
+    if incident.tenant != into.tenant {
+        return Err(ApiError::bad_request("the two belong to different tenants"));
+    }
+    tell(&app, &incident, "incident.joined", json!({"into": into.id.0, "actor": caller.name})).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Split {
+    entities: Vec<EntityId>,
+}
+
+async fn split(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: axum::body::Bytes,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let said: Split = read(&body)?;
+    let incident = active(&app, &id).await?;
+    if let Some(foreign) = said.entities.iter().find(|entity| !incident.entities.contains(entity)) {
+        return Err(ApiError::bad_request(format!("{foreign} is not affected by {id}")));
+    }
+    if said.entities.is_empty() || incident.entities.iter().all(|entity| said.entities.contains(entity)) {
+        return Err(ApiError::bad_request("name some of the affected entities, not none and not all"));
+    }
+    tell(&app, &incident, "incident.split", json!({"entities": said.entities, "actor": caller.name})).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    text: String,
+}
+
+/// Longest note, characters.
+const MOST_NOTE_CHARS: usize = 4000;
+
+async fn note(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    body: axum::body::Bytes,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let said: Note = read(&body)?;
+    let incident = find(&app, &id).await?;
+    let chars = said.text.chars().count();
+    if said.text.trim().is_empty() || chars > MOST_NOTE_CHARS {
+        return Err(ApiError::bad_request(format!(
+            "a note has 1 to {MOST_NOTE_CHARS} characters, this one has {chars}"
+        )));
+    }
+    tell(&app, &incident, "incident.noted", json!({"text": said.text.trim(), "actor": caller.name})).await
+}
+
+fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|e| ApiError::bad_request(e.to_string()))
+}
+
+/// An incident that is not over.
+async fn active(app: &App, id: &str) -> Result<Incident, ApiError> {
+    let incident = find(app, id).await?;
+    if incident.state == IncidentState::Resolved {
+        return Err(ApiError::bad_request(format!("{id} is over")));
+    }
+    Ok(incident)
+}
+
+/// Puts what a person said of an incident into the log.
+async fn tell(
+    app: &App,
+    incident: &Incident,
+    kind: &str,
+    mut attributes: Value,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    attributes["incident"] = incident.id.0.as_str().into();
     let entity = incident.entities.first().cloned().unwrap_or_else(|| EntityId::new("service", "_self", "bellwether"));
-    say(&app, incident.tenant.clone(), &entity, kind, json!({"incident": incident.id.0, "actor": actor})).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({"incident": id, "said": kind}))))
+    say(app, incident.tenant.clone(), &entity, kind, attributes).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"incident": incident.id.0, "said": kind}))))
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod deliveries;
 mod fleet;
 mod metadata;
 mod past;

@@ -1,0 +1,195 @@
+//! The outbox: what was decided to be told to somebody, and what became of it.
+//!
+//! A delivery is put in with the effects of the step that decided it, in one transaction, and once only (its id
+//! follows from the decision). Whoever carries it out marks it as being sent *before* it leaves and with its outcome
+//! after. One that is found half-way after a crash may have arrived or not: [`Metadata::settle_deliveries`] gives it
+//! back to be sent again only where the channel says that twice is once.
+
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use types::{Incident, Time};
+
+use crate::{
+    StoreError,
+    metadata::{Metadata, from_json, to_json},
+};
+
+pub(crate) const TABLE: &str = "
+CREATE TABLE deliveries (
+  id TEXT PRIMARY KEY, at INTEGER NOT NULL, route TEXT NOT NULL, channel TEXT NOT NULL, reason TEXT NOT NULL,
+  incident TEXT NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
+  next_at INTEGER NOT NULL, outcome TEXT NOT NULL, updated_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX deliveries_due ON deliveries (state, next_at);
+CREATE INDEX deliveries_at ON deliveries (at);
+";
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// It waits for its time.
+    Due,
+    /// It is on its way; after a crash nobody knows whether it arrived.
+    Sending,
+    /// The receiver took it.
+    Delivered,
+    /// It was given up: refused, or tried too often. A dead letter.
+    Dead,
+    /// A crash or a broken connection came between: it may have arrived. A dead letter too.
+    Unknown,
+}
+
+impl DeliveryState {
+    fn as_str(self) -> &'static str {
+        match self {
+            DeliveryState::Due => "due",
+            DeliveryState::Sending => "sending",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Dead => "dead",
+            DeliveryState::Unknown => "unknown",
+        }
+    }
+
+    fn read(text: &str) -> DeliveryState {
+        match text {
+            "due" => DeliveryState::Due,
+            "sending" => DeliveryState::Sending,
+            "delivered" => DeliveryState::Delivered,
+            "dead" => DeliveryState::Dead,
+            _ => DeliveryState::Unknown,
+        }
+    }
+}
+
+/// One thing to tell one channel.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Delivery {
+    /// Follows from the decision.
+    pub id: String,
+    /// When it was decided.
+    pub at: Time,
+    /// The route that asked for it.
+    pub route: String,
+    /// Whom to tell.
+    pub channel: String,
+    /// Why: `opened`, `reopened`, `escalated`, `cause`, `resolved`.
+    pub reason: String,
+    /// The incident as it was when it was decided.
+    pub incident: Incident,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next, while it is due.
+    pub next_at: Time,
+    /// What became of the last try, in words.
+    pub outcome: String,
+    /// When it last changed.
+    pub updated_at: Time,
+}
+
+impl Metadata {
+    /// Deliveries whose time has come, oldest first.
+    pub async fn due_deliveries(&self, now: Time, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        let query = "SELECT * FROM deliveries WHERE state = 'due' AND next_at <= ? ORDER BY next_at, id LIMIT ?";
+        let rows = sqlx::query(query).bind(now.0).bind(limit as i64).fetch_all(self.pool()).await?;
+        rows.iter().map(of_row).collect()
+    }
+
+    /// The newest deliveries.
+    pub async fn deliveries(&self, incident: Option<&str>, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        let query = "SELECT * FROM deliveries WHERE ?1 IS NULL OR incident = ?1 ORDER BY at DESC, id DESC LIMIT ?2";
+        let rows = sqlx::query(query).bind(incident).bind(limit as i64).fetch_all(self.pool()).await?;
+        rows.iter().map(of_row).collect()
+    }
+
+    /// Notes where a delivery stands. Durable when it returns.
+    pub async fn mark_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let _one = self.write_lock().await;
+        sqlx::query(
+            "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, outcome = ?, updated_at = ? WHERE id = ?",
+        )
+        .bind(delivery.state.as_str())
+        .bind(i64::from(delivery.attempts))
+        .bind(delivery.next_at.0)
+        .bind(&delivery.outcome)
+        .bind(delivery.updated_at.0)
+        .bind(&delivery.id)
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+
+    /// A person wants a dead letter sent again. Whether there was one.
+    pub async fn retry_delivery(&self, id: &str, now: Time) -> Result<bool, StoreError> {
+        let _one = self.write_lock().await;
+        let query = "UPDATE deliveries SET state = 'due', attempts = 0, next_at = ?1, updated_at = ?1,
+            outcome = 'to be sent again, as a person asked' WHERE id = ?2 AND state IN ('dead', 'unknown')";
+        Ok(sqlx::query(query).bind(now.0).bind(id).execute(self.pool()).await?.rows_affected() > 0)
+    }
+
+    /// After a start: what was on its way is sent again on channels for which twice is once, and is left as unknown
+    /// on others. How many there were of each.
+    pub async fn settle_deliveries(&self, now: Time, idempotent: &[String]) -> Result<(usize, usize), StoreError> {
+        let rows = sqlx::query("SELECT * FROM deliveries WHERE state = 'sending'").fetch_all(self.pool()).await?;
+        let (mut again, mut unknown) = (0, 0);
+        for row in &rows {
+            let mut delivery = of_row(row)?;
+            delivery.updated_at = now;
+            if idempotent.contains(&delivery.channel) {
+                again += 1;
+                (delivery.state, delivery.next_at) = (DeliveryState::Due, now);
+                delivery.outcome =
+                    "the program stopped while it was sent; sent again, which this channel allows".into();
+            } else {
+                unknown += 1;
+                delivery.state = DeliveryState::Unknown;
+                delivery.outcome = "the program stopped while it was sent: it may have arrived".into();
+            }
+            self.mark_delivery(&delivery).await?;
+        }
+        Ok((again, unknown))
+    }
+
+    /// Forgets what was decided before `before` and is not on its way.
+    pub async fn forget_deliveries(&self, before: Time) -> Result<u64, StoreError> {
+        let _one = self.write_lock().await;
+        let query = "DELETE FROM deliveries WHERE at < ? AND state NOT IN ('due', 'sending')";
+        Ok(sqlx::query(query).bind(before.0).execute(self.pool()).await?.rows_affected())
+    }
+}
+
+/// Puts a delivery in; one that is known already stays as it is.
+pub(crate) async fn put(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(&delivery.id)
+        .bind(delivery.at.0)
+        .bind(&delivery.route)
+        .bind(&delivery.channel)
+        .bind(&delivery.reason)
+        .bind(&delivery.incident.id.0)
+        .bind(to_json(&delivery.incident)?)
+        .bind(delivery.state.as_str())
+        .bind(i64::from(delivery.attempts))
+        .bind(delivery.next_at.0)
+        .bind(&delivery.outcome)
+        .bind(delivery.updated_at.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn of_row(row: &SqliteRow) -> Result<Delivery, StoreError> {
+    Ok(Delivery {
+        id: row.get("id"),
+        at: Time(row.get("at")),
+        route: row.get("route"),
+        channel: row.get("channel"),
+        reason: row.get("reason"),
+        incident: from_json(row.get::<&str, _>("body"))?,
+        state: DeliveryState::read(row.get("state")),
+        attempts: row.get::<i64, _>("attempts") as u32,
+        next_at: Time(row.get("next_at")),
+        outcome: row.get("outcome"),
+        updated_at: Time(row.get("updated_at")),
+    })
+}
