@@ -19,6 +19,8 @@ use crate::state::{App, now};
 
 /// Time from one step to the next while nothing waits.
 const TICK: Duration = Duration::from_secs(1);
+/// How soon a stop is noticed.
+const STOP_WITHIN: Duration = Duration::from_millis(50);
 /// Effects that nobody waits for (edges, extended findings) are committed at least this often.
 const FLUSH: Duration = Duration::from_secs(10);
 /// How often the engine's changed state is written.
@@ -63,13 +65,10 @@ fn run(app: &Arc<App>, runtime: &Handle) -> Result<()> {
     while !app.stop.is_set() {
         let began = Instant::now();
         while live.catch_up()? && !app.stop.is_set() {}
-        let rest = TICK.saturating_sub(began.elapsed());
-        runtime.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                () = app.stop.wait() => {}
-            }
-        });
+        // The thread's own sleep: a timer of a runtime that is being shut down would panic.
+        while began.elapsed() < TICK && !app.stop.is_set() {
+            std::thread::sleep(STOP_WITHIN.min(TICK.saturating_sub(began.elapsed())));
+        }
     }
     while live.catch_up()? {}
     live.flush(true)

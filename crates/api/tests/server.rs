@@ -1,5 +1,6 @@
 //! The real server on free ports, asked over real sockets.
 
+mod desk;
 mod wire;
 
 use std::time::Duration;

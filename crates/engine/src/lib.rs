@@ -48,6 +48,8 @@ use view::{
 pub use budget::Rate;
 pub use incident::{
     Change, GroupingConfig, InboxCounts, MOST_SILENCES, Matcher, Notice, Reason, Route, Silence,
+    past::{Similar, similar},
+    report::markdown as postmortem,
     route::{RouterCounts, check as check_routes, routes_of},
 };
 pub use snapshot::{AlertRow, Counters, MapEdge, RowCounts, ServiceRow, ServiceState, Snapshot};

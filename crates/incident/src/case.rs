@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use types::{
-    Direction, EntityId, Finding, FindingId, Incident, IncidentId, IncidentState, MINUTE, SECOND, Severity, Tenant,
-    Time, TimelineEntry,
+    Direction, EntityId, Finding, FindingId, Incident, IncidentId, IncidentState, MINUTE, Priority, SECOND, Severity,
+    Tenant, Time, TimelineEntry,
 };
 
 use crate::{GroupingConfig, MOST_PIECES, RequestPoint, related::Neighbourhood, words};
@@ -95,6 +95,7 @@ impl Case {
             tenant,
             state: IncidentState::Open,
             severity: Severity::Info,
+            priority: Default::default(),
             title: String::new(),
             summary: String::new(),
             started_at,
@@ -255,7 +256,11 @@ impl Case {
         impact.requests = self.milli_requests / 1000;
         impact.failed_requests = self.milli_failed / 1000;
         impact.slow_requests = self.milli_slow / 1000;
-        self.public.severity = self.public.severity.max(self.severity(config, recent));
+        let (severity, priority) = self.weigh(config, recent);
+        self.public.severity = self.public.severity.max(severity);
+        if self.is_active() {
+            self.public.priority = priority;
+        }
         self.public.title = words::title(&main, self);
         self.public.summary = words::summary(&main, self, &self.public);
     }
@@ -294,30 +299,72 @@ impl Case {
         order.into_iter().map(|(_, _, entity)| entity.clone()).collect()
     }
 
-    /// By the worst evidence, the share of requests that fail just now, and who depends on it.
-    fn severity(&self, config: &GroupingConfig, recent: &[RequestPoint]) -> Severity {
+    /// Severity and priority, by the worst evidence, the share of requests that fail just now, budgets that burn, and who
+    /// depends on it.
+    fn weigh(&self, config: &GroupingConfig, recent: &[RequestPoint]) -> (Severity, Priority) {
         let worst = self.pieces.values().map(Piece::weight).fold(0.0, f64::max);
-        let failing = |entity: &EntityId| {
-            self.pieces.values().any(|p| p.ongoing && p.entity == *entity && p.measure == "error_ratio")
-        };
-        let share = self
-            .public
-            .entities
-            .iter()
-            .filter(|entity| failing(entity))
-            .filter_map(|entity| recent.iter().rev().find(|p| p.entity == *entity && p.tenant == self.public.tenant))
-            .map(|point| point.error_ratio)
-            .fold(0.0, f64::max);
-        let silent = self.pieces.values().any(|p| p.ongoing && p.measure == "silence" && p.belief >= 0.8);
+        let ongoing = |measure: &'static str| self.pieces.values().filter(move |p| p.ongoing && p.measure == measure);
+        let failing = |entity: &EntityId| ongoing("error_ratio").any(|p| p.entity == *entity);
+        let current =
+            self.public.entities.iter().filter(|entity| failing(entity)).filter_map(|entity| {
+                recent.iter().rev().find(|p| p.entity == *entity && p.tenant == self.public.tenant)
+            });
+        let most_failing = current.max_by(|a, b| a.error_ratio.total_cmp(&b.error_ratio));
+        let share = most_failing.map_or(0.0, |point| point.error_ratio);
+        let silent = ongoing("silence").find(|p| p.belief >= 0.8);
+        let burning = ongoing("slo_burn").max_by(|a, b| a.impact.total_cmp(&b.impact));
+        let pages = burning.is_some_and(|p| p.impact >= config.alone_impact);
         let dependents = self.public.impact.dependents.len();
-        if dependents > 0 && share >= 0.5 || silent && dependents >= 3 {
+        let severity = if dependents > 0 && share >= 0.5 || silent.is_some() && dependents >= 3 {
             Severity::Critical
-        } else if worst >= 0.5 || share >= 0.05 {
+        } else if worst >= 0.5 || share >= 0.05 || pages {
             Severity::Major
         } else if worst >= config.hurts_impact * 0.5 {
             Severity::Warning
         } else {
             Severity::Info
+        };
+        let level = match severity {
+            Severity::Critical => 1,
+            Severity::Major if pages || dependents > 0 && share >= 0.05 => 2,
+            Severity::Major | Severity::Warning => 3,
+            Severity::Info => 4,
+        };
+        let mut facts = Vec::new();
+        if let Some(point) = most_failing.filter(|point| point.error_ratio >= 0.005) {
+            facts.push(format!(
+                "{} of the requests to {} fail now",
+                words::share(point.error_ratio),
+                point.entity.name()
+            ));
         }
+        if let Some(piece) = silent {
+            facts.push(format!("{} sends nothing any more", piece.entity.name()));
+        }
+        if let Some(piece) = burning {
+            facts.push(format!("the error budget of {} burns", piece.scope));
+        }
+        let slow = ongoing("latency_ms_p95").max_by(|a, b| a.weight().total_cmp(&b.weight()));
+        if let (Some(piece), true) = (slow, facts.is_empty()) {
+            facts.push(format!("{} answers slowly", piece.entity.name()));
+        }
+        let alerts: f64 = ongoing("alert").count() as f64;
+        if alerts > 0.0 && facts.is_empty() {
+            facts.push(format!("{alerts} rules of other programs fire"));
+        }
+        match dependents {
+            0 => {}
+            1 => facts.push(format!("{} needs it", self.public.impact.dependents[0].name())),
+            n => facts.push(format!("{n} services need it")),
+        }
+        if self.public.impact.failed_requests > 0 {
+            facts.push(format!("{} requests failed so far", self.public.impact.failed_requests));
+        }
+        if facts.is_empty() {
+            facts.push("no request is known to fail".to_owned());
+        }
+        let when = ["now", "now", "soon", "today", "when there is time"][usize::from(level)];
+        let reason = format!("P{level}, look {when}: {}.", words::list(&facts));
+        (severity, Priority { level, reason })
     }
 }

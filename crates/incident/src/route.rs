@@ -306,6 +306,7 @@ mod tests {
             tenant: Tenant::default(),
             state: IncidentState::Open,
             severity,
+            priority: Default::default(),
             title: String::new(),
             summary: String::new(),
             started_at: Time(0),

@@ -123,7 +123,18 @@ fn plain_metric(scope: &str, otherwise: &str) -> String {
     if name.is_empty() { otherwise.replace('_', " ") } else { name.to_owned() }
 }
 
-fn list(words: &[String]) -> String {
+/// `half`, `all`, `12 %`.
+pub fn share(ratio: f64) -> String {
+    match ratio {
+        r if r >= 0.995 => "all".to_owned(),
+        r if (0.45..0.55).contains(&r) => "half".to_owned(),
+        r if r >= 0.1 => format!("{:.0} %", r * 100.0),
+        r => format!("{:.1} %", r * 100.0),
+    }
+}
+
+/// `a, b and c`.
+pub fn list(words: &[String]) -> String {
     match words {
         [] => "not as usual".to_owned(),
         [one] => one.clone(),

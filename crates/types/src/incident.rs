@@ -79,6 +79,15 @@ pub struct Impact {
     pub requests: u64,
 }
 
+/// How soon somebody should look, with the reason.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Priority {
+    /// 1 (now) to 4 (worth knowing); 0 where nothing was said yet.
+    pub level: u8,
+    /// One sentence: what about the impact makes it so.
+    pub reason: String,
+}
+
 /// An incident as people and programs see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -90,6 +99,9 @@ pub struct Incident {
     pub state: IncidentState,
     /// By impact.
     pub severity: Severity,
+    /// How soon somebody should look, and why.
+    #[serde(default)]
+    pub priority: Priority,
     /// A few words.
     pub title: String,
     /// One sentence: what broke, since when, why.

@@ -212,6 +212,7 @@ impl Shop {
             tenant: Tenant::default(),
             state: IncidentState::Open,
             severity: Severity::Major,
+            priority: Default::default(),
             title: String::new(),
             summary: String::new(),
             started_at,

@@ -5,14 +5,22 @@ use std::sync::Arc;
 use axum::{
     Extension, Json,
     extract::{Path, Query, State},
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header},
+    response::IntoResponse,
 };
+use engine::Similar;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use types::{EntityId, Finding, Incident, IncidentState, Tenant};
 
 use super::{Range, say, tenant, wanted};
-use crate::{auth::Permission, errors::ApiError, guard::Caller, routes::Routes, state::App};
+use crate::{
+    auth::Permission,
+    errors::ApiError,
+    guard::Caller,
+    routes::Routes,
+    state::{App, now},
+};
 
 pub fn add(routes: &mut Routes) {
     let (get, post) = (Method::GET, Method::POST);
@@ -31,6 +39,20 @@ pub fn add(routes: &mut Routes) {
         Permission::Write,
         "Say that it is over",
         |a, p, c, b| verdict("incident.resolved", a, p, c, b),
+    );
+    routes.add(
+        get.clone(),
+        "/api/v1/incidents/{id}/similar",
+        Permission::Read,
+        "Earlier incidents that look like it, and what ended them",
+        similar,
+    );
+    routes.add(
+        get.clone(),
+        "/api/v1/incidents/{id}/postmortem",
+        Permission::Read,
+        "A post-mortem draft in Markdown",
+        postmortem,
     );
     routes.add(
         post.clone(),
@@ -114,6 +136,29 @@ async fn verdict(
     let incident = find(&app, &id).await?;
     let actor = said.actor.unwrap_or(caller.name);
     tell(&app, &incident, kind, json!({"actor": actor})).await
+}
+
+/// Incidents that are looked through for similar ones.
+const MOST_PAST: usize = 2000;
+
+async fn past(app: &App, incident: &Incident) -> Result<Vec<Similar>, ApiError> {
+    let all = app.store.incidents(Some(incident.tenant.clone()), MOST_PAST).await?;
+    Ok(engine::similar(incident, &all, 5))
+}
+
+async fn similar(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Vec<Similar>>, ApiError> {
+    Ok(Json(past(&app, &find(&app, &id).await?).await?))
+}
+
+async fn postmortem(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<impl IntoResponse, ApiError> {
+    let incident = find(&app, &id).await?;
+    let findings = app.store.findings_by_id(&incident.findings).await?;
+    let similar = past(&app, &incident).await?;
+    let text = engine::postmortem(&incident, &findings, &similar, now());
+    let name = format!("attachment; filename=\"{}.md\"", incident.id.0);
+    let headers =
+        [(header::CONTENT_TYPE, "text/markdown; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
+    Ok((headers, text))
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,7 @@ fn delivery(n: i64, channel: &str) -> Delivery {
         tenant: Tenant::default(),
         state: IncidentState::Open,
         severity: Severity::Major,
+        priority: Default::default(),
         title: "pay: errors".into(),
         summary: String::new(),
         started_at: Time(START),

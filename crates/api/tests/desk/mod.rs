@@ -1,0 +1,193 @@
+//! Alerts in, silences, routes, and what people say of incidents, over real sockets.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::Server;
+
+const JSON: &str = "application/json";
+
+fn firing(name: &str, service: &str) -> Value {
+    json!({"labels": {"alertname": name, "service": service, "severity": "critical"},
+        "annotations": {"summary": format!("{name} at {service}")}})
+}
+
+impl Server {
+    async fn get(&self, path: &str) -> Value {
+        self.http.get(self.url(path)).send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn say(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let (status, text) = self.post(path, JSON, body.to_string()).await;
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Asks until the answer is as wanted, for 25 seconds at most.
+    async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut answer = Value::Null;
+        for _ in 0..250 {
+            answer = self.get(path).await;
+            if wanted(&answer) {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{path} did not become as wanted: {answer}");
+    }
+
+    /// Edges of the service map, so that alerts of one rule are not taken for one thing.
+    async fn knows_that(&self, pairs: &[(&str, &str)]) {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+        let resource = |name: &str, spans: Value| {
+            json!({"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": name}}]},
+                "scopeSpans": [{"spans": spans}]})
+        };
+        let span = |trace: usize, id: usize, parent: Option<usize>, kind: u8| {
+            let mut span = json!({"traceId": format!("{trace:032x}"), "spanId": format!("{id:016x}"), "name": "call",
+                "kind": kind, "startTimeUnixNano": now.to_string(), "endTimeUnixNano": (now + 1000).to_string()});
+            if let Some(parent) = parent {
+                span["parentSpanId"] = format!("{parent:016x}").into();
+            }
+            span
+        };
+        let mut spans = Vec::new();
+        for (i, (source, target)) in pairs.iter().enumerate() {
+            spans.push(resource(source, json!([span(i + 1, 2 * i + 1, None, 3)])));
+            spans.push(resource(target, json!([span(i + 1, 2 * i + 2, Some(2 * i + 1), 2)])));
+        }
+        let (status, text) = self.post("/v1/traces", JSON, json!({"resourceSpans": spans}).to_string()).await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        self.until("/api/v1/topology", |map| map["edges"].as_array().is_some_and(|e| e.len() >= pairs.len())).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_become_one_incident_each_and_are_all_accounted_for() {
+    let server = Server::start(|_| {}).await;
+    server.knows_that(&[("web", "pay"), ("shop", "cart")]).await;
+    let webhook = json!({"version": "4", "status": "firing", "alerts": [
+        {"status": "firing", "labels": {"alertname": "Slow", "service": "pay"}, "startsAt": "2020-01-01T00:00:00Z"},
+        {"status": "resolved", "labels": {"alertname": "Old", "service": "pay"}, "startsAt": "2020-01-01T00:00:00Z",
+         "endsAt": "2020-01-02T00:00:00Z"}]});
+    assert_eq!(server.say("/api/v1/webhooks/alertmanager", webhook.clone()).await.0, StatusCode::OK);
+    assert_eq!(server.say("/api/v1/webhooks/alertmanager", webhook).await.0, StatusCode::OK, "replayed");
+    let both = json!([firing("Errors", "pay"), firing("Errors", "cart"), {"labels": {}}]);
+    let (status, said) = server.say("/api/v2/alerts", both).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(said.as_str().is_some_and(|s| s.contains("alerts[2]: it has no labels")), "{said}");
+
+    let incidents = server.until("/api/v1/incidents", |i| i.as_array().is_some_and(|i| i.len() == 2)).await;
+    let about = |name: &str| {
+        let all = incidents.as_array().unwrap();
+        all.iter().find(|i| i["entities"][0] == format!("service:default/{name}")).unwrap().clone()
+    };
+    assert_eq!(about("pay")["findings"].as_array().unwrap().len(), 2, "two rules, one incident");
+    assert!(about("cart")["title"].as_str().unwrap().contains("Errors"));
+    let alerts = server.get("/api/v1/alerts").await;
+    assert_eq!(alerts["total"], 4, "{alerts}");
+    let counts = &alerts["counts"];
+    let count = |name: &str| counts[name].as_u64().unwrap();
+    assert_eq!(
+        (count("received"), count("fired"), count("repeated"), count("resolved_unknown")),
+        (6, 3, 1, 2),
+        "{counts}"
+    );
+    let rows = alerts["alerts"].as_array().unwrap();
+    let errors = rows.iter().find(|row| row["name"] == "Errors" && row["entity"] == "service:default/cart").unwrap();
+    assert_eq!(errors["incident"], about("cart")["id"]);
+    let firing_only = server.get("/api/v1/alerts?state=firing&entity=pay").await;
+    assert_eq!(firing_only["total"], 2);
+    let wrong = server.http.get(server.url("/api/v1/alerts?state=loud")).send().await.unwrap();
+    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+    server.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_join_split_and_write_notes() {
+    let server = Server::start(|_| {}).await;
+    server.knows_that(&[("web", "pay"), ("shop", "cart")]).await;
+    server.say("/api/v2/alerts", json!([firing("A", "pay"), firing("B", "cart")])).await;
+    let list = server.until("/api/v1/incidents", |i| i.as_array().is_some_and(|i| i.len() == 2)).await;
+    let id = |name: &str| {
+        let all = list.as_array().unwrap();
+        let found = all.iter().find(|i| i["entities"][0] == format!("service:default/{name}")).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    let (pay, cart) = (id("pay"), id("cart"));
+    let refused = [
+        (format!("/api/v1/incidents/{pay}/join"), json!({"into": pay}), "itself"),
+        (format!("/api/v1/incidents/{pay}/join"), json!({"into": "inc-99"}), "inc-99"),
+        (format!("/api/v1/incidents/{pay}/split"), json!({"entities": ["service:default/cart"]}), "not affected"),
+        (format!("/api/v1/incidents/{pay}/split"), json!({"entities": ["service:default/pay"]}), "not all"),
+        (format!("/api/v1/incidents/{pay}/notes"), json!({"text": " "}), "1 to 4000"),
+    ];
+    for (path, body, reason) in refused {
+        let (status, said) = server.say(&path, body).await;
+        assert!(status.is_client_error() && said["error"].as_str().unwrap().contains(reason), "{path}: {said}");
+    }
+    assert_eq!(
+        server.say(&format!("/api/v1/incidents/{pay}/notes"), json!({"text": "looking"})).await.0,
+        StatusCode::ACCEPTED
+    );
+    assert_eq!(
+        server.say(&format!("/api/v1/incidents/{cart}/join"), json!({"into": pay})).await.0,
+        StatusCode::ACCEPTED
+    );
+    let path = format!("/api/v1/incidents/{pay}");
+    let joined = server.until(&path, |i| i["entities"].as_array().is_some_and(|e| e.len() == 2)).await;
+    let lines: Vec<&str> = joined["timeline"].as_array().unwrap().iter().filter_map(|l| l["text"].as_str()).collect();
+    assert!(
+        lines.iter().any(|l| l.contains("looking")) && lines.iter().any(|l| l.contains("joined with")),
+        "{lines:?}"
+    );
+    assert_eq!(server.get(&format!("/api/v1/incidents/{cart}")).await["state"], "resolved");
+
+    let split = json!({"entities": ["service:default/cart"]});
+    assert_eq!(server.say(&format!("{path}/split"), split).await.0, StatusCode::ACCEPTED);
+    let open = server.until("/api/v1/incidents?state=open", |i| i.as_array().is_some_and(|i| i.len() == 2)).await;
+    assert_eq!(open[0]["entities"], json!(["service:default/cart"]), "{open}");
+    server.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silence_keeps_quiet_until_it_ends_and_survives_a_restart() {
+    let server = Server::start(|_| {}).await;
+    for (body, reason) in [
+        (json!({"matchers": [], "lasts": "1h"}), "no condition"),
+        (json!({"matchers": ["service"], "lasts": "1h"}), "no condition: write"),
+        (json!({"matchers": ["service=pay"]}), "when it ends"),
+        (json!({"matchers": ["service=pay"], "lasts": "soon"}), "lasts"),
+        (json!({"matchers": ["service=pay"], "ends_at": "now-1h"}), "must end after"),
+        (json!({"matchers": ["service=pay"], "lasts": "1h", "why": "x"}), "why"),
+    ] {
+        let (status, said) = server.say("/api/v1/silences", body).await;
+        assert!(status == StatusCode::BAD_REQUEST && said["error"].as_str().unwrap().contains(reason), "{said}");
+    }
+    let silence = json!({"id": "m1", "matchers": ["service=pay"], "lasts": "1h", "comment": "upgrade"});
+    assert_eq!(server.say("/api/v1/silences", silence.clone()).await.0, StatusCode::ACCEPTED);
+    server.until("/api/v1/silences", |s| s[0]["state"] == "active").await;
+    let two = json!([firing("Down", "pay"), firing("Full", "cart")]);
+    assert_eq!(server.say("/api/v2/alerts", two).await.0, StatusCode::OK);
+    let alerts = server.until("/api/v1/alerts", |a| a["total"] == 2).await;
+    assert_eq!(alerts["counts"]["silenced"], 1);
+    let incidents = server.until("/api/v1/incidents", |i| i.as_array().is_some_and(|i| !i.is_empty())).await;
+    assert_eq!(
+        (incidents.as_array().unwrap().len(), &incidents[0]["entities"][0]),
+        (1, &json!("service:default/cart"))
+    );
+    let preview = server.say("/api/v1/silences/preview", json!({"matchers": ["service=cart"], "lasts": "1h"})).await.1;
+    assert_eq!((&preview["kept_quiet"], &preview["incidents_not_opened"][0]["id"]), (&json!(1), &incidents[0]["id"]));
+
+    let Server { running, dir, .. } = server;
+    running.shutdown().await.unwrap();
+    let server = Server::on(dir, |_| {}).await;
+    server.until("/api/v1/silences", |silences| silences[0]["comment"] == "upgrade").await;
+    assert_eq!(server.get("/api/v1/alerts").await["total"], 2);
+    assert_eq!(server.say("/api/v1/silences/m1/end", json!({})).await.0, StatusCode::ACCEPTED);
+    server.until("/api/v1/incidents", |i| i.as_array().is_some_and(|i| i.len() == 2)).await;
+    assert_eq!(server.say("/api/v1/silences/m1/end", json!({})).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(server.say("/api/v1/silences/none/end", json!({})).await.0, StatusCode::NOT_FOUND);
+    server.running.shutdown().await.unwrap();
+}
