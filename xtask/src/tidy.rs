@@ -15,12 +15,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ingest", &["math", "types"]),
     ("analyze", &["view", "math", "types"]),
     ("incident", &["types"]),
+    ("act", &["types"]),
     ("engine", &["analyze", "incident", "view", "types"]),
     ("sim", &["engine", "analyze", "view", "math", "types"]),
     ("shop", &[]),
     ("prove", &["analyze", "view", "math", "types"]),
-    ("api", &["engine", "analyze", "incident", "view", "ingest", "store", "shop", "types"]),
-    ("cli", &["api", "engine", "sim", "prove", "store", "shop", "ingest", "analyze", "types"]),
+    ("api", &["act", "engine", "analyze", "incident", "view", "ingest", "store", "shop", "types"]),
+    ("cli", &["act", "api", "engine", "sim", "prove", "store", "shop", "ingest", "analyze", "types"]),
 ];
 
 /// Rooms that know no time, no IO and no tasks.

@@ -107,26 +107,37 @@ pub fn with_chromium(job: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
 
 /// Runs `job` with a Prometheus server; unpacks Debian's package into the target folder where there is none.
 pub fn with_prometheus(job: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    if let Some(prometheus) = std::env::var_os("PROMETHEUS").map(PathBuf::from).or_else(|| which("prometheus")) {
-        return job(&prometheus);
+    job(&of_debian("PROMETHEUS", &["prometheus"], "prometheus")?)
+}
+
+/// Runs `job` with an Alertmanager; unpacks Debian's package into the target folder where there is none.
+pub fn with_alertmanager(job: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    job(&of_debian("ALERTMANAGER", &["alertmanager", "prometheus-alertmanager"], "prometheus-alertmanager")?)
+}
+
+/// A program: where the variable says, on the PATH under one of the names, or from Debian's package.
+fn of_debian(variable: &str, names: &[&str], package: &str) -> Result<PathBuf> {
+    let found = std::env::var_os(variable).map(PathBuf::from).or_else(|| names.iter().find_map(|n| which(n)));
+    if let Some(program) = found {
+        return Ok(program);
     }
-    let dir = target().join("prometheus");
-    let unpacked = dir.join("usr/bin/prometheus");
+    let dir = target().join(package);
+    let unpacked = dir.join("usr/bin").join(package);
     if !unpacked.exists() && which("apt-get").is_some() {
-        step("unpack Debian's Prometheus");
+        step(&format!("unpack Debian's {package}"));
         std::fs::create_dir_all(&dir)?;
-        if run(Command::new("apt-get").args(["download", "-qq", "prometheus"]).current_dir(&dir)).is_err() {
+        if run(Command::new("apt-get").args(["download", "-qq", package]).current_dir(&dir)).is_err() {
             run(Command::new("apt-get").args(["update", "-qq"]))?;
-            run(Command::new("apt-get").args(["download", "-qq", "prometheus"]).current_dir(&dir))?;
+            run(Command::new("apt-get").args(["download", "-qq", package]).current_dir(&dir))?;
         }
-        let package = walk(&dir).into_iter().find(|p| p.extension().is_some_and(|e| e == "deb"));
-        let package = package.context("apt-get downloaded no package")?;
-        run(Command::new("dpkg").arg("-x").arg(package).arg(&dir))?;
+        let file = walk(&dir).into_iter().find(|p| p.extension().is_some_and(|e| e == "deb"));
+        let file = file.context("apt-get downloaded no package")?;
+        run(Command::new("dpkg").arg("-x").arg(file).arg(&dir))?;
     }
     if unpacked.exists() {
-        return job(&unpacked);
+        return Ok(unpacked);
     }
-    bail!("no Prometheus found: put it on the PATH or set PROMETHEUS to its path")
+    bail!("no {package} found: put it on the PATH or set {variable} to its path")
 }
 
 fn which(name: &str) -> Option<PathBuf> {

@@ -15,6 +15,8 @@ const AFFECTED_MAX: usize = 10;
 
 /// An incident told.
 pub(crate) struct Story {
+    /// A few words.
+    pub title: String,
     /// `Opened: checkout fails`.
     pub headline: String,
     /// What broke, since when, why.
@@ -41,8 +43,13 @@ impl Story {
     /// Tells what the notice is about.
     pub fn of(notice: &Notice) -> Story {
         let incident = &notice.incident;
+        let title = match short(&incident.title, TITLE_UNITS_MAX) {
+            empty if empty.is_empty() => format!("incident {}", short(&incident.id.0, TITLE_UNITS_MAX)),
+            title => title,
+        };
         Story {
-            headline: format!("{}: {}", lead(notice), short(&incident.title, TITLE_UNITS_MAX)),
+            headline: format!("{}: {title}", lead(notice)),
+            title,
             summary: short(&incident.summary, SENTENCE_UNITS_MAX),
             cause: cause(incident),
             affected: affected(&incident.entities),
@@ -129,12 +136,12 @@ fn affected(entities: &[EntityId]) -> String {
 
 fn impact(incident: &Incident) -> String {
     let impact = &incident.impact;
-    let counted = [
-        (impact.failed_requests, "requests failed"),
-        (impact.slow_requests, "were slow"),
-        (impact.dependents.len() as u64, "dependents"),
+    let told = [
+        (impact.failed_requests, format!("{} requests failed", impact.failed_requests)),
+        (impact.slow_requests, format!("{} were slow", impact.slow_requests)),
+        (impact.dependents.len() as u64, format!("needed by {} more", impact.dependents.len())),
     ];
-    let told: Vec<_> = counted.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let told: Vec<_> = told.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
     told.join(", ")
 }
 

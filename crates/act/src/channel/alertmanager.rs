@@ -112,7 +112,7 @@ impl Alertmanager {
             _ => now.plus(i64::from(self.hold_hours) * HOUR),
         };
         let mut annotations = Map::new();
-        annotations.insert("summary".into(), story.headline.clone().into());
+        annotations.insert("summary".into(), story.title.clone().into());
         annotations.insert("description".into(), story.summary.clone().into());
         for (label, text) in story.facts() {
             annotations.insert(label.to_lowercase(), text.into());

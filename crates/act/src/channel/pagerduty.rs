@@ -96,10 +96,9 @@ impl PagerDuty {
         let details: Map<String, Value> =
             story.facts().into_iter().map(|(k, v)| (k.to_lowercase(), v.into())).collect();
         let source = if story.service.is_empty() { "bellwether" } else { &story.service };
-        let summary = match story.summary.is_empty() {
-            true => story.headline.clone(),
-            false => format!("{}. {}", story.headline, story.summary),
-        };
+        // PagerDuty keeps the first summary as the incident's name; a try must show that it is one.
+        let name = if notice.reason == Reason::Test { &story.headline } else { &story.title };
+        let summary = if story.summary.is_empty() { name.clone() } else { format!("{name}: {}", story.summary) };
         event["payload"] = json!({
             "summary": cut(&summary, SUMMARY_UNITS_MAX),
             "source": source,
