@@ -112,10 +112,30 @@ pub fn with_prometheus(job: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
 
 /// Runs `job` with an Alertmanager; unpacks Debian's package into the target folder where there is none.
 pub fn with_alertmanager(job: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    job(&of_debian("ALERTMANAGER", &["alertmanager", "prometheus-alertmanager"], "prometheus-alertmanager")?)
+    let program = of_debian("ALERTMANAGER", &["alertmanager", "prometheus-alertmanager"], "prometheus-alertmanager")?;
+    if !program.starts_with(target()) {
+        return job(&program);
+    }
+    // Debian's build reads its templates below /usr/share: it is shown the unpacked ones in a mount namespace of its own.
+    let run = target().join("prometheus-alertmanager/run");
+    let unpacked = target().join("prometheus-alertmanager");
+    let script = format!(
+        "#!/bin/sh\nexec unshare -r -m sh -c 'mount --bind \"$0/usr/share\" /usr/share && \
+         exec \"$0/usr/bin/prometheus-alertmanager\" \"$@\"' '{}' \"$@\"\n",
+        unpacked.display()
+    );
+    std::fs::write(&run, script)?;
+    std::fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    if !Command::new(&run).arg("--version").output().is_ok_and(|o| o.status.success()) {
+        bail!(
+            "no mount namespace to be had for the unpacked Alertmanager: install it, or set ALERTMANAGER to its path"
+        );
+    }
+    job(&run)
 }
 
-/// A program: where the variable says, on the PATH under one of the names, or from Debian's package.
+/// A program: where the variable says, on the PATH under one of the names, or unpacked from Debian's package into the
+/// target folder.
 fn of_debian(variable: &str, names: &[&str], package: &str) -> Result<PathBuf> {
     let found = std::env::var_os(variable).map(PathBuf::from).or_else(|| names.iter().find_map(|n| which(n)));
     if let Some(program) = found {

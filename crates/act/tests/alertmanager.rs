@@ -110,7 +110,7 @@ fn alertmanager() -> Option<PathBuf> {
 struct Running {
     child: Child,
     address: SocketAddr,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Drop for Running {
@@ -132,19 +132,21 @@ impl Running {
         );
         std::fs::write(&config, text).unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let child = Command::new(program)
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.path={}", dir.path().display()))
             .arg(format!("--web.listen-address={free}"))
             .arg("--cluster.listen-address=")
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
-        let running = Running { child, address: free, _dir: dir };
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let running = Running { child, address: free, dir };
+        let deadline = Instant::now() + Duration::from_secs(20);
         while running.get("/-/ready").await.is_none() {
-            assert!(Instant::now() < deadline, "Alertmanager does not become ready");
+            let log = || std::fs::read_to_string(running.dir.path().join("log")).unwrap_or_default();
+            assert!(Instant::now() < deadline, "Alertmanager does not become ready:\n{}", log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         running
