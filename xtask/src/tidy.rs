@@ -62,6 +62,9 @@ fn dependency_direction(root: &Path, found: &mut Vec<String>) -> Result<()> {
             if ROOMS.iter().any(|(r, _)| *r == name) && !allowed.contains(&name) {
                 found.push(format!("crates/{room}: may not use room {name} (see the code map in ARCHITECTURE.md)"));
             }
+            if name == "reqwest" && !["cli", "shop"].contains(&room.as_str()) {
+                found.push(format!("crates/{room}: what goes out goes through act, which judges where it goes"));
+            }
             let heavy = ["datafusion", "arrow", "parquet", "sqlx"].contains(&name);
             let excepted = [("shop", "sqlx"), ("prove", "parquet")].contains(&(room.as_str(), name));
             if heavy && room != "store" && !excepted {
