@@ -9,10 +9,10 @@ pub mod slack;
 pub mod teams;
 pub mod webhook;
 
-use std::{fmt, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use types::{Incident, Time};
+use types::{EntityId, Incident, IncidentId, IncidentState, Severity, Tenant, Time, incident::Impact};
 
 use crate::{
     deliver::{self, Outcome},
@@ -70,6 +70,32 @@ pub struct Notice {
     /// in, the labels to end. Without it the message stands for itself.
     #[serde(default)]
     pub receipt: Option<String>,
+}
+
+impl Notice {
+    /// A notice to try a channel out with; it is about an incident that does not exist.
+    pub fn test(delivery: String, link: Option<String>, now: Time) -> Notice {
+        let incident = Incident {
+            id: IncidentId("inc-0".into()),
+            tenant: Tenant::own(),
+            state: IncidentState::Open,
+            severity: Severity::Info,
+            title: "messages from Bellwether arrive here".into(),
+            summary: "somebody tries this channel out".into(),
+            started_at: now,
+            opened_at: now,
+            resolved_at: None,
+            actor: None,
+            entities: vec![EntityId::new("service", "", "bellwether")],
+            causes: Vec::new(),
+            undecided: true,
+            missing: Vec::new(),
+            impact: Impact::default(),
+            timeline: Vec::new(),
+            findings: Vec::new(),
+        };
+        Notice { delivery, reason: Reason::Test, incident, link, receipt: None }
+    }
 }
 
 /// A channel as the settings say it: `[channels.NAME]`. It holds no secret, only where secrets are.
@@ -137,6 +163,21 @@ impl ChannelSettings {
     }
 }
 
+/// Opens all channels of the settings; or all problems, so that none has to be found after another.
+pub fn open_all(
+    settings: &BTreeMap<String, ChannelSettings>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<BTreeMap<String, Channel>, Vec<Problem>> {
+    let (mut channels, mut problems) = (BTreeMap::new(), Vec::new());
+    for (name, said) in settings {
+        match said.open(name, env) {
+            Ok(channel) => drop(channels.insert(name.clone(), channel)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(channels) } else { Err(problems) }
+}
+
 impl Channel {
     /// `alertmanager`, `slack`, `pagerduty`, `teams`, `webhook`.
     pub fn kind(&self) -> &'static str {
@@ -176,6 +217,14 @@ impl Channel {
 
     /// What an answer to one of the requests means.
     pub(crate) fn judge(&self, notice: &Notice, answer: &Answer, now: Time) -> Outcome {
+        match self.judge_told(notice, answer, now) {
+            // Nothing follows a try: the next message must not join its thread.
+            Outcome::Delivered { .. } if notice.reason == Reason::Test => Outcome::Delivered { receipt: None },
+            outcome => outcome,
+        }
+    }
+
+    fn judge_told(&self, notice: &Notice, answer: &Answer, now: Time) -> Outcome {
         match self {
             Channel::Alertmanager(channel) => deliver::by_status(answer, Some(channel.receipt(notice)), now),
             Channel::Slack(channel) => channel.judge(notice, answer, now),

@@ -43,6 +43,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// `delivered`, `retry`, `refused`, `unknown`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Delivered { .. } => "delivered",
+            Outcome::Retry { .. } => "retry",
+            Outcome::Refused { .. } => "refused",
+            Outcome::Unknown { .. } => "unknown",
+        }
+    }
+
     /// The sentence, if it was not delivered. It never holds text of the other side.
     pub fn why(&self) -> Option<&str> {
         match self {

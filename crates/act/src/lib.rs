@@ -15,7 +15,7 @@ pub mod secret;
 mod story;
 pub mod text;
 
-pub use channel::{Channel, ChannelSettings, Notice, Problem, Reason};
+pub use channel::{Channel, ChannelSettings, Notice, Problem, Reason, open_all};
 pub use deliver::{Outcome, backoff, deliver};
 pub use egress::{Answer, Egress, EgressSettings, Failure, Outgoing, Resolve, SystemResolver, Target};
 pub use secret::Secret;

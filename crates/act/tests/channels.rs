@@ -275,6 +275,60 @@ fn nothing_shown_holds_a_secret() {
     }
 }
 
+#[test]
+fn a_try_joins_and_ends_nothing() {
+    let notice = Notice::test("t-7".into(), None, now());
+    for (name, channel) in all() {
+        let body = body(&channel, &notice);
+        match name {
+            "alertmanager" => {
+                check_alert_of_a_try(&body);
+            }
+            "pagerduty" => {
+                assert_eq!((&body["dedup_key"], &body["event_action"]), (&json!("test-t-7"), &json!("trigger")))
+            }
+            "webhook" => assert_eq!(body["reason"], "test"),
+            _ => assert!(body.to_string().contains("Test, nothing is wrong"), "{name}: {body}"),
+        }
+    }
+}
+
+fn check_alert_of_a_try(body: &Value) {
+    assert_eq!(body[0]["labels"]["alertname"], "BellwetherTest");
+    assert_eq!(body[0]["endsAt"], "2026-11-27T13:05:00.000Z", "a try is over after five minutes");
+}
+
+#[test]
+fn the_documented_settings_can_be_used() {
+    use figment::{Figment, providers::Format, providers::Toml};
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        #[serde(default)]
+        channels: std::collections::BTreeMap<String, ChannelSettings>,
+        egress: act::EgressSettings,
+    }
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/notifications.md")).unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for block in text.split("```toml\n").skip(1) {
+        // Files that are not on this machine: the secret stands in the environment instead, and no authority is added.
+        let block = block.split("```").next().unwrap().replace("secret_file = \"/run/secrets/", "secret_env = \"");
+        let mut file: File = Figment::from(Toml::string(&block)).extract().unwrap();
+        file.egress.ca_file = None;
+        act::Egress::new(&file.egress, &[]).unwrap();
+        let env = |name: &str| match name {
+            "SLACK_BOT_TOKEN" => Some("xoxb-1".to_owned()),
+            name if name.ends_with("URL") => Some("https://example.com/x".to_owned()),
+            _ => Some("0123456789abcdef".to_owned()),
+        };
+        let opened = act::open_all(&file.channels, &env).unwrap();
+        kinds.extend(opened.values().map(Channel::kind));
+        let problems = act::open_all(&file.channels, &|_| None).err().unwrap_or_default();
+        assert_eq!(problems.len(), file.channels.len().saturating_sub(1), "{problems:?}");
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["alertmanager", "pagerduty", "slack", "teams", "webhook"]);
+}
+
 /// Settings as in the file, under `[channels.ops]`.
 fn read(toml: &str) -> Result<(), String> {
     use figment::{Figment, providers::Format, providers::Toml};

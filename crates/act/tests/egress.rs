@@ -121,6 +121,39 @@ async fn nothing_of_the_corpus_is_reached() {
     assert_eq!(*server.connections.lock(), 0);
 }
 
+/// However an address is spelled, the verdict is that of the address.
+#[tokio::test]
+async fn spellings_do_not_change_the_verdict() {
+    use act::address::{Class, class};
+    let client = egress(&[]);
+    let mut seed = 7u32;
+    for round in 0..4000 {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // Half of them from the first octets that matter.
+        let first = [0u32, 10, 100, 127, 169, 172, 192, 198, 203, 224, 255, 8][(seed >> 8) as usize % 12];
+        let number = if round % 2 == 0 { seed } else { (first << 24) | (seed >> 8) };
+        let [a, b, c, d] = number.to_be_bytes();
+        let public = class(std::net::IpAddr::V4(number.into())) == Class::Public;
+        let (high, low) = (number >> 16, number & 0xffff);
+        for host in [
+            format!("{a}.{b}.{c}.{d}"),
+            format!("{number}"),
+            format!("{number:#x}"),
+            format!("0{number:o}"),
+            format!("{a:#x}.0{b:o}.{low}"),
+            format!("{a}.{}", number & 0xff_ffff),
+            format!("{a}.{b}.{c}.{d}."),
+            format!("[::ffff:{a}.{b}.{c}.{d}]"),
+            format!("[0:0:0:0:0:ffff:{high:x}:{low:x}]"),
+            format!("[64:ff9b::{high:x}:{low:x}]"),
+            format!("[2002:{high:x}:{low:x}::]"),
+        ] {
+            let verdict = client.check(&format!("https://{host}/")).await;
+            assert_eq!(verdict.is_ok(), public, "{host} {a}.{b}.{c}.{d}: {verdict:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn public_addresses_pass_over_https_alone() {
     let public = |settings| Egress::new(&settings, &[]).unwrap().with_resolver(Told::new(&[&["1.1.1.1", "1.0.0.1"]]));
@@ -203,6 +236,7 @@ async fn a_request_says_what_it_must_and_no_more() {
         let outcome = deliver(&client, &channel, &notice(Reason::Opened), now()).await;
         assert_eq!(outcome, Outcome::Delivered { receipt: None });
     }
+    assert_eq!(*server.connections.lock(), 2, "no connection is kept");
     let requests = server.requests.lock();
     let (head, body) = requests[1].split_once("\r\n\r\n").unwrap();
     let mut lines: Vec<_> = head.lines().collect();
