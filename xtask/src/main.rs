@@ -112,6 +112,13 @@ fn test(args: &[String]) -> Result<()> {
             .arg(tools::binary())
             .arg(prometheus))
     })?;
+    step("real receivers");
+    tools::with_alertmanager(|alertmanager| {
+        // With `--workspace` what was built above is used again.
+        run(cargo()
+            .args(["test", "--workspace", "--quiet", "--test", "alertmanager"])
+            .env("ALERTMANAGER", alertmanager))
+    })?;
     load::crash(if long { 20 } else { 4 })?;
     if long {
         step("demo: faults in three orders, and half an hour without");

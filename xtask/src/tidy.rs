@@ -15,12 +15,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("ingest", &["math", "types"]),
     ("analyze", &["view", "math", "types"]),
     ("incident", &["types"]),
+    ("act", &["types"]),
     ("engine", &["analyze", "incident", "view", "types"]),
     ("sim", &["engine", "analyze", "view", "math", "types"]),
     ("shop", &[]),
     ("prove", &["analyze", "view", "math", "types"]),
-    ("api", &["engine", "analyze", "incident", "view", "ingest", "store", "shop", "types"]),
-    ("cli", &["api", "engine", "sim", "prove", "store", "shop", "ingest", "analyze", "types"]),
+    ("api", &["act", "engine", "analyze", "incident", "view", "ingest", "store", "shop", "types"]),
+    ("cli", &["act", "api", "engine", "sim", "prove", "store", "shop", "ingest", "analyze", "types"]),
 ];
 
 /// Rooms that know no time, no IO and no tasks.
@@ -60,6 +61,9 @@ fn dependency_direction(root: &Path, found: &mut Vec<String>) -> Result<()> {
             };
             if ROOMS.iter().any(|(r, _)| *r == name) && !allowed.contains(&name) {
                 found.push(format!("crates/{room}: may not use room {name} (see the code map in ARCHITECTURE.md)"));
+            }
+            if name == "reqwest" && !["cli", "shop"].contains(&room.as_str()) {
+                found.push(format!("crates/{room}: what goes out goes through act, which judges where it goes"));
             }
             let heavy = ["datafusion", "arrow", "parquet", "sqlx"].contains(&name);
             let excepted = [("shop", "sqlx"), ("prove", "parquet")].contains(&(room.as_str(), name));

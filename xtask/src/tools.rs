@@ -32,6 +32,12 @@ pub fn binary() -> PathBuf {
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // What cargo tells this program of itself. Build scripts look at these names (ring's does), and would build anew
+    // each time cargo is called here after it was called by hand.
+    let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(own)) {
+        command.env_remove(name);
+    }
     command
 }
 
@@ -113,26 +119,57 @@ pub fn with_chromium(job: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
 
 /// Runs `job` with a Prometheus server; unpacks Debian's package into the target folder where there is none.
 pub fn with_prometheus(job: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    if let Some(prometheus) = std::env::var_os("PROMETHEUS").map(PathBuf::from).or_else(|| which("prometheus")) {
-        return job(&prometheus);
+    job(&of_debian("PROMETHEUS", &["prometheus"], "prometheus")?)
+}
+
+/// Runs `job` with an Alertmanager; unpacks Debian's package into the target folder where there is none.
+pub fn with_alertmanager(job: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let program = of_debian("ALERTMANAGER", &["alertmanager", "prometheus-alertmanager"], "prometheus-alertmanager")?;
+    if !program.starts_with(target()) {
+        return job(&program);
     }
-    let dir = target().join("prometheus");
-    let unpacked = dir.join("usr/bin/prometheus");
+    // Debian's build reads its templates below /usr/share: it is shown the unpacked ones in a mount namespace of its own.
+    let run = target().join("prometheus-alertmanager/run");
+    let unpacked = target().join("prometheus-alertmanager");
+    let script = format!(
+        "#!/bin/sh\nexec unshare -r -m sh -c 'mount --bind \"$0/usr/share\" /usr/share && \
+         exec \"$0/usr/bin/prometheus-alertmanager\" \"$@\"' '{}' \"$@\"\n",
+        unpacked.display()
+    );
+    std::fs::write(&run, script)?;
+    std::fs::set_permissions(&run, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    if !Command::new(&run).arg("--version").output().is_ok_and(|o| o.status.success()) {
+        bail!(
+            "no mount namespace to be had for the unpacked Alertmanager: install it, or set ALERTMANAGER to its path"
+        );
+    }
+    job(&run)
+}
+
+/// A program: where the variable says, on the PATH under one of the names, or unpacked from Debian's package into the
+/// target folder.
+fn of_debian(variable: &str, names: &[&str], package: &str) -> Result<PathBuf> {
+    let found = std::env::var_os(variable).map(PathBuf::from).or_else(|| names.iter().find_map(|n| which(n)));
+    if let Some(program) = found {
+        return Ok(program);
+    }
+    let dir = target().join(package);
+    let unpacked = dir.join("usr/bin").join(package);
     if !unpacked.exists() && which("apt-get").is_some() {
-        step("unpack Debian's Prometheus");
+        step(&format!("unpack Debian's {package}"));
         std::fs::create_dir_all(&dir)?;
-        if run(Command::new("apt-get").args(["download", "-qq", "prometheus"]).current_dir(&dir)).is_err() {
+        if run(Command::new("apt-get").args(["download", "-qq", package]).current_dir(&dir)).is_err() {
             run(Command::new("apt-get").args(["update", "-qq"]))?;
-            run(Command::new("apt-get").args(["download", "-qq", "prometheus"]).current_dir(&dir))?;
+            run(Command::new("apt-get").args(["download", "-qq", package]).current_dir(&dir))?;
         }
-        let package = walk(&dir).into_iter().find(|p| p.extension().is_some_and(|e| e == "deb"));
-        let package = package.context("apt-get downloaded no package")?;
-        run(Command::new("dpkg").arg("-x").arg(package).arg(&dir))?;
+        let file = walk(&dir).into_iter().find(|p| p.extension().is_some_and(|e| e == "deb"));
+        let file = file.context("apt-get downloaded no package")?;
+        run(Command::new("dpkg").arg("-x").arg(file).arg(&dir))?;
     }
     if unpacked.exists() {
-        return job(&unpacked);
+        return Ok(unpacked);
     }
-    bail!("no Prometheus found: put it on the PATH or set PROMETHEUS to its path")
+    bail!("no {package} found: put it on the PATH or set {variable} to its path")
 }
 
 fn which(name: &str) -> Option<PathBuf> {

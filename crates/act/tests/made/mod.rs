@@ -1,0 +1,219 @@
+//! What the tests are made of: an incident, and a local server that behaves as told.
+
+#![allow(dead_code)] // Each test file uses its own part.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use act::{Channel, ChannelSettings, Notice, Reason, Resolve};
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
+};
+use types::{
+    Cause, CauseKind, EntityId, Incident, IncidentId, IncidentState, MINUTE, Severity, Tenant, Time, incident::Impact,
+};
+
+/// The moment at which the tests send: 2026-11-27 13:00:00 UTC.
+pub fn now() -> Time {
+    Time::parse("2026-11-27T13:00:00Z").unwrap()
+}
+
+/// An incident as it usually is, begun ten minutes ago.
+pub fn incident() -> Incident {
+    Incident {
+        id: IncidentId("inc-42".into()),
+        tenant: Tenant::new("default"),
+        state: IncidentState::Open,
+        severity: Severity::Major,
+        title: "checkout fails".into(),
+        summary: "31 % of requests to checkout fail since 12:50, since payments 2.4.1 was deployed".into(),
+        started_at: now().plus(-10 * MINUTE),
+        opened_at: now().plus(-8 * MINUTE),
+        resolved_at: None,
+        actor: None,
+        entities: vec![EntityId::new("service", "shop", "checkout"), EntityId::new("service", "shop", "payments")],
+        causes: vec![Cause {
+            entity: EntityId::new("service", "shop", "payments"),
+            kind: CauseKind::Change,
+            belief: 0.87,
+            summary: "deployment of payments 2.4.1".into(),
+            evidence: Vec::new(),
+            against: Vec::new(),
+        }],
+        undecided: false,
+        missing: Vec::new(),
+        impact: Impact {
+            dependents: vec![EntityId::new("service", "shop", "web")],
+            failed_requests: 310,
+            slow_requests: 0,
+            requests: 1000,
+        },
+        timeline: Vec::new(),
+        findings: Vec::new(),
+    }
+}
+
+/// An incident in which every text tries something.
+pub fn hostile() -> Incident {
+    let nasty = "<!channel> <@U1> <https://evil.example|login> @everyone @HERE & *b* [x](https://evil.example) \
+                 \u{202e}txet\u{0}\u{1b}[2J\u{200b}\n{{7*7}} \"'; ";
+    let long = format!("{nasty}{}", "&<>😀\"\\".repeat(4000));
+    let mut incident = incident();
+    incident.title = long.clone();
+    incident.summary = long.clone();
+    incident.actor = Some(long.clone());
+    incident.entities = (0..200).map(|i| EntityId::new("service", "x", &format!("{i}{long}"))).collect();
+    incident.causes = (0..50).map(|_| Cause { summary: long.clone(), ..incident.causes[0].clone() }).collect();
+    incident.missing = vec![long.clone(); 100];
+    incident.impact.dependents = incident.entities.clone();
+    incident
+}
+
+/// A notice of the usual incident.
+pub fn notice(reason: Reason) -> Notice {
+    let mut incident = incident();
+    if reason == Reason::Resolved {
+        incident.state = IncidentState::Resolved;
+        incident.resolved_at = Some(now());
+    }
+    if reason == Reason::Acknowledged {
+        incident.state = IncidentState::Acknowledged;
+        incident.actor = Some("ada".into());
+    }
+    Notice {
+        delivery: "d-1".into(),
+        reason,
+        incident,
+        link: Some("https://ops.example.com/incidents/inc-42?a=1&b=2".into()),
+        receipt: None,
+    }
+}
+
+/// Opens a channel from its settings in JSON; every variable of the environment that begins with `KEY` is the value
+/// after `=`.
+pub fn channel(settings: serde_json::Value, secret: &str) -> Channel {
+    let settings: ChannelSettings = serde_json::from_value(settings).unwrap();
+    settings.open("test", &|name| (name == "KEY").then(|| secret.to_owned())).unwrap()
+}
+
+/// Answers with the addresses it is told, one list a question; the last list stays.
+pub struct Told {
+    lists: Mutex<Vec<Vec<IpAddr>>>,
+    /// Hosts that were asked for.
+    pub asked: Mutex<Vec<String>>,
+}
+
+impl Told {
+    /// A resolver that gives these answers in turn.
+    pub fn new(lists: &[&[&str]]) -> Arc<Told> {
+        let read = |list: &&[&str]| list.iter().map(|a| a.parse().unwrap()).collect();
+        Arc::new(Told { lists: Mutex::new(lists.iter().map(read).collect()), asked: Mutex::new(Vec::new()) })
+    }
+}
+
+#[async_trait::async_trait]
+impl Resolve for Told {
+    async fn addresses(&self, host: &str) -> std::io::Result<Vec<IpAddr>> {
+        self.asked.lock().push(host.to_owned());
+        let mut lists = self.lists.lock();
+        Ok(if lists.len() > 1 { lists.remove(0) } else { lists[0].clone() })
+    }
+}
+
+/// What the server does after it has read a request.
+#[derive(Clone)]
+pub enum Behaviour {
+    /// Writes these bytes and closes.
+    Say(String),
+    /// Writes these bytes and goes on with the last of them for ever.
+    SayWithoutEnd(String),
+    /// Writes these bytes and then nothing.
+    SayAndHang(String),
+    /// Closes before it has read anything.
+    CloseAtOnce,
+}
+
+/// A server on loopback that counts connections and keeps requests.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whole requests, as they came.
+    pub requests: Arc<Mutex<Vec<String>>>,
+    /// Connections, whether or not a request came.
+    pub connections: Arc<Mutex<usize>>,
+}
+
+impl Server {
+    /// Starts on `ip` and any port.
+    pub async fn start(behaviour: Behaviour) -> Server {
+        Server::start_on("127.0.0.1:0".parse().unwrap(), behaviour).await
+    }
+
+    /// Starts at this address.
+    pub async fn start_on(address: SocketAddr, behaviour: Behaviour) -> Server {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let server =
+            Server { address: listener.local_addr().unwrap(), requests: Arc::default(), connections: Arc::default() };
+        let (requests, connections) = (server.requests.clone(), server.connections.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                *connections.lock() += 1;
+                tokio::spawn(serve(stream, behaviour.clone(), requests.clone()));
+            }
+        });
+        server
+    }
+
+    /// `http://ADDRESS` and the path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+/// One request and its answer.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    behaviour: Behaviour,
+    requests: Arc<Mutex<Vec<String>>>,
+) {
+    if matches!(behaviour, Behaviour::CloseAtOnce) {
+        return;
+    }
+    let mut read = Vec::new();
+    while !is_whole(&read) {
+        let mut part = [0; 4096];
+        match stream.read(&mut part).await {
+            Ok(n) if n > 0 => read.extend_from_slice(&part[..n]),
+            _ => return,
+        }
+    }
+    requests.lock().push(String::from_utf8_lossy(&read).into_owned());
+    match behaviour {
+        Behaviour::Say(text) => {
+            let _ = stream.write_all(text.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+        Behaviour::SayAndHang(text) => {
+            let _ = stream.write_all(text.as_bytes()).await;
+            std::future::pending::<()>().await;
+        }
+        Behaviour::SayWithoutEnd(text) => {
+            let mut more = text.as_bytes().to_vec();
+            while stream.write_all(&more).await.is_ok() {
+                more = vec![b'x'; 16 * 1024];
+            }
+        }
+        Behaviour::CloseAtOnce => {}
+    }
+}
+
+fn is_whole(read: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(read);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+    body.len() >= length.and_then(|l| l.parse().ok()).unwrap_or(0)
+}
