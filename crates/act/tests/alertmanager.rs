@@ -22,7 +22,7 @@ async fn alerts_are_there_while_the_incident_lasts() {
     let Some(program) = alertmanager() else {
         let skipped = "SKIPPED: no Alertmanager found (ALERTMANAGER, PATH): nothing was delivered to a real one";
         // Past the test runner's capture.
-        writeln!(std::io::stderr(), "\n{skipped}\n").unwrap();
+        std::io::stderr().write_all(format!("\n{skipped}\n\n").as_bytes()).unwrap();
         return;
     };
     let receiver = Server::start(Behaviour::Say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".into())).await;
