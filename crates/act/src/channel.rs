@@ -80,6 +80,7 @@ impl Notice {
             tenant: Tenant::own(),
             state: IncidentState::Open,
             severity: Severity::Info,
+            priority: Default::default(),
             title: "messages from Bellwether arrive here".into(),
             summary: "somebody tries this channel out".into(),
             started_at: now,

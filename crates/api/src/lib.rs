@@ -5,6 +5,7 @@
 //! the engine's published snapshot; reads of telemetry from the store. Nothing here enters the engine but the log.
 
 mod auth;
+mod deliver;
 mod errors;
 mod grpc;
 mod guard;
@@ -66,6 +67,12 @@ pub struct ServerConfig {
     pub retention: store::Retention,
     /// Settings of analyses by name.
     pub analyses: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Where people reach the interface, for links in notices; `None`: where it listens.
+    pub base_url: Option<String>,
+    /// Whom notices can be sent to, by name.
+    pub channels: BTreeMap<String, act::Channel>,
+    /// Where Bellwether may connect to.
+    pub egress: act::EgressSettings,
     /// Bytes of request bodies that may be in the works at once; more is answered 503.
     pub intake_bytes: usize,
     /// The demo's faults, if this is the demo; set once it runs.
@@ -90,6 +97,9 @@ impl ServerConfig {
             run_analyses: true,
             retention: store::Retention::default(),
             analyses: BTreeMap::new(),
+            base_url: None,
+            channels: BTreeMap::new(),
+            egress: act::EgressSettings::default(),
             intake_bytes: 256 << 20,
             demo: Arc::default(),
             own_logs: None,
@@ -109,6 +119,7 @@ pub struct Running {
     pub first_token: Option<String>,
     app: Arc<App>,
     live: Option<live::LiveLoop>,
+    deliveries: tokio::task::JoinHandle<()>,
     listeners: listen::Listeners,
 }
 
@@ -133,6 +144,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
     if let Some(logs) = &app.config.own_logs {
         logs.store_into(app.clone());
     }
+    let deliveries = tokio::spawn(deliver::run(app.clone()));
     Ok(Running {
         listen: listeners.listen,
         otlp_grpc: listeners.otlp_grpc,
@@ -140,6 +152,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
         first_token,
         app,
         live,
+        deliveries,
         listeners,
     })
 }
@@ -149,6 +162,8 @@ impl Running {
     pub async fn shutdown(self) -> Result<()> {
         self.listeners.stop(Duration::from_secs(5)).await;
         self.app.stop.cancel();
+        // What is on its way gets its outcome noted; the client gives up on its own before long.
+        self.deliveries.await.context("telling people stopped early")?;
         if let Some(live) = self.live {
             tokio::task::spawn_blocking(move || live.join()).await.context("the live loop stopped early")??;
         }

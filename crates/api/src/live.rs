@@ -254,6 +254,7 @@ fn delivery(notice: Notice) -> Delivery {
         next_at: notice.at,
         outcome: String::new(),
         updated_at: notice.at,
+        receipt: None,
     }
 }
 

@@ -39,6 +39,8 @@ pub struct App {
     pub stop: Stop,
     /// Replays of history that people asked for.
     pub replays: crate::rest::detection::Replays,
+    /// The one client that speaks outwards.
+    pub egress: act::Egress,
     /// What was counted since the start.
     pub counters: Counters,
     /// When this server was started.
@@ -118,7 +120,10 @@ impl App {
         getrandom::fill(&mut seed).map_err(|e| anyhow!("no random numbers: {e}"))?;
         let limits = Limits { retention_ns: config.retention.samples_ns, ..Limits::default() };
         let ingest = Ingest::new(store.directory().clone(), limits, u64::from_le_bytes(seed));
+        let own = [config.listen, config.otlp_grpc, config.otlp_http];
+        let egress = act::Egress::new(&config.egress, &own).map_err(|e| anyhow!("[egress] in the settings: {e}"))?;
         let app = App {
+            egress,
             tokens: RwLock::new(store.tokens().await?),
             intake: Arc::new(Semaphore::new(config.intake_bytes / INTAKE_UNIT)),
             decoding: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from).min(8)),
@@ -139,7 +144,16 @@ impl App {
 
     /// Names of the channels that are set up.
     pub fn channels(&self) -> std::collections::BTreeSet<String> {
-        std::collections::BTreeSet::new()
+        self.config.channels.keys().cloned().collect()
+    }
+
+    /// Where people find a page of the interface: under the base URL of the settings, else where the server listens.
+    pub fn link(&self, path: &str) -> Option<String> {
+        let base = match &self.config.base_url {
+            Some(base) => base.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.addresses.get()?.0),
+        };
+        Some(format!("{base}{path}"))
     }
 
     /// Takes the tokens from the store, after one was made or revoked.

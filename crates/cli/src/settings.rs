@@ -37,6 +37,12 @@ pub struct Settings {
     pub retention: Retention,
     /// Settings of analyses, by name: `[analyses.metric] threshold = 9`.
     pub analyses: BTreeMap<String, BTreeMap<String, f64>>,
+    /// Where people reach the interface, for links in notices: `https://bellwether.example`; empty: where it listens.
+    pub base_url: String,
+    /// Whom notices can be sent to, by name: `[channels.ops] kind = "slack"`.
+    pub channels: BTreeMap<String, act::ChannelSettings>,
+    /// Where Bellwether may connect to, beside public addresses.
+    pub egress: act::EgressSettings,
 }
 
 /// Days to keep each signal.
@@ -72,6 +78,9 @@ impl Default for Settings {
             watch_host: true,
             retention: Retention::default(),
             analyses: BTreeMap::new(),
+            base_url: String::new(),
+            channels: BTreeMap::new(),
+            egress: act::EgressSettings::default(),
         }
     }
 }
@@ -171,9 +180,13 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_wrong_types_are_named() {
-        for (text, culprit) in
-            [("lisen = 'x'", "lisen"), ("[retention]\nspan_days = 3", "span_days"), ("listen = 7", "listen")]
-        {
+        for (text, culprit) in [
+            ("[channels.ops]\nkind = 'pigeon'", "pigeon"),
+            ("[egress]\nalow = []", "alow"),
+            ("lisen = 'x'", "lisen"),
+            ("[retention]\nspan_days = 3", "span_days"),
+            ("listen = 7", "listen"),
+        ] {
             let failure = load(text).unwrap_err();
             assert!(format!("{failure:?}").contains(culprit), "{failure:?}");
             assert_eq!(failure.code(), 2);

@@ -17,9 +17,10 @@ pub(crate) const TABLE: &str = "
 CREATE TABLE deliveries (
   id TEXT PRIMARY KEY, at INTEGER NOT NULL, route TEXT NOT NULL, channel TEXT NOT NULL, reason TEXT NOT NULL,
   incident TEXT NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
-  next_at INTEGER NOT NULL, outcome TEXT NOT NULL, updated_at INTEGER NOT NULL) WITHOUT ROWID;
+  next_at INTEGER NOT NULL, outcome TEXT NOT NULL, updated_at INTEGER NOT NULL, receipt TEXT) WITHOUT ROWID;
 CREATE INDEX deliveries_due ON deliveries (state, next_at);
 CREATE INDEX deliveries_at ON deliveries (at);
+CREATE INDEX deliveries_of ON deliveries (incident, channel, at);
 ";
 
 /// Where a delivery stands.
@@ -85,12 +86,18 @@ pub struct Delivery {
     pub outcome: String,
     /// When it last changed.
     pub updated_at: Time,
+    /// What the receiver gave for the next one of this incident: a thread, labels.
+    pub receipt: Option<String>,
 }
 
 impl Metadata {
-    /// Deliveries whose time has come, oldest first.
+    /// Deliveries whose time has come, oldest first; of one incident and channel only the first, so that nobody hears of
+    /// an end before the beginning.
     pub async fn due_deliveries(&self, now: Time, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        let query = "SELECT * FROM deliveries WHERE state = 'due' AND next_at <= ? ORDER BY next_at, id LIMIT ?";
+        let query = "SELECT * FROM deliveries AS d WHERE state = 'due' AND next_at <= ? AND NOT EXISTS (
+              SELECT 1 FROM deliveries AS e WHERE e.incident = d.incident AND e.channel = d.channel
+              AND (e.at, e.id) < (d.at, d.id) AND e.state IN ('due', 'sending'))
+            ORDER BY next_at, id LIMIT ?";
         let rows = sqlx::query(query).bind(now.0).bind(limit as i64).fetch_all(self.pool()).await?;
         rows.iter().map(of_row).collect()
     }
@@ -106,16 +113,49 @@ impl Metadata {
     pub async fn mark_delivery(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let _one = self.write_lock().await;
         sqlx::query(
-            "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, outcome = ?, updated_at = ? WHERE id = ?",
+            "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, outcome = ?, updated_at = ?, receipt = ? WHERE id = ?",
         )
         .bind(delivery.state.as_str())
         .bind(i64::from(delivery.attempts))
         .bind(delivery.next_at.0)
         .bind(&delivery.outcome)
         .bind(delivery.updated_at.0)
+        .bind(&delivery.receipt)
         .bind(&delivery.id)
         .execute(self.pool())
         .await?;
+        Ok(())
+    }
+
+    /// What the receiver gave with the last delivery of an incident through a channel.
+    pub async fn receipt(&self, incident: &str, channel: &str) -> Result<Option<String>, StoreError> {
+        let query = "SELECT receipt FROM deliveries WHERE incident = ? AND channel = ? AND receipt IS NOT NULL
+            ORDER BY at DESC, id DESC LIMIT 1";
+        let row = sqlx::query(query).bind(incident).bind(channel).fetch_optional(self.pool()).await?;
+        Ok(row.and_then(|row| row.get(0)))
+    }
+
+    /// Puts the last delivery of an incident through a channel back where it was delivered before `before` and did not
+    /// tell of the end: the receiver must hear again that it goes on.
+    pub async fn refresh_delivery(
+        &self,
+        incident: &str,
+        channel: &str,
+        before: Time,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let last = "SELECT id FROM deliveries WHERE incident = ?1 AND channel = ?2 ORDER BY at DESC, id DESC LIMIT 1";
+        let due = format!(
+            "SELECT id FROM deliveries WHERE id = ({last}) AND state = 'delivered' AND reason <> 'resolved' AND updated_at < ?3"
+        );
+        let found = sqlx::query(sqlx::AssertSqlSafe(due)).bind(incident).bind(channel).bind(before.0);
+        let Some(row) = found.fetch_optional(self.pool()).await? else { return Ok(()) };
+        let _one = self.write_lock().await;
+        sqlx::query("UPDATE deliveries SET state = 'due', attempts = 0, next_at = ? WHERE id = ?")
+            .bind(now.0)
+            .bind(row.get::<String, _>(0))
+            .execute(self.pool())
+            .await?;
         Ok(())
     }
 
@@ -160,7 +200,7 @@ impl Metadata {
 
 /// Puts a delivery in; one that is known already stays as it is.
 pub(crate) async fn put(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<(), StoreError> {
-    sqlx::query("INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    sqlx::query("INSERT OR IGNORE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(&delivery.id)
         .bind(delivery.at.0)
         .bind(&delivery.route)
@@ -173,6 +213,7 @@ pub(crate) async fn put(connection: &mut SqliteConnection, delivery: &Delivery) 
         .bind(delivery.next_at.0)
         .bind(&delivery.outcome)
         .bind(delivery.updated_at.0)
+        .bind(&delivery.receipt)
         .execute(connection)
         .await?;
     Ok(())
@@ -191,5 +232,6 @@ fn of_row(row: &SqliteRow) -> Result<Delivery, StoreError> {
         next_at: Time(row.get("next_at")),
         outcome: row.get("outcome"),
         updated_at: Time(row.get("updated_at")),
+        receipt: row.get("receipt"),
     })
 }

@@ -291,6 +291,22 @@ impl Store {
         self.0.metadata.mark_delivery(delivery).await
     }
 
+    /// What the receiver gave with the last delivery of an incident through a channel.
+    pub async fn receipt(&self, incident: &str, channel: &str) -> Result<Option<String>, StoreError> {
+        self.0.metadata.receipt(incident, channel).await
+    }
+
+    /// Makes the last delivery of an incident that goes on due again, if it was delivered before `before`.
+    pub async fn refresh_delivery(
+        &self,
+        incident: &str,
+        channel: &str,
+        before: Time,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        self.0.metadata.refresh_delivery(incident, channel, before, now).await
+    }
+
     /// Sends a dead letter again; whether there was one.
     pub async fn retry_delivery(&self, id: &str, now: Time) -> Result<bool, StoreError> {
         self.0.metadata.retry_delivery(id, now).await

@@ -29,6 +29,7 @@ pub fn incident() -> Incident {
         tenant: Tenant::new("default"),
         state: IncidentState::Open,
         severity: Severity::Major,
+        priority: Default::default(),
         title: "checkout fails".into(),
         summary: "31 % of requests to checkout fail since 12:50, since payments 2.4.1 was deployed".into(),
         started_at: now().plus(-10 * MINUTE),

@@ -47,6 +47,13 @@ pub fn add(routes: &mut Routes) {
         "Whom a table of routes would have told of the recorded incidents",
         preview_routes,
     );
+    routes.add(
+        post.clone(),
+        "/api/v1/channels/{name}/test",
+        Permission::Admin,
+        "Send a message that tries a channel out",
+        test_channel,
+    );
     routes.add(post, "/api/v1/deliveries/{id}/retry", Permission::Write, "Send a dead letter again", retry);
 }
 
@@ -287,7 +294,10 @@ async fn stored(app: &App, tenant: &Tenant, from: Time, to: Time) -> Result<Vec<
 
 async fn routes_table(State(app): State<Arc<App>>) -> Json<Value> {
     let snapshot = app.snapshot.load_full();
-    Json(json!({ "routes": snapshot.routes.as_ref(), "channels": app.channels(), "counts": snapshot.told }))
+    let kinds: BTreeMap<&String, &str> = app.config.channels.iter().map(|(name, c)| (name, c.kind())).collect();
+    Json(
+        json!({ "routes": snapshot.routes.as_ref(), "channels": app.channels(), "kinds": kinds, "counts": snapshot.told }),
+    )
 }
 
 #[derive(Deserialize)]
@@ -347,6 +357,15 @@ async fn preview_routes(
         json!({ "from": from, "to": to, "incidents": incidents.len(), "routes": rows, "told_to_nobody": nobody.len(),
         "examples_told_to_nobody": nobody.iter().take(10).collect::<Vec<_>>() }),
     ))
+}
+
+/// Sends a message at once and says what became of it; nothing of the receiver's answer but its status is shown.
+async fn test_channel(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
+    let channel = app.config.channels.get(&name);
+    let channel = channel.ok_or_else(|| ApiError::not_found(format!("no channel {name:?} in the settings")))?;
+    let notice = act::Notice::test(format!("test-{}", now().0), app.link("/"), now());
+    let outcome = act::deliver(&app.egress, channel, &notice, now()).await;
+    Ok(Json(json!({ "channel": name, "outcome": outcome.word(), "why": outcome.why() })))
 }
 
 #[derive(Deserialize)]

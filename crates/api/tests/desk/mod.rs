@@ -191,3 +191,65 @@ async fn a_silence_keeps_quiet_until_it_ends_and_survives_a_restart() {
     assert_eq!(server.say("/api/v1/silences/none/end", json!({})).await.0, StatusCode::NOT_FOUND);
     server.running.shutdown().await.unwrap();
 }
+
+/// Takes requests, answers as told, and keeps the bodies.
+async fn receiver(answers: &'static [u16]) -> (std::net::SocketAddr, std::sync::Arc<parking_lot::Mutex<Vec<Value>>>) {
+    use axum::{Router, extract::State, http::StatusCode, routing::post};
+    type Kept = std::sync::Arc<parking_lot::Mutex<Vec<Value>>>;
+    let kept: Kept = Kept::default();
+    let handler = move |State(kept): State<Kept>, body: axum::body::Bytes| async move {
+        let mut kept = kept.lock();
+        let status = answers.get(kept.len()).copied().unwrap_or(200);
+        kept.push(serde_json::from_slice(&body).unwrap());
+        StatusCode::from_u16(status).unwrap()
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().route("/hook", post(handler)).with_state(kept.clone());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (address, kept)
+}
+
+fn with_hook(config: &mut bellwether_api::ServerConfig, address: std::net::SocketAddr) {
+    let toml = json!({"kind": "webhook", "url": format!("http://{address}/hook"), "secret_env": "HOOK"});
+    let settings: act::ChannelSettings = serde_json::from_value(toml).unwrap();
+    config.channels.insert("ops".into(), settings.open("ops", &|_| Some("a-secret-of-some-length".into())).unwrap());
+    config.egress.allow = vec![address.to_string()];
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_told_once_for_each_decision_also_after_a_failure_and_a_restart() {
+    let (address, kept) = receiver(&[503]).await;
+    let server = Server::start(|config| with_hook(config, address)).await;
+    let bad = server.say("/api/v1/routes", json!({"routes": [{"name": "all", "channels": ["nobody"]}]})).await;
+    assert!(bad.0 == StatusCode::BAD_REQUEST && bad.1["error"].as_str().unwrap().contains("known: ops"), "{bad:?}");
+    let routes = json!({"routes": [{"name": "all", "channels": ["ops"], "min_severity": "warning", "wait_s": 0}]});
+    assert_eq!(server.say("/api/v1/routes", routes.clone()).await.0, StatusCode::ACCEPTED);
+    server.until("/api/v1/routes", |r| r["routes"][0]["name"] == "all").await;
+    server.say("/api/v2/alerts", json!([firing("Down", "pay")])).await;
+    let told = server.until("/api/v1/deliveries", |d| d[0]["state"] == "delivered").await;
+    assert_eq!((&told[0]["attempts"], &told[0]["reason"]), (&json!(2), &json!("opened")), "{told}");
+    assert_eq!(kept.lock().len(), 2, "503 first, then taken");
+    let preview = server.say("/api/v1/routes/preview", routes).await.1;
+    assert_eq!((&preview["incidents"], &preview["routes"][0]["incidents"]), (&json!(1), &json!(1)), "{preview}");
+
+    let Server { running, dir, .. } = server;
+    running.shutdown().await.unwrap();
+    let server = Server::on(dir, |config| with_hook(config, address)).await;
+    server.until("/api/v1/routes", |r| r["routes"][0]["name"] == "all").await;
+    let mut over = firing("Down", "pay");
+    over["endsAt"] = "2026-01-01T00:00:00Z".into();
+    over["startsAt"] = "2025-12-31T00:00:00Z".into();
+    server.say("/api/v2/alerts", json!([over])).await;
+    let id = server.get("/api/v1/incidents").await[0]["id"].as_str().unwrap().to_owned();
+    server.say(&format!("/api/v1/incidents/{id}/resolve"), json!({})).await;
+    server.until("/api/v1/deliveries", |d| d[0]["reason"] == "resolved" && d[0]["state"] == "delivered").await;
+    let bodies = kept.lock().clone();
+    let reasons: Vec<&str> = bodies.iter().filter_map(|b| b["reason"].as_str()).collect();
+    assert_eq!(reasons, ["opened", "opened", "resolved"]);
+    assert_eq!(bodies[0]["delivery"], bodies[1]["delivery"], "a repetition says that it is one");
+    let tried = server.say("/api/v1/channels/ops/test", json!({})).await;
+    assert_eq!((tried.0, &tried.1["outcome"]), (StatusCode::OK, &json!("delivered")));
+    assert_eq!(server.say("/api/v1/channels/nobody/test", json!({})).await.0, StatusCode::NOT_FOUND);
+    server.running.shutdown().await.unwrap();
+}

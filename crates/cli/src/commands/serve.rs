@@ -1,6 +1,6 @@
 //! `serve`: the server until SIGTERM or Ctrl-C.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use serde_json::json;
 
@@ -57,7 +57,24 @@ pub fn server_config(settings: &Settings) -> Outcome<api::ServerConfig> {
         events_ns: days(settings.retention.events_days),
     };
     config.analyses = settings.analyses.clone();
+    config.base_url = Some(settings.base_url.clone()).filter(|url| !url.is_empty());
+    if let Some(url) = &config.base_url
+        && !(url.starts_with("https://") || url.starts_with("http://"))
+    {
+        let what = format!("base_url {url:?} must begin with https:// or http://");
+        return Err(Failure::new(Kind::Usage, what).hint("e.g. https://bellwether.example"));
+    }
+    config.egress = settings.egress.clone();
+    config.channels = channels(settings)?;
     Ok(config)
+}
+
+/// The channels of the settings, with their secrets read.
+fn channels(settings: &Settings) -> Outcome<BTreeMap<String, act::Channel>> {
+    act::open_all(&settings.channels, &|name| std::env::var(name).ok()).map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::new(Kind::Usage, "the channels of the settings cannot be used").cause(all.join("; "))
+    })
 }
 
 /// Whether the settings of analyses name what is in the catalogue.

@@ -38,6 +38,7 @@ fn delivery(n: i64, channel: &str) -> Delivery {
         next_at: Time(START + n),
         outcome: String::new(),
         updated_at: Time(START + n),
+        receipt: None,
     }
 }
 
@@ -65,6 +66,7 @@ async fn a_decision_is_put_in_once_and_what_was_on_its_way_is_settled_after_a_cr
         store.mark_delivery(on_its_way).await.unwrap();
     }
     store.close().await;
+    drop(store);
 
     let store = folder.open().await;
     decide(&store, vec![delivery(1, "chat")]).await;
@@ -80,6 +82,31 @@ async fn a_decision_is_put_in_once_and_what_was_on_its_way_is_settled_after_a_cr
     assert!(!store.retry_delivery("inc-1-chat-1", now).await.unwrap(), "what was delivered is not sent again");
     assert_eq!(store.due_deliveries(now, 10).await.unwrap().len(), 2);
     assert_eq!(store.forget_deliveries(Time(START + 100)).await.unwrap(), 1, "what is due stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_told_in_order_and_goes_on_in_its_thread() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let now = Time(START + 10 * SECOND);
+    let mut second = delivery(1, "chat");
+    (second.id, second.at, second.reason) = ("inc-1-chat-2".into(), Time(START + 2), "cause".into());
+    decide(&store, vec![delivery(1, "chat"), second]).await;
+    let due = store.due_deliveries(now, 10).await.unwrap();
+    assert_eq!(due.len(), 1, "the second waits for the first");
+    let mut first = due.into_iter().next().unwrap();
+    (first.state, first.receipt, first.updated_at) = (DeliveryState::Delivered, Some("thread 7".into()), now);
+    store.mark_delivery(&first).await.unwrap();
+    assert_eq!(store.due_deliveries(now, 10).await.unwrap()[0].id, "inc-1-chat-2");
+    assert_eq!(store.receipt("inc-1", "chat").await.unwrap().as_deref(), Some("thread 7"));
+    assert_eq!(store.receipt("inc-1", "pager").await.unwrap(), None);
+    let mut last = store.due_deliveries(now, 10).await.unwrap().remove(0);
+    (last.state, last.updated_at) = (DeliveryState::Delivered, now);
+    store.mark_delivery(&last).await.unwrap();
+    store.refresh_delivery("inc-1", "chat", now, now).await.unwrap();
+    assert!(store.due_deliveries(now, 10).await.unwrap().is_empty(), "it was told just now");
+    store.refresh_delivery("inc-1", "chat", now.plus(SECOND), now).await.unwrap();
+    assert_eq!(store.due_deliveries(now, 10).await.unwrap()[0].id, "inc-1-chat-2", "the last is told again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
