@@ -65,9 +65,9 @@ fn run(app: &Arc<App>, runtime: &Handle) -> Result<()> {
     while !app.stop.is_set() {
         let began = Instant::now();
         while live.catch_up()? && !app.stop.is_set() {}
-        // The thread's own sleep: a timer of a runtime that is being shut down would panic.
+        // No timer of the runtime: one of a runtime that is being shut down would panic.
         while began.elapsed() < TICK && !app.stop.is_set() {
-            std::thread::sleep(STOP_WITHIN.min(TICK.saturating_sub(began.elapsed())));
+            std::thread::park_timeout(STOP_WITHIN.min(TICK.saturating_sub(began.elapsed())));
         }
     }
     while live.catch_up()? {}
