@@ -136,8 +136,6 @@ async fn refresh(app: &App) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn every_reason_that_is_decided_can_be_sent() {
         for reason in ["opened", "reopened", "escalated", "cause", "resolved"] {
