@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Switches the demo's faults on, one after another, and says what the incidents named. Standard library only.
 
-    demo.py BELLWETHER [--orders N] [--seed N] [--on S] [--gap S] [--warm S] [--quiet MIN] [--only FAULT] [--then COMMAND]
+    demo.py BELLWETHER [--orders N] [--seed N] [--on S] [--gap S] [--warm S] [--quiet MIN] [--pairs N] [--only FAULT] [--then COMMAND]
 
 Each order is a fresh demo that runs healthily for --warm seconds, then has each fault on for --on seconds with --gap
 seconds between. A fault is found when an incident that was opened since it came has the right service and an admissible
 kind as its first cause, in time when within two minutes. With --quiet a demo without faults runs for that many minutes;
-every incident in it is a false one. --then runs a shell
+every incident in it is a false one. With --pairs each order instead has N
+pairs of faults of different services on at the same time, half a minute after a harmless deployment of a third service
+was told of: each must have an incident of its own, and the deployment must be blamed for nothing. --then runs a shell
 command with BELLWETHER_URL set while the first fault is on and found, and ends there. Ends with 1 when something was missed, misnamed or false.
 """
 import argparse
@@ -110,6 +112,31 @@ def one_fault(demo, fault, on_s, gap_s):
     }
 
 
+def one_pair(demo, pair, decoy, on_s, gap_s):
+    demo.ask("/api/v1/changes", {"entity": decoy, "kind": "deployment", "version": "9.9.9"})
+    time.sleep(30)
+    began = time.time()
+    for fault in pair:
+        demo.switch(fault["name"], True)
+    found, mine, blamed = {}, [], set()
+    while time.time() - began < on_s:
+        time.sleep(1)
+        mine = since(demo, began)
+        for fault in pair:
+            if any(is_right(i, fault) for i in mine):
+                found.setdefault(fault["name"], round(time.time() - began))
+        blamed |= {i["id"] for i in mine if not i["undecided"] and i["causes"] and i["causes"][0]["entity"].endswith("/" + decoy)}
+    homes = [{i["id"] for i in mine if is_right(i, fault)} for fault in pair]
+    at_end = [f"{i['id']} {i['state']} {top(i)}" for i in mine]
+    for fault in pair:
+        demo.switch(fault["name"], False)
+    time.sleep(gap_s)
+    apart = all(homes) and not homes[0] & homes[1]
+    names = [fault["name"] for fault in pair]
+    ok = len(found) == 2 and apart and not blamed and len(mine) == 2
+    return ok, {"pair": names, "decoy": decoy, "found_s": found, "apart": apart, "decoy_blamed": sorted(blamed), "incidents": len(mine), "at_end": at_end}
+
+
 def while_on(demo, fault, command):
     began = time.time()
     demo.switch(fault["name"], True)
@@ -124,7 +151,7 @@ def while_on(demo, fault, command):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binary")
-    for name, default in (("orders", 3), ("seed", 1), ("on", 120), ("gap", 180), ("warm", 240), ("quiet", 0)):
+    for name, default in (("orders", 3), ("seed", 1), ("on", 120), ("gap", 180), ("warm", 240), ("quiet", 0), ("pairs", 0)):
         parser.add_argument("--" + name, type=int, default=default)
     parser.add_argument("--only", help="this fault alone")
     parser.add_argument("--then", help="a shell command to run while it is on")
@@ -145,7 +172,15 @@ def main():
             if options.then:
                 sys.exit(while_on(demo, faults[0], options.then))
             random.Random(seed).shuffle(faults)
-            for fault in faults:
+            pairs = [(a, b) for i, a in enumerate(faults) for b in faults[:i] if a["service"] != b["service"]]
+            random.Random(seed).shuffle(pairs)
+            services = sorted({row["entity"].split("/")[-1] for row in demo.ask("/api/v1/services")})
+            for pair in pairs[: options.pairs]:
+                decoy = next(s for s in services if s not in [fault["service"] for fault in pair])
+                ok, row = one_pair(demo, pair, decoy, options.on, options.gap)
+                bad += not ok
+                print(("ok   " if ok else "WRONG"), seed, json.dumps(row), flush=True)
+            for fault in [] if options.pairs else faults:
                 ok, row = one_fault(demo, fault, options.on, options.gap)
                 bad += not ok
                 print(("ok   " if ok else "WRONG"), seed, json.dumps(row), flush=True)

@@ -138,7 +138,7 @@ async fn refresh(app: &App) -> Result<(), StoreError> {
 mod tests {
     #[test]
     fn every_reason_that_is_decided_can_be_sent() {
-        for reason in ["opened", "reopened", "escalated", "cause", "resolved"] {
+        for reason in ["opened", "reopened", "escalated", "cause", "acknowledged", "resolved"] {
             assert!(super::reason(reason).is_some(), "{reason}");
         }
         assert!(super::reason("because").is_none());

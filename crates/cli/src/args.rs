@@ -90,6 +90,11 @@ pub enum Command {
     /// List, show, acknowledge and resolve incidents
     #[command(subcommand)]
     Incidents(Incidents),
+    /// List the alerts that other programs sent here
+    Alerts(Alerts),
+    /// List, make and end silences and maintenance windows
+    #[command(subcommand)]
+    Silences(Silences),
     /// Check the journal's hash chain
     #[command(subcommand)]
     Audit(Audit),
@@ -356,6 +361,119 @@ pub enum Incidents {
     Ack(Verdict),
     /// Say that it is over
     Resolve(Verdict),
+    /// Write a note into its timeline
+    Note {
+        /// Its id, e.g. inc-3
+        id: String,
+        /// The note
+        text: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Say that it is the same as another, where it goes on
+    Join {
+        /// The one that goes
+        id: String,
+        /// The one that stays
+        into: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Take entities out into an incident of their own
+    Split {
+        /// Its id, e.g. inc-3
+        id: String,
+        /// What goes, e.g. service:shop/cart
+        #[arg(required = true)]
+        entities: Vec<String>,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Earlier incidents that look like it, and what ended them
+    Similar {
+        /// Its id, e.g. inc-3
+        id: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// A post-mortem draft in Markdown
+    Postmortem {
+        /// Its id, e.g. inc-3
+        id: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// Flags of `alerts`.
+#[derive(Group, Debug)]
+pub struct Alerts {
+    /// Only these: firing, resolved, silenced, flapping
+    #[arg(long)]
+    pub state: Option<String>,
+    /// Only about this, e.g. service:shop/cart
+    #[arg(long)]
+    pub entity: Option<String>,
+    /// Server.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// What to do with silences.
+#[derive(Subcommand, Debug)]
+pub enum Silences {
+    /// Those that hold, are planned, or are over since a week
+    List {
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Make one
+    #[command(
+        after_help = "Examples:\n  bellwether silences add service=payments --lasts 2h --comment 'upgrade'\n  bellwether silences add 'alertname~Disk*' --starts-at 2026-12-24T00:00:00Z --lasts 3d --dry-run"
+    )]
+    Add {
+        /// Conditions that must all fit: label=value, label!=value, label~pat*, label!~pat*
+        #[arg(required = true)]
+        matchers: Vec<String>,
+        /// How long, e.g. 30m, 2h, 1d
+        #[arg(long)]
+        lasts: String,
+        /// From when [default: now]
+        #[arg(long)]
+        starts_at: Option<String>,
+        /// Why
+        #[arg(long, default_value = "")]
+        comment: String,
+        /// Only say what it would have kept quiet in the last seven days
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// End one now
+    End {
+        /// Its id
+        id: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
 }
 
 /// A person's word on an incident.

@@ -44,6 +44,11 @@ impl Client {
         self.send(self.http.get(format!("{}{path}", self.url))).await
     }
 
+    /// GET, as text.
+    pub async fn get_text(&self, path: &str) -> Outcome<String> {
+        self.ask(self.http.get(format!("{}{path}", self.url))).await
+    }
+
     /// GET with parameters, as JSON.
     pub async fn get_with(&self, path: &str, parameters: &[(&str, String)]) -> Outcome<Value> {
         let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.url), parameters)
@@ -56,7 +61,11 @@ impl Client {
         self.send(self.http.post(format!("{}{path}", self.url)).json(body)).await
     }
 
-    async fn send(&self, mut request: reqwest::RequestBuilder) -> Outcome<Value> {
+    async fn send(&self, request: reqwest::RequestBuilder) -> Outcome<Value> {
+        self.ask(request).await.map(|text| serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    async fn ask(&self, mut request: reqwest::RequestBuilder) -> Outcome<String> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -67,10 +76,10 @@ impl Client {
         })?;
         let status = answer.status();
         let text = answer.text().await.unwrap_or_default();
-        let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
         if status.is_success() {
-            return Ok(body);
+            return Ok(text);
         }
+        let body: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
         let said = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
         let kind = match status.as_u16() {
             400 | 413 | 415 => Kind::Usage,

@@ -94,6 +94,8 @@ fn help_and_version_fit_a_terminal() {
         "status",
         "doctor",
         "incidents",
+        "alerts",
+        "silences",
         "prove",
         "replay",
         "budget",
@@ -215,7 +217,17 @@ fn signals_are_sent_asked_for_and_found_again() {
     assert!(fine(&["status", "--url", url]).contains("samples"));
     let list = fine(&["incidents", "list", "-o", "json", "--url", url]);
     assert_eq!(list.trim(), "[]");
-    assert!(fails(&["incidents", "show", "inc-999", "--url", url], 3).contains("inc-999"));
+    for what in [&["show"][..], &["similar"], &["postmortem"]] {
+        let args = [&["incidents"], what, &["inc-999", "--url", url]].concat();
+        assert!(fails(&args, 3).contains("inc-999"));
+    }
+    assert_eq!(fine(&["alerts", "--url", url]), "no alerts\n");
+    assert!(fails(&["alerts", "--state", "loud", "--url", url], 2).contains("firing"));
+    assert!(fails(&["silences", "add", "service", "--lasts", "1h", "--url", url], 2).contains("label=value"));
+    let preview = fine(&["silences", "add", "service=cart", "--lasts", "1h", "--dry-run", "--url", url]);
+    assert!(preview.contains("would have kept 0 quiet"), "{preview}");
+    assert!(fine(&["silences", "add", "service=cart", "--lasts", "1h", "--url", url]).contains("holds until"));
+    assert!(fails(&["silences", "end", "none", "--url", url], 3).contains("none"));
     let doctor = bellwether(&["doctor", "--url", url]);
     assert!(matches!(doctor.status.code(), Some(0 | 1)), "{}", err(&doctor));
 

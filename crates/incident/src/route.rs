@@ -29,7 +29,7 @@ pub struct Route {
     /// How long the first notice waits for a cause, seconds.
     #[serde(default = "half_a_minute")]
     pub wait_s: u32,
-    /// Also tell when it got worse, when another cause stands first, and when it is over.
+    /// Also tell when another cause stands first, when somebody takes it, and when it is over.
     #[serde(default = "yes")]
     pub updates: bool,
     /// Look at the routes after this one too.
@@ -132,6 +132,8 @@ pub enum Reason {
     Escalated,
     /// Another cause stands first.
     Cause,
+    /// Somebody took it.
+    Acknowledged,
     /// It is over.
     Resolved,
 }
@@ -264,6 +266,9 @@ impl Told {
         if incident.severity > severity {
             return Some(Reason::Escalated);
         }
+        if updates && incident.state == IncidentState::Acknowledged && self.state == IncidentState::Open {
+            return Some(Reason::Acknowledged);
+        }
         let is_other = !incident.undecided && top(incident) != self.cause;
         (updates && is_other).then_some(Reason::Cause)
     }
@@ -363,6 +368,8 @@ mod tests {
         router = serde_json::from_str(&saved).unwrap();
         it.severity = Severity::Critical;
         assert_eq!(told(&mut router, &it, 60), [(channel.clone(), Reason::Escalated)]);
+        it.state = IncidentState::Acknowledged;
+        assert_eq!(told(&mut router, &it, 65), [(channel.clone(), Reason::Acknowledged)]);
         it.causes = vec![cause(CauseKind::Resource)];
         assert_eq!(told(&mut router, &it, 70), [(channel.clone(), Reason::Cause)]);
         it.state = IncidentState::Resolved;
@@ -370,7 +377,7 @@ mod tests {
         assert!(told(&mut router, &it, 81).is_empty());
         it.state = IncidentState::Open;
         assert_eq!(told(&mut router, &it, 82), [(channel, Reason::Reopened)]);
-        assert_eq!(router.counts.notices, 5);
+        assert_eq!(router.counts.notices, 6);
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub struct Delivery {
     pub route: String,
     /// Whom to tell.
     pub channel: String,
-    /// Why: `opened`, `reopened`, `escalated`, `cause`, `resolved`.
+    /// Why: `opened`, `reopened`, `escalated`, `cause`, `acknowledged`, `resolved`.
     pub reason: String,
     /// The incident as it was when it was decided.
     pub incident: Incident,

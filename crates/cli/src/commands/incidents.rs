@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Format, Incidents, Verdict},
+    args::{Format, Incidents, Remote, Verdict},
     client::Client,
     failure::{Failure, Kind, Outcome},
     output::{self, paint, plain},
@@ -32,7 +32,48 @@ pub async fn run(what: Incidents) -> Outcome {
         }
         Incidents::Ack(verdict) => say(verdict, "acknowledge").await,
         Incidents::Resolve(verdict) => say(verdict, "resolve").await,
+        Incidents::Note { id, text, remote } => tell(&remote, &id, "notes", json!({ "text": text })).await,
+        Incidents::Join { id, into, remote } => tell(&remote, &id, "join", json!({ "into": checked(&into)? })).await,
+        Incidents::Split { id, entities, remote } => tell(&remote, &id, "split", json!({ "entities": entities })).await,
+        Incidents::Similar { id, remote, output } => {
+            let list = Client::new(&remote)?.get(&format!("/api/v1/incidents/{}/similar", checked(&id)?)).await?;
+            print_similar(&list, output);
+            Ok(())
+        }
+        Incidents::Postmortem { id, remote } => {
+            let path = format!("/api/v1/incidents/{}/postmortem", checked(&id)?);
+            output::write(&plain(&Client::new(&remote)?.get_text(&path).await?));
+            Ok(())
+        }
     }
+}
+
+async fn tell(remote: &Remote, id: &str, what: &str, body: Value) -> Outcome {
+    let id = checked(id)?;
+    Client::new(remote)?.post(&format!("/api/v1/incidents/{id}/{what}"), &body).await?;
+    output::write(&format!("{id}: noted\n"));
+    Ok(())
+}
+
+fn print_similar(list: &Value, format: Format) {
+    if matches!(format, Format::Json | Format::Jsonl) {
+        return output::document(list, format);
+    }
+    let found = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    if found.is_empty() {
+        return output::write("none looks like it\n");
+    }
+    let columns = ["id", "score", "began", "title", "shared", "ended by"].map(str::to_owned);
+    let words = |value: &Value| -> Value {
+        let words: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        words.join("; ").into()
+    };
+    let row = |s: &Value| {
+        let began = s["started_at"].as_str().unwrap_or_default();
+        let began = began.get(..19).unwrap_or(began).replace('T', " ").into();
+        vec![s["id"].clone(), s["score"].clone(), began, s["title"].clone(), words(&s["shared"]), words(&s["ended_by"])]
+    };
+    output::rows(&columns, &found.iter().map(row).collect::<Vec<_>>(), format);
 }
 
 fn print_list(list: &Value, format: Format) {
@@ -79,6 +120,9 @@ fn story(incident: &Value) -> String {
         text(&incident["severity"])
     );
     page += &format!("{}\n", text(&incident["summary"]));
+    if incident["priority"]["level"].as_u64().is_some_and(|level| level > 0) {
+        page += &format!("{}\n", text(&incident["priority"]["reason"]));
+    }
     page += &format!("\n{}\n", paint("Suspected causes", "bold"));
     for cause in incident["causes"].as_array().into_iter().flatten() {
         let belief = cause["belief"].as_f64().unwrap_or(0.0) * 100.0;

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod alerts;
 mod data;
 mod demo;
 mod doctor;
@@ -33,6 +34,8 @@ pub async fn run(args: Args) -> Outcome {
         Command::Status(flags) => status::run(flags).await,
         Command::Doctor(flags) => doctor::run(flags).await,
         Command::Incidents(what) => incidents::run(what).await,
+        Command::Alerts(flags) => alerts::run(flags).await,
+        Command::Silences(what) => alerts::silences(what).await,
         Command::Audit(what) => data::audit(what).await,
         Command::Verify(flags) => data::verify(flags).await,
         Command::Tokens(what) => data::tokens(what).await,
@@ -51,7 +54,7 @@ fn config(what: Config) -> Outcome {
     match what {
         Config::Check(file) => {
             let settings = Settings::load(file.config.as_ref())?;
-            serve::check_analyses(&settings)?;
+            serve::server_config(&settings)?;
             crate::output::write("the settings are good\n");
         }
         Config::Show(file) => {
