@@ -14,6 +14,7 @@ use crate::{
     inbox,
     learned::Learned,
     related::Neighbourhood,
+    roots::{Roots, World},
     words::{cause_word, clock},
 };
 
@@ -67,10 +68,11 @@ impl Grouper {
             self.obey(command, input.now, &mut news);
         }
         self.take_findings(input.said);
-        self.attach(&map);
-        self.open(input, &map, &mut news);
-        self.attach(&map);
-        self.join_neighbours(input.now, &map, &mut news);
+        let changed = lately_changed(input);
+        self.attach(&map, &changed);
+        self.open(input, &map, &changed, &mut news);
+        self.attach(&map, &changed);
+        self.join_neighbours(input.now, &map, &changed, &mut news);
         self.learn_from_opened(&news);
         self.resolve_quiet(input.now, &mut news);
         self.note_changes(input);
@@ -339,8 +341,8 @@ impl Grouper {
     }
 
     /// Gives each waiting finding to the best related incident, until none fits any more.
-    fn attach(&mut self, map: &Neighbourhood) {
-        if !self.state.cases.values().any(Case::is_active) {
+    fn attach(&mut self, map: &Neighbourhood, changed: &Changed) {
+        if self.state.pending.is_empty() || !self.state.cases.values().any(Case::is_active) {
             return;
         }
         loop {
@@ -348,15 +350,31 @@ impl Grouper {
             waiting.sort();
             let mut found_one = false;
             let mut index: Index<u64> = Index::default();
+            let mut roots = BTreeMap::new();
             for case in self.state.cases.values().filter(|case| case.is_active()) {
-                case.telling(self.config.hurts_impact).iter().for_each(|known| index.list(known, case.number));
+                let telling = case.telling(self.config.hurts_impact);
+                telling.iter().for_each(|known| index.list(known, case.number));
+                roots.insert(
+                    case.number,
+                    self.with_world(&case.public.tenant, map, changed, |w| Roots::of(&telling, w)),
+                );
             }
             for (_, id) in waiting {
                 let Some(piece) = self.state.pending.get(&id) else { continue };
                 let near = index.any_of(&self.near(map, piece));
                 let cases = near.iter().filter_map(|number| self.state.cases.get(number));
-                let best = cases.filter_map(|case| Some((self.distance(case, piece, map)?, case.number))).min();
-                let Some((_, number)) = best else { continue };
+                let best = cases.filter_map(|case| {
+                    let hops = self.distance(case, piece, map)?;
+                    let roots = &roots[&case.number];
+                    let is_more = case
+                        .pieces
+                        .values()
+                        .any(|p| p.entity == piece.entity && p.measure == piece.measure && p.scope == piece.scope);
+                    let fits = is_more || self.with_world(&piece.tenant, map, changed, |w| roots.takes(piece, w));
+                    // Of two that fit as well, the one that is about this very entity.
+                    fits.then_some((hops, !roots.contains(&piece.entity), case.number))
+                });
+                let Some((_, _, number)) = best.min() else { continue };
                 if let (Some(piece), Some(case)) = (self.state.pending.remove(&id), self.state.cases.get_mut(&number)) {
                     self.state.home.insert(id, number);
                     case.add(piece);
@@ -433,8 +451,10 @@ impl Grouper {
     }
 
     /// Opens an incident for each group of waiting findings that is heavy enough.
-    fn open(&mut self, input: &Input, map: &Neighbourhood, news: &mut BTreeMap<u64, Vec<News>>) {
-        for group in self.groups(map) {
+    fn open(&mut self, input: &Input, map: &Neighbourhood, changed: &Changed, news: &mut BTreeMap<u64, Vec<News>>) {
+        for group in
+            self.groups(map).into_iter().flat_map(|group| self.by_root(group, map, changed)).collect::<Vec<_>>()
+        {
             let pieces: Vec<&Piece> = group.iter().filter_map(|id| self.state.pending.get(id)).collect();
             if !self.is_heavy(&pieces, input.now) {
                 continue;
@@ -517,6 +537,36 @@ impl Grouper {
         groups.into_values().collect()
     }
 
+    /// A group of related findings in parts, one for each cause.
+    fn by_root(&self, group: Vec<FindingId>, map: &Neighbourhood, changed: &Changed) -> Vec<Vec<FindingId>> {
+        let pieces: Vec<&Piece> = group.iter().filter_map(|id| self.state.pending.get(id)).collect();
+        let Some(first) = pieces.first() else { return Vec::new() };
+        self.with_world(&first.tenant, map, changed, |world| {
+            let roots = Roots::of(&pieces, world);
+            if roots.clusters.len() < 2 {
+                return vec![group.clone()];
+            }
+            let mut parts = vec![Vec::new(); roots.clusters.len()];
+            pieces.iter().for_each(|piece| parts[roots.cluster_of(&piece.entity, world)].push(piece.id));
+            parts.retain(|part| !part.is_empty());
+            parts
+        })
+    }
+
+    /// What the search for roots needs to know.
+    fn with_world<T>(
+        &self,
+        tenant: &Tenant,
+        map: &Neighbourhood,
+        changed: &Changed,
+        ask: impl FnOnce(&World) -> T,
+    ) -> T {
+        let nothing = BTreeMap::new();
+        let learned = |a: &EntityId, b: &EntityId| self.state.learned.related(tenant, a, b);
+        let changed = changed.get(tenant).unwrap_or(&nothing);
+        ask(&World { map, config: &self.config, changed, learned: &learned })
+    }
+
     /// Whether findings together are an incident. Of one measure of one entity only the heaviest counts.
     fn is_heavy(&self, pieces: &[&Piece], now: Time) -> bool {
         let config = &self.config;
@@ -539,7 +589,13 @@ impl Grouper {
     }
 
     /// Two incidents that began together and are neighbours are one: the younger goes into the older.
-    fn join_neighbours(&mut self, now: Time, map: &Neighbourhood, news: &mut BTreeMap<u64, Vec<News>>) {
+    fn join_neighbours(
+        &mut self,
+        now: Time,
+        map: &Neighbourhood,
+        changed: &Changed,
+        news: &mut BTreeMap<u64, Vec<News>>,
+    ) {
         let mut index: Index<u64> = Index::default();
         let mut near: BTreeMap<u64, BTreeSet<Listed>> = BTreeMap::new();
         for case in self.state.cases.values().filter(|case| case.is_active()) {
@@ -554,7 +610,7 @@ impl Grouper {
         for (older, listed) in near {
             let listed: Vec<Listed> = listed.into_iter().collect();
             for younger in index.any_of(&listed).into_iter().filter(|number| *number > older) {
-                if self.are_one(older, younger, map) {
+                if self.are_one(older, younger, map, changed) {
                     self.take_in(older, younger, now, news);
                 }
             }
@@ -566,7 +622,7 @@ impl Grouper {
         case.telling(self.config.hurts_impact).into_iter().filter(|piece| self.is_of_onset(case, piece)).collect()
     }
 
-    fn are_one(&self, older: u64, younger: u64, map: &Neighbourhood) -> bool {
+    fn are_one(&self, older: u64, younger: u64, map: &Neighbourhood, changed: &Changed) -> bool {
         let (Some(a), Some(b)) = (self.state.cases.get(&older), self.state.cases.get(&younger)) else { return false };
         if !a.is_active() || !b.is_active() || a.public.tenant != b.public.tenant {
             return false;
@@ -577,8 +633,12 @@ impl Grouper {
             return false;
         }
         // Only how they began counts: later on both may hurt the same ones above them.
-        let theirs = self.of_onset(b);
-        self.of_onset(a).iter().any(|x| {
+        let (ours, theirs) = (self.of_onset(a), self.of_onset(b));
+        let both: Vec<&Piece> = ours.iter().chain(&theirs).copied().collect();
+        if self.with_world(&a.public.tenant, map, changed, |world| Roots::of(&both, world).clusters.len()) > 1 {
+            return false;
+        }
+        ours.iter().any(|x| {
             let near = |y: &&&Piece| self.hops(map, x, y).is_some_and(|hops| hops <= 1);
             theirs.iter().filter(near).any(|y| self.together_in_time(x, y, map))
         })
@@ -723,6 +783,17 @@ impl Grouper {
         }
         updates
     }
+}
+
+/// What was changed lately in a way that may break it, by tenant, and when.
+type Changed = BTreeMap<Tenant, BTreeMap<EntityId, Time>>;
+
+fn lately_changed(input: &Input) -> Changed {
+    let mut changed = Changed::new();
+    for change in input.changes.iter().filter(|c| input.now.since(c.at) <= CHANGES_BEFORE_NS) {
+        changed.entry(change.tenant.clone()).or_default().insert(change.entity.clone(), change.at);
+    }
+    changed
 }
 
 /// A name under which findings are looked up.

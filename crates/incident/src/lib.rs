@@ -23,6 +23,7 @@ mod matcher;
 pub mod past;
 pub mod related;
 pub mod report;
+mod roots;
 pub mod route;
 mod silence;
 mod words;

@@ -23,7 +23,11 @@ pub struct Neighbourhood<'a> {
     needs: BTreeMap<EntityKey, Vec<(EntityKey, EdgeKind)>>,
     needed_by: BTreeMap<EntityKey, Vec<(EntityKey, EdgeKind)>>,
     near: RefCell<BTreeMap<EntityId, Near>>,
+    all_needs: RefCell<BTreeMap<EntityId, Near>>,
 }
+
+/// How far needs are followed.
+const NEED_HOPS: u32 = 5;
 
 impl<'a> Neighbourhood<'a> {
     /// Takes the map as it is now.
@@ -34,7 +38,7 @@ impl<'a> Neighbourhood<'a> {
             needs.entry(*source).or_default().push((*target, *kind));
             needed_by.entry(*target).or_default().push((*source, *kind));
         }
-        Neighbourhood { registry, needs, needed_by, near: RefCell::default() }
+        Neighbourhood { registry, needs, needed_by, near: RefCell::default(), all_needs: RefCell::default() }
     }
 
     /// Hops between two entities: 0 for the same, 1 or 2 for related ones, `None` for others.
@@ -52,6 +56,47 @@ impl<'a> Neighbourhood<'a> {
         };
         let direct = |of: EntityKey| self.needs.get(&of).into_iter().flatten().map(|(key, _)| *key);
         direct(user).any(|key| key == needed || direct(key).any(|key| key == needed))
+    }
+
+    /// Everything that an entity needs, directly or over up to four others, with hops.
+    pub fn all_needs(&self, entity: &EntityId) -> Near {
+        if let Some(known) = self.all_needs.borrow().get(entity) {
+            return known.clone();
+        }
+        let mut found = BTreeMap::new();
+        let mut edge: Vec<EntityKey> = self.registry.find_entity(entity).into_iter().collect();
+        let mut seen: std::collections::BTreeSet<EntityKey> = edge.iter().copied().collect();
+        for hops in 1..=NEED_HOPS {
+            let mut next = Vec::new();
+            for key in edge {
+                for (target, _) in self.needs.get(&key).into_iter().flatten() {
+                    if seen.insert(*target) {
+                        next.push(*target);
+                        found.extend(self.registry.entity_id(*target).cloned().map(|id| (id, hops)));
+                    }
+                }
+            }
+            edge = next;
+        }
+        let found = Rc::new(found);
+        self.all_needs.borrow_mut().insert(entity.clone(), found.clone());
+        found
+    }
+
+    /// Whether two entities call the same third one directly.
+    pub fn call_the_same(&self, a: &EntityId, b: &EntityId) -> bool {
+        self.share(a, b, |kind| kind == EdgeKind::Calls)
+    }
+
+    /// Whether two entities need the same third one directly: they call it or run on it.
+    pub fn share_a_need(&self, a: &EntityId, b: &EntityId) -> bool {
+        self.share(a, b, |_| true)
+    }
+
+    fn share(&self, a: &EntityId, b: &EntityId, counts: impl Fn(EdgeKind) -> bool) -> bool {
+        let (Some(a), Some(b)) = (self.registry.find_entity(a), self.registry.find_entity(b)) else { return false };
+        let of = |key: EntityKey| self.needs.get(&key).into_iter().flatten().filter(|(_, kind)| counts(*kind));
+        of(a).any(|(x, _)| of(b).any(|(y, _)| x == y))
     }
 
     /// Whether anything is known of whom the entity calls or who calls it.

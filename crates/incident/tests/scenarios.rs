@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! map frontend -> payments                # who calls whom; `runs on` instead of `->` for machines
-//! find 10s..5m payments error_ratio belief 0.9 impact 0.9      # optional: direction D, tenant T, scope S
+//! find 10s..5m payments error_ratio belief 0.9 impact 0.9      # optional: direction D, tenant T, scope S (~ for a space)
 //! load 0s..5m payments 20/s errors 0.3    # requests; optional: p50 MS, p95 MS, tenant T
 //! change 5s payments deployment 1.4.2
 //! cause 30s inc-1 payments change 0.8 what was deployed       # what a root-cause method says; 0 withdraws
@@ -140,7 +140,7 @@ impl World {
                 ["belief", value] => said.belief = value.parse().ok()?,
                 ["impact", value] => said.impact = value.parse().ok()?,
                 ["tenant", value] => said.tenant = Tenant::new(value),
-                ["scope", value] => said.scope = value.to_string(),
+                ["scope", value] => said.scope = value.replace('~', " "),
                 ["direction", value] => said.direction = serde_json::from_str(&format!("{value:?}")).ok()?,
                 // Said only so long after it began.
                 ["said", _] => {}

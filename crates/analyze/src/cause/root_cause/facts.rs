@@ -113,9 +113,10 @@ pub(super) fn gather<'a>(
         let near = around.contains(&f.entity)
             && (f.ongoing || f.end >= incident.started_at.plus(-ENDED_BEFORE_NS))
             && f.start >= incident.started_at.plus(-BEGUN_BEFORE_NS)
-            // What another incident has, and what was over before this one began or came well after, speaks of that
-            // one alone.
-            && !(of_others.contains(&f.id) && (f.end < incident.started_at || f.start > latest));
+            // What another incident has speaks of that one alone where it is about an entity that is in both, was over
+            // before this one began, or came well after.
+            && !(of_others.contains(&f.id)
+                && (incident.entities.contains(&f.entity) || f.end < incident.started_at || f.start > latest));
         let is_claim = f.shape == Shape::Abnormal && f.tenant == incident.tenant && f.belief >= 0.3;
         is_claim && (near || listed.contains(&f.id))
     };
@@ -177,12 +178,18 @@ impl About<'_> {
     }
 }
 
-/// The affected entities and what they need.
+/// The affected entities and what they need. What needs another affected entity suffers from that one: what else it
+/// needs is another story.
 fn around(view: &View, incident: &Incident) -> BTreeSet<EntityId> {
     let mut found: BTreeSet<EntityId> = incident.entities.iter().cloned().collect();
-    for entity in &incident.entities {
-        let Some(key) = view.registry.find_entity(entity) else { continue };
-        found.extend(needs(view, key).into_iter().filter_map(|k| view.registry.entity_id(k).cloned()));
+    let keys: Vec<EntityKey> = incident.entities.iter().filter_map(|e| view.registry.find_entity(e)).collect();
+    let all_needs: Vec<Vec<EntityKey>> = keys.iter().map(|key| needs(view, *key)).collect();
+    let needs_mutually = |i: usize, j: usize| all_needs[i].contains(&keys[j]) && all_needs[j].contains(&keys[i]);
+    for i in 0..keys.len() {
+        let suffers = (0..keys.len()).any(|j| i != j && all_needs[i].contains(&keys[j]) && !needs_mutually(i, j));
+        if !suffers {
+            found.extend(all_needs[i].iter().filter_map(|k| view.registry.entity_id(*k).cloned()));
+        }
     }
     found
 }

@@ -1,0 +1,182 @@
+//! Where trouble begins among findings, so that two faults at once that the same callers suffer from are two incidents.
+//!
+//! A *root* is an entity with a sign of its own (it fails or is slow by itself, not by what it calls) that needs no
+//! other such entity; or one that lost an instance or runs out of something at the beginning, or that fails by itself
+//! just after it was changed: that is its own trouble whatever else goes on below it. Roots are of one cause where
+//! they call the same thing (which may be dark), where people or habit say so, or where a surge of requests came in
+//! above both. What is no root is somebody's symptom and belongs to the roots that it needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use types::{Direction, EntityId, Time};
+
+use crate::{GroupingConfig, case::Piece, related::Neighbourhood};
+
+/// The roots among some findings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Roots {
+    /// Sets of roots that are of one cause each, with when the first of their signs came.
+    pub clusters: Vec<(BTreeSet<EntityId>, Time)>,
+    /// Roots whose trouble is their own whatever they need.
+    apart: BTreeSet<EntityId>,
+    /// Where far more requests came in, and since when.
+    surges: Vec<(EntityId, Time)>,
+}
+
+/// Whether a finding says that its entity suffers from what it calls.
+pub(crate) fn is_symptom(piece: &Piece) -> bool {
+    piece.scope == "downstream" || piece.scope.starts_with("calls ")
+}
+
+/// Whether a finding is an entity's own trouble by its nature.
+fn is_own_by_nature(piece: &Piece) -> bool {
+    match piece.measure.as_str() {
+        "resource" => true,
+        "silence" => piece.scope.is_empty() || piece.scope.starts_with("instance "),
+        _ => false,
+    }
+}
+
+/// What the search for roots needs to know beside the findings.
+pub(crate) struct World<'a, 'b> {
+    pub map: &'a Neighbourhood<'b>,
+    pub config: &'a GroupingConfig,
+    /// What was changed lately, and when.
+    pub changed: &'a BTreeMap<EntityId, Time>,
+    /// Whether two entities are related by what was learned.
+    pub learned: &'a dyn Fn(&EntityId, &EntityId) -> Option<bool>,
+}
+
+impl Roots {
+    /// The roots among findings (those that hurt count).
+    pub fn of(pieces: &[&Piece], world: &World) -> Roots {
+        let hurting: Vec<&&Piece> = pieces.iter().filter(|p| p.impact >= world.config.hurts_impact).collect();
+        let onset = hurting.iter().map(|p| p.start).min().unwrap_or_default();
+        let is_surge = |p: &&&&Piece| p.measure == "request_rate" && p.direction == Direction::Up;
+        let surges = hurting.iter().filter(is_surge).map(|p| (p.entity.clone(), p.start)).collect();
+        let mut own: BTreeMap<EntityId, Time> = BTreeMap::new();
+        let signs = |own_only: bool| {
+            hurting.iter().filter(move |p| !own_only || !is_symptom(p)).map(|p| (p.entity.clone(), p.start))
+        };
+        for (entity, start) in signs(true) {
+            let first = own.entry(entity).or_insert(start);
+            *first = start.min(*first);
+        }
+        if own.is_empty() {
+            own.extend(signs(false));
+        }
+        let apart: BTreeSet<EntityId> =
+            hurting.iter().filter(|p| world.is_apart(p, onset)).map(|p| p.entity.clone()).collect();
+        let needs_another = |entity: &EntityId| {
+            let needs = world.map.all_needs(entity);
+            own.keys().any(|other| other != entity && needs.contains_key(other) && !world.circular(other, entity))
+        };
+        let roots = own.iter().filter(|(entity, _)| apart.contains(*entity) || !needs_another(entity));
+        let roots: Vec<(EntityId, Time)> = roots.map(|(entity, start)| (entity.clone(), *start)).collect();
+        let mut found = Roots { clusters: Vec::new(), apart, surges };
+        for (root, start) in roots {
+            let mut joined = (BTreeSet::from([root.clone()]), start);
+            let mut others = Vec::new();
+            for (cluster, first) in std::mem::take(&mut found.clusters) {
+                if cluster.iter().any(|other| found.are_one(&root, other, world)) {
+                    joined.0.extend(cluster);
+                    joined.1 = joined.1.min(first);
+                } else {
+                    others.push((cluster, first));
+                }
+            }
+            others.push(joined);
+            found.clusters = others;
+        }
+        found.clusters.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
+        found
+    }
+
+    /// Whether an entity is a root.
+    pub fn contains(&self, entity: &EntityId) -> bool {
+        self.clusters.iter().any(|(cluster, _)| cluster.contains(entity))
+    }
+
+    /// Whether a finding fits to these roots: as one of their symptoms, as what is below them, or as one of them.
+    pub fn takes(&self, piece: &Piece, world: &World) -> bool {
+        let entity = &piece.entity;
+        if self.clusters.is_empty() || !world.map.knows(entity) {
+            return true;
+        }
+        let roots = || self.clusters.iter().flat_map(|(cluster, _)| cluster);
+        let onset = self.clusters.iter().map(|(_, start)| *start).min().unwrap_or_default();
+        if world.is_apart(piece, onset) {
+            return roots().any(|root| root == entity || self.are_one(entity, root, world));
+        }
+        let needs = world.map.all_needs(entity);
+        let below = |root: &EntityId| world.map.all_needs(root).contains_key(entity) && !self.apart.contains(root);
+        roots().any(|root| {
+            let symptom = root == entity || needs.contains_key(root);
+            // What hurts nobody is evidence for what needs it, also where that has trouble of its own.
+            let detail = piece.impact < world.config.hurts_impact && world.map.all_needs(root).contains_key(entity);
+            symptom || detail || below(root) || self.are_one(entity, root, world)
+        })
+    }
+
+    /// Which cluster an entity's findings belong to: its own, the nearest that it needs, one that needs it, the first.
+    pub fn cluster_of(&self, entity: &EntityId, world: &World) -> usize {
+        if let Some(own) = self.clusters.iter().position(|(cluster, _)| cluster.contains(entity)) {
+            return own;
+        }
+        let needs = world.map.all_needs(entity);
+        let nearest = |(i, (cluster, start)): (usize, &(BTreeSet<EntityId>, Time))| {
+            let hops = cluster.iter().filter_map(|root| needs.get(root)).min()?;
+            Some((*hops, *start, i))
+        };
+        if let Some((_, _, i)) = self.clusters.iter().enumerate().filter_map(nearest).min() {
+            return i;
+        }
+        let needed = |(cluster, _): &(BTreeSet<EntityId>, Time)| {
+            cluster.iter().any(|root| world.map.all_needs(root).contains_key(entity))
+        };
+        self.clusters.iter().position(needed).unwrap_or(0)
+    }
+
+    /// Whether two roots are of one cause.
+    fn are_one(&self, a: &EntityId, b: &EntityId, world: &World) -> bool {
+        if a == b {
+            return true;
+        }
+        if let Some(said) = (world.learned)(a, b) {
+            return said;
+        }
+        if !world.map.knows(a) || !world.map.knows(b) {
+            return true;
+        }
+        if self.apart.contains(a) || self.apart.contains(b) {
+            // Instances that are lost together, or all that runs on a machine.
+            return self.apart.contains(a) && self.apart.contains(b) && world.map.share_a_need(a, b);
+        }
+        let above = |entity: &EntityId| entity == a || world.map.all_needs(entity).contains_key(a);
+        let above_both =
+            |entity: &EntityId| above(entity) && (entity == b || world.map.all_needs(entity).contains_key(b));
+        world.map.call_the_same(a, b) || self.surges.iter().any(|(entity, _)| above_both(entity))
+    }
+}
+
+impl World<'_, '_> {
+    /// Whether a finding is its entity's own trouble whatever else goes on, and was there from the beginning.
+    fn is_apart(&self, piece: &Piece, onset: Time) -> bool {
+        if piece.impact < self.config.hurts_impact || piece.start.since(onset) > self.config.at_once_ns {
+            return false;
+        }
+        let fails = matches!(piece.measure.as_str(), "error_ratio" | "latency_ms_p95") && !is_symptom(piece);
+        let changed = || {
+            let at = self.changed.get(&piece.entity);
+            at.is_some_and(|at| {
+                (-self.config.unseen_ns..=self.config.onset_window_ns).contains(&piece.start.since(*at))
+            })
+        };
+        is_own_by_nature(piece) || fails && changed()
+    }
+
+    /// Two that need one another: neither is below.
+    fn circular(&self, a: &EntityId, b: &EntityId) -> bool {
+        self.map.all_needs(a).contains_key(b) && a > b
+    }
+}
