@@ -65,6 +65,7 @@ fn bench(bencher: Bencher, analysis: &Analysis, rows: fn(&Registry, i64) -> Batc
                 incidents: &[],
                 topology: &topology,
                 calibration: &view::Calibration::default(),
+                slos: &[],
                 history: &history,
             };
             let mut out = Findings::default();

@@ -29,6 +29,7 @@ mod intake;
 mod said;
 mod save;
 mod services;
+mod slos;
 #[cfg(test)]
 mod tests;
 mod tuning;
@@ -50,12 +51,14 @@ pub use incident::{
     Change, GroupingConfig, InboxCounts, MOST_SILENCES, Matcher, Notice, Reason, Route, Silence,
     route::{RouterCounts, check as check_routes, routes_of},
 };
+pub use slos::{MOST_SLOS, SloRow};
 pub use snapshot::{AlertRow, Counters, MapEdge, RowCounts, ServiceRow, ServiceState, Snapshot};
 
 use desk::Desk;
 use intake::{EventsRead, Held};
 use said::LastSaid;
 use services::Services;
+use slos::Slos;
 use tuning::Tuning;
 
 /// An analysis runs before its time when more rows than this wait for it: bounds memory and checkpoints.
@@ -113,6 +116,7 @@ pub struct Engine {
     services: Services,
     tuning: Tuning,
     desk: Desk,
+    slos: Slos,
     changes: Vec<Change>,
     counters: Counters,
     shelf: Shelf,
@@ -185,6 +189,7 @@ impl Engine {
             services: Services::default(),
             tuning: Tuning::default(),
             desk: Desk::default(),
+            slos: Slos::default(),
             changes: Vec::new(),
             counters: Counters::default(),
             shelf: Shelf::default(),
@@ -234,6 +239,7 @@ impl Engine {
         let first_batch = self.first_recent + self.recent.len() as u64;
         self.recent.extend(fresh);
         effects.extend(self.tuning.obey(&events.tuning, now).into_iter().map(Effect::Journal));
+        effects.extend(self.slos.obey(std::mem::take(&mut events.slos), now).into_iter().map(Effect::Journal));
         let about = |id: &IncidentId| self.grouper.get(id).map(|known| known.findings.clone());
         self.tuning.learn(&events.commands, about, &self.findings, now);
 
@@ -321,6 +327,7 @@ impl Engine {
             silences: Arc::new(self.desk.silences.iter().cloned().collect()),
             routes: Arc::new(self.desk.router.routes().to_vec()),
             told: self.desk.router.counts,
+            slos: self.slos.rows(),
             counters: self.counters.clone(),
         }
     }
@@ -361,6 +368,7 @@ impl Engine {
                 incidents: &self.incidents,
                 topology: &self.topology,
                 calibration: &self.tuning.calibration,
+                slos: self.slos.list(),
                 history: step.history,
             };
             (slot.analysis.run)(&view, &slot.params, &mut slot.state, &mut out);
@@ -380,6 +388,7 @@ impl Engine {
             effects.push(Effect::Edge(edge));
         }
         self.tuning.note(out.near);
+        self.slos.take(out.slos);
         let mut taken = Vec::new();
         for finding in out.said {
             if !self.tuning.admits(&finding, self.findings.get(finding.id).is_some(), now) {
