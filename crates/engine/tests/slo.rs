@@ -108,7 +108,7 @@ fn lived(restarts: bool) -> Loop {
     let mut life = Loop::new(restarts);
     for slo in [
         slo("pay-availability", 0.999, Indicator::Requests),
-        slo("pay-quick", 0.99, Indicator::Latency { threshold_ms: 300.0 }),
+        slo("pay-quick", 0.998, Indicator::Latency { threshold_ms: 300.0 }),
         slo("pay-lax", 0.5, Indicator::Requests),
     ] {
         life.say("slo.set", serde_json::json!({ "slo": slo, "actor": "ada" }));

@@ -443,7 +443,7 @@ impl Meter<'_> {
         if page || self.ledger.claim.is_some() || self.ledger.told_until < self.now.plus(-window_ns) {
             return whole;
         }
-        let from = self.ledger.told_until.plus(MINUTE);
+        let from = self.ledger.told_until;
         Sum { bad: self.bins.sum(self.slot, self.ledger, self.now, window_ns, from).bad, ..whole }
     }
 
@@ -528,6 +528,10 @@ impl Meter<'_> {
     fn finding(&self, burning: &Burning, page: bool) -> Finding {
         let known = self.ledger.claim.as_ref().map(|claim| &claim.finding);
         let tier = burning.tier;
+        // While it ebbs away it is still told by the most urgent tier that held.
+        if let Some(known) = known.filter(|known| known.expected.is_some_and(|band| band.high > tier.factor)) {
+            return Finding { end: self.now, ..known.clone() };
+        }
         let share = (tier.factor * self.allowed()).min(1.0);
         let from = self.ledger.told_until;
         let start = known.map_or_else(

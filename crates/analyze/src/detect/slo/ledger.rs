@@ -137,7 +137,9 @@ impl Bins {
     pub fn sum(&self, slot: usize, ledger: &Ledger, now: Time, window_ns: i64, from: Time) -> Sum {
         let by_minute = window_ns <= BY_MINUTE_NS;
         let width_ns = if by_minute { MINUTE } else { ledger.part_ns() };
-        let first = now.plus(-window_ns).max(from).0.div_euclid(width_ns);
+        // The bin in which `from` lies holds events from before it too, unless it begins there.
+        let whole_from = from.plus(width_ns - 1).0.div_euclid(width_ns);
+        let first = now.plus(-window_ns).0.div_euclid(width_ns).max(whole_from);
         let row = slot as i64 * STRIDE;
         let (row, length, newest) =
             if by_minute { (row, MINUTES, ledger.minute) } else { (row + MINUTES, PARTS, ledger.part) };
@@ -223,7 +225,8 @@ mod tests {
         assert_eq!(total(6 * HOUR), 3610.0);
         let month = 30.0 * 14_400.0;
         assert!((month..=month + 150.0).contains(&total(30 * DAY)), "{}", total(30 * DAY));
-        assert_eq!(bins.sum(1, &ledger, now, HOUR, now).total, 10.0);
+        assert_eq!(bins.sum(1, &ledger, now, HOUR, now.floor(MINUTE)).total, 10.0);
+        assert_eq!(bins.sum(1, &ledger, now, HOUR, now).total, 0.0, "a minute that began before is left out");
         assert_eq!(bins.sum(1, &ledger, now.plus(20 * MINUTE), 10 * MINUTE, Time(i64::MIN)).total, 0.0);
         // A long pause leaves nothing of the time before it in the ring.
         let later = now.plus(40 * DAY);
