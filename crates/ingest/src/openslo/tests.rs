@@ -53,6 +53,14 @@ fn the_whole_of_a_small_one() {
 }
 
 #[test]
+fn the_example_in_the_book_is_read() {
+    let book = std::fs::read_to_string("../../docs/slos.md").unwrap();
+    let example = book.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let slo = one(example);
+    assert_eq!((slo.service.as_str(), slo.indicator), ("service:shop/payments", Indicator::Requests));
+}
+
+#[test]
 fn documents_refer_to_each_other() {
     let text = r#"
 apiVersion: openslo/v1
