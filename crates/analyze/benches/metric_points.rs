@@ -32,6 +32,7 @@ fn main() {
             incidents: &[],
             topology: &topology,
             calibration: &view::Calibration::default(),
+            slos: &[],
             history: &history,
         };
         let mut out = Findings::default();

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use divan::{Bencher, counter::ItemsCount};
+use types::slo::{Indicator, Slo};
 use types::{
-    Batch, EntityId, LabelSet, MILLI, Registry, ResourceDef, SECOND, TemplateDef, TemplateId, Tenant, Time, Topology,
+    Batch, DAY, EntityId, LabelSet, MILLI, Registry, ResourceDef, SECOND, TemplateDef, TemplateId, Tenant, Time,
+    Topology,
 };
 use view::{Analysis, FindingLog, Findings, MemoryHistory, Params, View};
 
@@ -19,6 +21,23 @@ fn main() {
 #[divan::bench]
 fn spans(bencher: Bencher) {
     bench(bencher, &bellwether_analyze::detect::requests::ANALYSIS, spans_of);
+}
+
+/// Two objectives for each service: what is more than nothing is the cost of counting.
+#[divan::bench]
+fn spans_of_objectives(bencher: Bencher) {
+    let slo = |i: usize| Slo {
+        name: format!("slo-{i}"),
+        tenant: Tenant::default(),
+        service: EntityId::new("service", "shop", &format!("s{}", i % SERVICES)),
+        description: String::new(),
+        target: 0.999,
+        window_ns: 30 * DAY,
+        indicator: if i < SERVICES { Indicator::Requests } else { Indicator::Latency { threshold_ms: 300.0 } },
+        enabled: true,
+    };
+    let slos: Vec<Slo> = (0..2 * SERVICES).map(slo).collect();
+    bench_promised(bencher, &bellwether_analyze::detect::slo::ANALYSIS, spans_of, &slos);
 }
 
 #[divan::bench]
@@ -48,6 +67,10 @@ fn causes_in_peace(bencher: Bencher) {
 
 /// Runs a minute of telemetry, a step a second, through one analysis.
 fn bench(bencher: Bencher, analysis: &Analysis, rows: fn(&Registry, i64) -> Batch) {
+    bench_promised(bencher, analysis, rows, &[]);
+}
+
+fn bench_promised(bencher: Bencher, analysis: &Analysis, rows: fn(&Registry, i64) -> Batch, slos: &[Slo]) {
     let registry = registry();
     let steps: Vec<Vec<Arc<Batch>>> = (0..SECONDS).map(|s| vec![Arc::new(rows(&registry, s * SECOND))]).collect();
     let (log, topology, history) = (FindingLog::default(), Topology::default(), MemoryHistory::default());
@@ -65,6 +88,7 @@ fn bench(bencher: Bencher, analysis: &Analysis, rows: fn(&Registry, i64) -> Batc
                 incidents: &[],
                 topology: &topology,
                 calibration: &view::Calibration::default(),
+                slos,
                 history: &history,
             };
             let mut out = Findings::default();

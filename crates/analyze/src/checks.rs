@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use types::slo::{Indicator, Part, Selector, Slo};
 use types::{
-    Batch, Directory, EntityId, Finding, LabelSet, MILLI, MINUTE, ResourceDef, ResourceId, SECOND, SeriesDef, SeriesId,
-    SeriesKind, TemplateDef, TemplateId, Tenant, Time, Topology,
+    Batch, DAY, Directory, EntityId, Finding, LabelSet, MILLI, MINUTE, ResourceDef, ResourceId, SECOND, SeriesDef,
+    SeriesId, SeriesKind, TemplateDef, TemplateId, Tenant, Time, Topology,
 };
 use view::{Analysis, FindingLog, Findings, MemoryHistory, Pages, Params, State, Trigger, View};
 
@@ -93,6 +94,17 @@ pub fn run(
     seconds: usize,
     restart_every_s: Option<usize>,
 ) -> Vec<Vec<Finding>> {
+    run_promised(analysis, world, &promises(world), seconds, restart_every_s)
+}
+
+/// The same where these service level objectives are promised.
+pub fn run_promised(
+    analysis: &'static Analysis,
+    world: &World,
+    slos: &[Slo],
+    seconds: usize,
+    restart_every_s: Option<usize>,
+) -> Vec<Vec<Finding>> {
     let params = Params::defaults(analysis.params);
     let mut state = (analysis.new_state)(&params);
     let mut log = FindingLog::default();
@@ -120,6 +132,7 @@ pub fn run(
                 incidents: &[],
                 topology: &topology,
                 calibration: &view::Calibration::default(),
+                slos,
                 history: &history,
             };
             (analysis.run)(&view, &params, &mut state, &mut out);
@@ -141,6 +154,28 @@ pub fn run(
         }
     }
     said
+}
+
+/// Objectives for each service of a world: one on requests, and one on a counter, which falls and is no promise kept.
+fn promises(world: &World) -> Vec<Slo> {
+    let registry = world.directory.read();
+    let services = registry.entities().iter().filter(|entity| entity.kind() == "service");
+    let slo = |entity: &EntityId, what: &str, indicator: Indicator| Slo {
+        name: format!("{}-{what}", entity.name()),
+        tenant: Tenant::default(),
+        service: entity.clone(),
+        description: String::new(),
+        target: 0.99,
+        window_ns: 7 * DAY,
+        indicator,
+        enabled: true,
+    };
+    let total = Selector { metric: "requests_total".into(), matchers: Vec::new() };
+    let both = |entity: &EntityId| {
+        let ratio = Indicator::Ratio { part: Part::Good(total.clone()), total: total.clone() };
+        [slo(entity, "counted", ratio), slo(entity, "requests", Indicator::Requests)]
+    };
+    services.flat_map(both).collect()
 }
 
 impl World {

@@ -7,6 +7,7 @@ pub mod logs;
 pub mod metric;
 pub mod requests;
 pub mod resource;
+pub mod slo;
 
 #[cfg(test)]
 pub(crate) mod fake_lines;

@@ -55,6 +55,12 @@ pub const ALL: &[Measure] = &[
         impact: 0.2,
         summary: "Share of the sessions in logs (by trace or id) whose lines were never so.",
     },
+    Measure {
+        name: "slo_burn",
+        unit: "1",
+        impact: 0.8,
+        summary: "How many times too fast the error budget of a service level objective is spent.",
+    },
     Measure { name: "request_rate", unit: "1/s", impact: 0.4, summary: "Requests a second." },
     Measure { name: "metric", unit: "", impact: 0.2, summary: "Any metric that left its band." },
     Measure {

@@ -205,6 +205,7 @@ fn said(recipe: &Recipe, points: &[(i64, f64)]) -> String {
             incidents: &[],
             topology: &topology,
             calibration: &calibration,
+            slos: &[],
             history: &history,
         };
         let mut out = Findings::default();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use types::{Batch, EntityId, IncidentId, Registry, SeriesKind, Tenant, Text, Time};
 use view::LATENESS_NS;
 
-use crate::{Counters, MAX_HELD_ROWS, desk};
+use crate::{Counters, MAX_HELD_ROWS, desk, slos};
 
 /// The last moment that a row speaks of: a span is known only when it has ended.
 fn span_end(time: i64, duration_ns: i64) -> i64 {
@@ -180,6 +180,8 @@ pub struct EventsRead {
     pub alerts: Vec<Alert>,
     /// What people said about silences and routes.
     pub words: Vec<desk::Word>,
+    /// What people said about service level objectives.
+    pub slos: Vec<slos::Word>,
     /// Events that named nothing that can be read.
     pub ignored: u64,
 }
@@ -206,6 +208,11 @@ impl EventsRead {
             } else if kind.starts_with("silence.") || kind == "routes.set" {
                 match desk::word(kind, &batch.tenant, &attributes) {
                     Some(word) => self.words.push(word),
+                    None => self.ignored += 1,
+                }
+            } else if kind.starts_with("slo.") {
+                match slos::word(kind, &batch.tenant, &attributes) {
+                    Some(word) => self.slos.push(word),
                     None => self.ignored += 1,
                 }
             } else if kind == "detection.budget" {

@@ -29,6 +29,7 @@ mod intake;
 mod said;
 mod save;
 mod services;
+mod slos;
 #[cfg(test)]
 mod tests;
 mod tuning;
@@ -52,12 +53,14 @@ pub use incident::{
     report::markdown as postmortem,
     route::{RouterCounts, check as check_routes, routes_of},
 };
+pub use slos::{MOST_SLOS, SloRow};
 pub use snapshot::{AlertRow, Counters, MapEdge, RowCounts, ServiceRow, ServiceState, Snapshot};
 
 use desk::Desk;
 use intake::{EventsRead, Held};
 use said::LastSaid;
 use services::Services;
+use slos::Slos;
 use tuning::Tuning;
 
 /// An analysis runs before its time when more rows than this wait for it: bounds memory and checkpoints.
@@ -115,6 +118,7 @@ pub struct Engine {
     services: Services,
     tuning: Tuning,
     desk: Desk,
+    slos: Slos,
     changes: Vec<Change>,
     counters: Counters,
     shelf: Shelf,
@@ -187,6 +191,7 @@ impl Engine {
             services: Services::default(),
             tuning: Tuning::default(),
             desk: Desk::default(),
+            slos: Slos::default(),
             changes: Vec::new(),
             counters: Counters::default(),
             shelf: Shelf::default(),
@@ -236,6 +241,7 @@ impl Engine {
         let first_batch = self.first_recent + self.recent.len() as u64;
         self.recent.extend(fresh);
         effects.extend(self.tuning.obey(&events.tuning, now).into_iter().map(Effect::Journal));
+        effects.extend(self.slos.obey(std::mem::take(&mut events.slos), now).into_iter().map(Effect::Journal));
         let about = |id: &IncidentId| self.grouper.get(id).map(|known| known.findings.clone());
         self.tuning.learn(&events.commands, about, &self.findings, now);
 
@@ -323,6 +329,7 @@ impl Engine {
             silences: Arc::new(self.desk.silences.iter().cloned().collect()),
             routes: Arc::new(self.desk.router.routes().to_vec()),
             told: self.desk.router.counts,
+            slos: self.slos.rows(),
             counters: self.counters.clone(),
         }
     }
@@ -363,6 +370,7 @@ impl Engine {
                 incidents: &self.incidents,
                 topology: &self.topology,
                 calibration: &self.tuning.calibration,
+                slos: self.slos.list(),
                 history: step.history,
             };
             (slot.analysis.run)(&view, &slot.params, &mut slot.state, &mut out);
@@ -382,6 +390,7 @@ impl Engine {
             effects.push(Effect::Edge(edge));
         }
         self.tuning.note(out.near);
+        self.slos.take(out.slos);
         let mut taken = Vec::new();
         for finding in out.said {
             if !self.tuning.admits(&finding, self.findings.get(finding.id).is_some(), now) {

@@ -1,7 +1,7 @@
 //! The engine as a checkpoint and back.
 //!
 //! One part for each analysis and one named `engine` with these pages: `loop` (cut, triggers, counters, changes, what
-//! was said when), `findings`, `topology`, `incidents`, `services`, `tuning`, `desk` (alerts, silences, routes), `held` (rows of the future) and `waiting` (batches
+//! was said when), `findings`, `topology`, `incidents`, `services`, `tuning`, `desk` (alerts, silences, routes), `slos`, `held` (rows of the future) and `waiting` (batches
 //! that some analysis has yet to see). A page is written where its bytes changed since it was last written.
 
 use std::{
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use types::{Batch, Edge, EdgeKind, EntityKey, Finding, FindingId, Time};
 use view::{Checkpoint, Pages};
 
-use crate::{Counters, Engine, codec, desk::Desk, said::LastSaid, services::Services, tuning::Tuning};
+use crate::{Counters, Engine, codec, desk::Desk, said::LastSaid, services::Services, slos::Slos, tuning::Tuning};
 
 /// Name of the engine's own part; no analysis may have it.
 const PART: &str = "engine";
@@ -136,6 +136,7 @@ impl Engine {
             ("services".to_owned(), self.services.save()),
             ("tuning".to_owned(), to_json(&self.tuning)),
             ("desk".to_owned(), to_json(&self.desk)),
+            ("slos".to_owned(), to_json(&self.slos)),
             ("held".to_owned(), write_batches(&self.held.batches)),
             ("waiting".to_owned(), write_batches(&self.recent)),
         ])
@@ -150,6 +151,7 @@ impl Engine {
         // A checkpoint of a program that knew no tuning, or no alerts, has no such page.
         let tuning = if pages.contains_key("tuning") { from_json(pages, "tuning")? } else { Tuning::default() };
         let desk = if pages.contains_key("desk") { from_json(pages, "desk")? } else { Desk::default() };
+        let slos = if pages.contains_key("slos") { from_json(pages, "slos")? } else { Slos::default() };
         let held = read_batches(page(pages, "held")?).ok_or("page held is broken")?;
         let recent = read_batches(page(pages, "waiting")?).ok_or("page waiting is broken")?;
         for finding in findings.into_iter().map(SavedFinding::into_finding) {
@@ -163,6 +165,7 @@ impl Engine {
         self.services = services;
         self.tuning = tuning;
         self.desk = desk;
+        self.slos = slos;
         self.show_alerts();
         self.held.batches = held;
         self.recent = recent;

@@ -6,7 +6,7 @@ use incident::{Change, InboxCounts, KnownAlert, Route, Silence, route::RouterCou
 use serde::{Deserialize, Serialize};
 use view::{Correction, NearMiss};
 
-use crate::budget::Rate;
+use crate::{budget::Rate, slos::SloRow};
 use types::{Edge, EdgeKind, EntityId, Finding, Incident, IncidentId, Position, Tenant, Time};
 
 /// The engine's conclusions after one step. Cheap to build and to clone: what is large is shared.
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub routes: Arc<Vec<Route>>,
     /// How many notices were decided.
     pub told: RouterCounts,
+    /// Service level objectives and how they stand, in order of tenant and name.
+    pub slos: Arc<Vec<SloRow>>,
     /// What was counted since the data folder was made.
     pub counters: Counters,
 }

@@ -16,6 +16,7 @@ pub fn symptom(piece: &Piece) -> String {
         ("error_ratio", _) => "errors",
         ("request_rate", Direction::Down | Direction::Silent) => "fewer requests",
         ("request_rate", _) => "more requests",
+        ("slo_burn", _) => "a burning error budget",
         ("silence", _) | (_, Direction::Silent) => "no data",
         ("log_errors_rate", _) => "error logs",
         ("log_template_new", _) => "a new log message",

@@ -23,6 +23,7 @@ mod compress;
 mod histogram;
 mod json_text;
 mod limits;
+pub mod openslo;
 pub mod otlp;
 mod remote_write;
 pub mod resolver;

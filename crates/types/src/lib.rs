@@ -9,6 +9,7 @@ pub mod incident;
 pub mod journal;
 pub mod labels;
 pub mod signal;
+pub mod slo;
 pub mod time;
 pub mod topology;
 
@@ -21,6 +22,7 @@ pub use incident::{Cause, Incident, IncidentId, IncidentState, Priority, Severit
 pub use journal::{JournalEntry, JournalKind};
 pub use labels::{LabelSet, Labels};
 pub use signal::{Batch, Events, Position, Records, Samples, Spans, Tenant, Text};
+pub use slo::{Slo, SloStatus};
 pub use time::{DAY, HOUR, MILLI, MINUTE, SECOND, Time};
 pub use topology::{Edge, EdgeKind, Topology};
 

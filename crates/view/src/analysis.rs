@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use types::{EdgeKind, EntityKey, Finding, Tenant, Time};
+use types::{EdgeKind, EntityKey, Finding, SloStatus, Tenant, Time};
 
 use crate::{NearMiss, State, View};
 
@@ -135,6 +135,8 @@ pub struct Findings {
     pub derived: Vec<DerivedSample>,
     /// Edges to add to the map.
     pub edges: Vec<SeenEdge>,
+    /// How objectives stand, those that were looked at.
+    pub slos: Vec<SloStatus>,
     /// What was nearly said, with the condition that was not met.
     pub near: Vec<NearMiss>,
     /// Entities that were seen only through others (a database that sends nothing itself) and have no number yet.

@@ -18,7 +18,7 @@ pub use state::{Column, Fleet, Pages, State, StateData, load_nodes, save_nodes};
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use types::{Batch, Finding, FindingId, Incident, MINUTE, Position, Registry, Time, Topology};
+use types::{Batch, Finding, FindingId, Incident, MINUTE, Position, Registry, Slo, Time, Topology};
 
 /// Where one step ended: recorded, so that a replay cuts where live cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct View<'a> {
     pub topology: &'a Topology,
     /// What people said of earlier claims: how much more or less surprise a claim needs.
     pub calibration: &'a Calibration,
+    /// What people promised of services, in order of tenant and name.
+    pub slos: &'a [Slo],
     /// What happened earlier, on demand. Costs IO when live; only for incidents and fits.
     pub history: &'a dyn History,
 }

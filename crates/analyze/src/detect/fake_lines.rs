@@ -69,6 +69,7 @@ pub(crate) fn book_after(analysis: &'static Analysis, world: &World) -> State {
             incidents: &[],
             topology: &Topology::default(),
             calibration: &Calibration::default(),
+            slos: &[],
             history: &MemoryHistory::default(),
         };
         (analysis.run)(&view, &params, &mut state, &mut Findings::default());

@@ -178,6 +178,7 @@ impl Shop {
                 incidents: &self.incidents,
                 topology: &self.topology,
                 calibration: &view::Calibration::default(),
+                slos: &[],
                 history: &history,
             };
             (analysis.run)(&view, &Params::defaults(analysis.params), state, &mut out);

@@ -607,6 +607,7 @@ mod tests {
                 incidents: &[],
                 topology: &Topology::default(),
                 calibration: &view::Calibration::default(),
+                slos: &[],
                 history: &MemoryHistory::default(),
             };
             run(&view, &params, &mut state, &mut out);

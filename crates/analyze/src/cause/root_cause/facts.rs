@@ -59,6 +59,8 @@ pub(super) struct About<'a> {
     pub metrics: Vec<&'a Finding>,
     /// Far more requests, or far fewer.
     pub load: Vec<&'a Finding>,
+    /// Promises about it that are being broken: they say that it hurts, and nothing about why.
+    pub promises: Vec<&'a Finding>,
     /// Calls to it that are slow or fail, as its callers see them.
     pub blamed: Vec<&'a Finding>,
     /// Its calls to things that send no spans.
@@ -76,7 +78,7 @@ impl About<'_> {
     /// All findings about it.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         let groups = [&self.own, &self.passed_on, &self.silent, &self.lost, &self.logs, &self.resources, &self.metrics];
-        groups.into_iter().chain([&self.load, &self.calls_unseen]).flatten().copied()
+        groups.into_iter().chain([&self.load, &self.calls_unseen, &self.promises]).flatten().copied()
     }
 
     /// When the first of its strong signs came.
@@ -156,6 +158,7 @@ impl<'a> Facts<'a> {
             // A metric that stopped says that something stopped, but not more than other metrics do.
             ("silence", _) => &mut about.metrics,
             ("request_rate", _) => &mut about.load,
+            ("slo_burn", _) => &mut about.promises,
             ("resource", _) => &mut about.resources,
             (measure, _) if measure.starts_with("log_") => &mut about.logs,
             _ => &mut about.metrics,

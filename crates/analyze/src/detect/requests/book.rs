@@ -595,7 +595,7 @@ fn instance_name(attributes: &types::LabelSet) -> String {
 }
 
 /// A request failed if its status says so, or if it was answered with 5xx (old senders set no status).
-fn is_error(spans: &Spans, i: usize) -> bool {
+pub(in crate::detect) fn is_error(spans: &Spans, i: usize) -> bool {
     if spans.status[i] == 2 {
         return true;
     }
