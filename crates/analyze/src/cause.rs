@@ -1,4 +1,5 @@
 //! Incidents to their causes.
 
 pub mod contrast;
+pub mod localize;
 pub mod root_cause;
