@@ -100,14 +100,13 @@ const BELIEF_MIN: f64 = 0.001;
 pub fn localize(question: &Question) -> Answer {
     let Some(evidence) = Evidence::new(question) else { return Answer { is_undecided: true, ..Answer::default() } };
     let surprise = evidence.of[evidence.alarmed].surprise;
-    let is_real = belief(surprise);
-    if is_real < DECIDED {
+    if belief(surprise) == 0.0 {
         return Answer { is_undecided: true, surprise, ..Answer::default() };
     }
     let blames = walk::blames(question, &evidence);
     let mut suspects: Vec<Suspect> = Vec::new();
     for (entity, blame) in blames.iter().enumerate() {
-        let said = is_real * blame.total() * evidence.belief_in(entity, blame);
+        let said = evidence.belief_in(entity, blame);
         if said >= BELIEF_MIN {
             let (series, reasons) = reasons(question, &evidence, entity, blame);
             suspects.push(Suspect { entity, series, belief: said, reasons });
@@ -118,11 +117,19 @@ pub fn localize(question: &Question) -> Answer {
     Answer { suspects, is_undecided, surprise }
 }
 
-/// What a p-value, given as -log10, leaves to believe at most where both were as likely before: 1 / (1 - e p ln p).
+/// What a p-value, given as -log10, adds to the belief that something is more than chance: of the odds for chance,
+/// -e p ln p at least, 0..=1 what is left of certainty.
 fn belief(surprise: f64) -> f64 {
     let p = 10.0_f64.powf(-surprise);
     // From 1/e on a p-value speaks for nothing.
-    if p >= (-1.0_f64).exp() { 0.0 } else { 1.0 / (1.0 - std::f64::consts::E * p * p.ln()) }
+    let odds = if p >= (-1.0_f64).exp() { 1.0 } else { -std::f64::consts::E * p * p.max(f64::MIN_POSITIVE).ln() };
+    (1.0 - odds) / (1.0 + odds)
+}
+
+/// Surprise of two p-values together, by Fisher's method: the chance of as small a product of two.
+fn together(a: f64, b: f64) -> f64 {
+    let (product, ln) = (a + b, (a + b) * std::f64::consts::LN_10);
+    (product - ln.ln_1p() / std::f64::consts::LN_10).max(0.0)
 }
 
 /// The series that shows best why an entity is suspected, and sentences.

@@ -24,7 +24,8 @@ pub const PROTOCOL: Protocol = Protocol {
 };
 
 /// Steps that are judged, from that of the alarm on: a quarter of an hour at five minutes.
-const STEPS: usize = 3;
+fn env(n: &str) -> Option<usize> { std::env::var(n).ok().and_then(|v| v.parse().ok()) }
+#[allow(non_snake_case)] fn STEPS() -> usize { env("PS_STEPS").unwrap_or(3) }
 
 /// One thing judged, by ours and the peers.
 struct Judged {
@@ -67,15 +68,18 @@ fn run(run: &Run) -> Result<Report, Problem> {
 
 fn judge_issue(scenario: &Scenario, issue: &Issue) -> Judged {
     let alarm = issue.metrics.times.iter().rposition(|t| *t <= issue.target.time).unwrap_or(0);
-    let to = (alarm + STEPS).min(issue.metrics.times.len());
+    let to = (alarm + STEPS()).min(issue.metrics.times.len());
     let past = &scenario.healthy;
-    judge(scenario, &issue.name, &issue.split, &issue.target, (past, 0, past.times.len()), (&issue.metrics, alarm, to))
+    let alarm = alarm.saturating_sub(env("PS_EARLY").unwrap_or(0)) + env("PS_LATE").unwrap_or(0);
+    let n = past.times.len(); let from = n - n.min(env("PS_HIST").unwrap_or(n));
+    let mut target = issue.target.clone(); if let Ok(a) = std::env::var("PS_AGG") { if target.metric=="latency" {target.statistic=a;} }
+    judge(scenario, &issue.name, &issue.split, &target, (past, from, n), (&issue.metrics, alarm, to))
 }
 
 fn judge_healthy(scenario: &Scenario, from: usize, target: &Target) -> Judged {
     let healthy = &scenario.healthy;
     let name = format!("{}/healthy/{}/{}", scenario.name, target.metric, healthy.times[from]);
-    judge(scenario, &name, "", target, (healthy, 0, from), (healthy, from, from + STEPS))
+    judge(scenario, &name, "", target, (healthy, 0, from), (healthy, from, from + STEPS()))
 }
 
 /// Where the healthy windows of the second half begin, for each kind of alarm there was.
@@ -84,7 +88,7 @@ fn healthy_windows(scenario: &Scenario) -> Vec<(usize, Target)> {
     targets.sort_by_key(|t| (t.node, &t.metric, &t.statistic));
     targets.dedup_by_key(|t| (t.node, &t.metric, &t.statistic));
     let steps = scenario.healthy.times.len();
-    let starts = (steps / 2..(steps + 1).saturating_sub(STEPS)).step_by(STEPS);
+    let starts = (steps / 2..(steps + 1).saturating_sub(STEPS())).step_by(STEPS());
     starts.flat_map(|from| targets.iter().map(move |t| (from, (*t).clone()))).collect()
 }
 
@@ -92,6 +96,7 @@ type Stretch<'a> = (&'a Metrics, usize, usize);
 
 fn judge(scenario: &Scenario, case: &str, split: &str, target: &Target, past: Stretch, now: Stretch) -> Judged {
     let columns = scenario::columns(past, now);
+    let columns: Vec<scenario::Column> = columns.into_iter().filter(|c| !(env("PS_NOREQ").is_some() && c.key.1=="requests") && !(env("PS_NOROOT").is_some() && Some(c.key.0)==target.cause)).collect();
     let series: Vec<Series> = columns.iter().map(scenario::Column::series).collect();
     let names: Vec<&str> = scenario.nodes.iter().map(String::as_str).collect();
     let alarmed = columns.iter().position(|c| c.is(target)).unwrap_or(usize::MAX);

@@ -2,14 +2,12 @@
 
 use math::beyond::Past;
 
-use super::{Measure, Question, Series, belief, walk::Blame};
+use super::{Measure, Question, Series, belief, together, walk::Blame};
 
 /// Known values of the past, at least, for it to say what is usual.
 const PAST_LEAST: usize = 8;
 /// Extra that so large a share of the past stays below is common.
 const COMMON: f64 = 0.95;
-/// Surprise that a claim can gain from one series at most: three more digits say nothing about where the cause lies.
-const EVIDENCE_MOST: f64 = 6.0;
 
 /// What is known of all entities.
 pub(super) struct Evidence {
@@ -100,31 +98,46 @@ impl Evidence {
         is_known.then_some(evidence)
     }
 
-    /// Keeps for each entity the most surprising series of other measures.
+    /// Keeps for each entity the most surprising series of other measures. Of several of latency or of errors the first
+    /// stands for all.
     fn weigh_others(&mut self, question: &Question, alarmed: Measure) {
         let count = self.of.len();
-        let is_other = |s: &Series| s.measure != alarmed && s.measure != Measure::Requests && s.entity < count;
+        let firsts = [Measure::Latency, Measure::Errors].map(|measure| chosen(question, count, measure, ""));
+        let is_other = |at: usize, s: &Series| match s.measure {
+            Measure::Requests => false,
+            measure if measure == alarmed => false,
+            Measure::Latency => s.entity < count && firsts[0][s.entity] == Some(at),
+            Measure::Errors => s.entity < count && firsts[1][s.entity] == Some(at),
+            Measure::Resource | Measure::Other => s.entity < count,
+        };
+        let others: Vec<(usize, &Series)> =
+            question.series.iter().enumerate().filter(|(at, s)| is_other(*at, s)).collect();
         let mut counts = vec![0_usize; count];
-        question.series.iter().filter(|s| is_other(s)).for_each(|s| counts[s.entity] += 1);
-        for (at, series) in question.series.iter().enumerate().filter(|(_, s)| is_other(s)) {
+        others.iter().for_each(|(_, s)| counts[s.entity] += 1);
+        for (at, series) in others {
             let about = &mut self.of[series.entity];
-            let surprise = surprise_of(series, self.usual[at]) - (counts[series.entity] as f64).log10();
+            let requests = about.requests.map(|at| &question.series[at]);
+            let surprise = surprise_of(series, requests, self.usual[at]) - (counts[series.entity] as f64).log10();
             if surprise > about.other.map_or(0.0, |o| o.1) {
-                about.other = Some((at, surprise.min(EVIDENCE_MOST)));
+                about.other = Some((at, surprise));
             }
         }
     }
 
-    /// Belief that what an entity is blamed for is more than chance.
+    /// Belief that an entity is why: its blame, as far as alarm and suspect together are more than chance.
     pub fn belief_in(&self, entity: usize, blame: &Blame) -> f64 {
-        let about = &self.of[entity];
-        if about.series.is_none() || about.is_new {
-            // Nothing is measured that could be chance.
-            return 1.0;
-        }
+        let (about, alarm) = (&self.of[entity], self.of[self.alarmed].surprise);
+        // The alarm does not speak twice, and what was never seen before is no surprise of its own.
+        let speaks = entity != self.alarmed && !about.is_new;
+        // The most surprising of as many would be as surprising by chance.
+        let tried = (self.of.iter().filter(|a| a.series.is_some()).count() as f64).log10();
         let other = about.other.map_or(0.0, |o| o.1);
         let shares = [(blame.own, about.surprise), (blame.load, about.load_surprise), (blame.other, other)];
-        shares.iter().map(|(share, surprise)| share * belief(*surprise)).sum::<f64>() / blame.total().max(f64::MIN_POSITIVE)
+        let believed = |(share, surprise): &(f64, f64)| {
+            let further = if speaks { (surprise - tried).max(0.0) } else { 0.0 };
+            share * belief(together(alarm, further))
+        };
+        shares.iter().map(believed).sum()
     }
 }
 
@@ -157,7 +170,7 @@ impl About {
         let within = extras(series.within, requests.map(|r| r.within), usual, sign);
         self.extra = mean(&within);
         let past = Past::new(windows(&before, steps), steps);
-        self.surprise = past.surprise_above(self.extra).min(EVIDENCE_MOST);
+        self.surprise = past.surprise_above(self.extra);
         let common = past.quantile(COMMON);
         self.beyond = (self.extra - if self.is_new { 0.0 } else { common.max(0.0) }).max(0.0);
     }
@@ -206,14 +219,17 @@ fn aligned_at_end(values: &[f64], count: usize) -> &[f64] {
     &values[values.len().saturating_sub(count)..]
 }
 
-/// How surprising the mean of the window is, on the side or sides that its measure is bad at.
-fn surprise_of(series: &Series, usual: f64) -> f64 {
-    let (steps, now) = (series.within.len(), mean(series.within));
-    if series.before.iter().filter(|v| v.is_finite()).count() < PAST_LEAST || !now.is_finite() {
+/// How surprising the window is, on the side or sides that its measure is bad at.
+fn surprise_of(series: &Series, requests: Option<&Series>, usual: f64) -> f64 {
+    if series.before.iter().filter(|v| v.is_finite()).count() < PAST_LEAST {
         return 0.0;
     }
-    let off = |value: f64| if series.measure == Measure::Other { (value - usual).abs() } else { value - usual };
-    Past::new(windows(series.before, steps).map(off), steps).surprise_above(off(now))
+    let requests = requests.filter(|_| matches!(series.measure, Measure::Latency | Measure::Errors));
+    let steps = series.within.len();
+    let before = extras(series.before, requests.map(|r| aligned_at_end(r.before, series.before.len())), usual, 1.0);
+    let within = extras(series.within, requests.map(|r| r.within), usual, 1.0);
+    let off = |extra: f64| if series.measure == Measure::Other { extra.abs() } else { extra };
+    Past::new(windows(&before, steps).map(off), steps).surprise_above(off(mean(&within)))
 }
 
 /// Means of all windows of so many steps.

@@ -1,7 +1,7 @@
 //! How the blame flows along calls.
 
 use super::{
-    Question,
+    Question, belief,
     evidence::{About, Evidence},
 };
 
@@ -25,12 +25,6 @@ pub(super) struct Blame {
     pub load: f64,
     /// Share of its extra that what it calls does not explain.
     pub kept: f64,
-}
-
-impl Blame {
-    pub fn total(&self) -> f64 {
-        self.own + self.other + self.load
-    }
 }
 
 /// Where blame goes from one entity; the shares sum to 1.
@@ -121,9 +115,11 @@ fn split(_question: &Question, evidence: &Evidence, entity: usize) -> Split {
     let explained: f64 = parts.iter().map(|(_, part)| part).sum();
     // What goes into new calls stays, for the caller began them.
     let all = extra.max(explained + new);
-    let moves = if all > 0.0 { (1.0 - STAYS) * explained / all } else { 0.0 };
-    let mut split = Split { kept: 1.0 - moves, ..Split::default() };
-    split.on = parts.into_iter().map(|(to, part)| (to, moves * part / explained)).collect();
+    let square = |part: f64| (part / all).powi(2);
+    let onward: f64 = parts.iter().map(|(_, part)| square(*part)).sum();
+    let moves = if onward > 0.0 { (onward / (onward + square(all - explained))).min(1.0 - STAYS) } else { 0.0 };
+    let mut split = Split { kept: if all > 0.0 { 1.0 - explained / all } else { 1.0 }, ..Split::default() };
+    split.on = parts.into_iter().map(|(to, part)| (to, moves * square(part) / onward)).collect();
     let stays = 1.0 - moves;
     if !evidence.is_about_load {
         split.load = stays * about.extra_load();
@@ -149,8 +145,10 @@ fn share_the_rest(evidence: &Evidence, entity: usize, rest: f64, split: &mut Spl
     let about = &evidence.of[entity];
     let callees = &evidence.callees[entity];
     let odd = |about: &About| about.other.map_or(0.0, |o| o.1 - (callees.len() as f64 + 1.0).log10()).max(0.0);
-    let others: Vec<(usize, f64)> = callees.iter().map(|to| (*to, odd(&evidence.of[*to]))).filter(|o| o.1 > 0.0).collect();
-    let own = odd(about);
+    // What is called more than usual may be off for that alone, and who calls it is why.
+    let odd_callee = |to: &usize| (*to, belief(odd(&evidence.of[*to])) * (1.0 - evidence.of[*to].extra_load()));
+    let others: Vec<(usize, f64)> = callees.iter().map(odd_callee).filter(|o| o.1 > 0.0).collect();
+    let own = belief(odd(about));
     let sum = 1.0 + own + others.iter().map(|(_, odd)| odd).sum::<f64>();
     let unseen = callees.iter().copied().filter(|to| {
         let called = &evidence.of[*to];
