@@ -94,15 +94,11 @@ pub struct Suspect {
 /// Belief in the first suspect from which on it is a verdict.
 const DECIDED: f64 = 0.5;
 /// Suspects with less belief are not said.
-const BELIEF_MIN: f64 = 0.001;
+const BELIEF_MIN: f64 = 0.01;
 
 /// Ranks the entities by how likely they are why the alarmed series is off.
 pub fn localize(question: &Question) -> Answer {
     let Some(evidence) = Evidence::new(question) else { return Answer { is_undecided: true, ..Answer::default() } };
-    let surprise = evidence.of[evidence.alarmed].surprise;
-    if belief(surprise) == 0.0 {
-        return Answer { is_undecided: true, surprise, ..Answer::default() };
-    }
     let blames = walk::blames(question, &evidence);
     let mut suspects: Vec<Suspect> = Vec::new();
     for (entity, blame) in blames.iter().enumerate() {
@@ -114,7 +110,7 @@ pub fn localize(question: &Question) -> Answer {
     }
     suspects.sort_by(|a, b| b.belief.total_cmp(&a.belief).then(a.entity.cmp(&b.entity)));
     let is_undecided = suspects.first().is_none_or(|s| s.belief < DECIDED);
-    Answer { suspects, is_undecided, surprise }
+    Answer { suspects, is_undecided, surprise: evidence.surprise }
 }
 
 /// What a p-value, given as -log10, adds to the belief that something is more than chance: of the odds for chance,
@@ -144,7 +140,7 @@ fn reasons(
     let series = if blame.load > blame.own.max(blame.other) {
         about.requests
     } else if blame.other > blame.own {
-        about.other.map(|o| o.0)
+        about.other.map(|o| o.series)
     } else {
         about.series
     };

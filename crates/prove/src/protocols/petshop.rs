@@ -68,9 +68,9 @@ fn run(run: &Run) -> Result<Report, Problem> {
 
 fn judge_issue(scenario: &Scenario, issue: &Issue) -> Judged {
     let alarm = issue.metrics.times.iter().rposition(|t| *t <= issue.target.time).unwrap_or(0);
+    let alarm = (alarm.saturating_sub(env("PS_EARLY").unwrap_or(0)) + env("PS_LATE").unwrap_or(0)).min(4);
     let to = (alarm + STEPS()).min(issue.metrics.times.len());
     let past = &scenario.healthy;
-    let alarm = alarm.saturating_sub(env("PS_EARLY").unwrap_or(0)) + env("PS_LATE").unwrap_or(0);
     let n = past.times.len(); let from = n - n.min(env("PS_HIST").unwrap_or(n));
     let mut target = issue.target.clone(); if let Ok(a) = std::env::var("PS_AGG") { if target.metric=="latency" {target.statistic=a;} }
     judge(scenario, &issue.name, &issue.split, &target, (past, from, n), (&issue.metrics, alarm, to))

@@ -105,7 +105,7 @@ pub(super) fn path(evidence: &Evidence, entity: usize) -> Option<Vec<usize>> {
 }
 
 /// How the blame at an entity is shared.
-fn split(_question: &Question, evidence: &Evidence, entity: usize) -> Split {
+fn split(question: &Question, evidence: &Evidence, entity: usize) -> Split {
     let about = &evidence.of[entity];
     let next = if evidence.is_about_load { &evidence.callers } else { &evidence.callees };
     let extra = about.extra.max(0.0);
@@ -124,7 +124,7 @@ fn split(_question: &Question, evidence: &Evidence, entity: usize) -> Split {
     if !evidence.is_about_load {
         split.load = stays * about.extra_load();
     }
-    share_the_rest(evidence, entity, stays - split.load, &mut split);
+    share_the_rest(question, evidence, entity, stays - split.load, &mut split);
     split
 }
 
@@ -141,12 +141,15 @@ fn part(evidence: &Evidence, entity: usize, to: usize) -> f64 {
 }
 
 /// What stays is shared by the entity, what it calls that cannot be seen, and what is off there in another way.
-fn share_the_rest(evidence: &Evidence, entity: usize, rest: f64, split: &mut Split) {
+fn share_the_rest(question: &Question, evidence: &Evidence, entity: usize, rest: f64, split: &mut Split) {
     let about = &evidence.of[entity];
     let callees = &evidence.callees[entity];
-    let odd = |about: &About| about.other.map_or(0.0, |o| o.1 - (callees.len() as f64 + 1.0).log10()).max(0.0);
+    let odd = |about: &About| about.other.map_or(0.0, |o| o.surprise - (callees.len() as f64 + 1.0).log10()).max(0.0);
     // What is called more than usual may be off for that alone, and who calls it is why.
-    let odd_callee = |to: &usize| (*to, belief(odd(&evidence.of[*to])) * (1.0 - evidence.of[*to].extra_load()));
+    let odd_callee = |to: &usize| {
+        let called = &evidence.of[*to];
+        (*to, belief(odd(called)) * (1.0 - called.extra_load()) * evidence.materiality(question, entity, *to))
+    };
     let others: Vec<(usize, f64)> = callees.iter().map(odd_callee).filter(|o| o.1 > 0.0).collect();
     let own = belief(odd(about));
     let sum = 1.0 + own + others.iter().map(|(_, odd)| odd).sum::<f64>();
