@@ -7,13 +7,15 @@ use analyze::cause::localize::{Measure, Series};
 use super::PROTOCOL;
 use crate::{Problem, data};
 
-/// Node (an index), metric, statistic.
-pub type Key = (usize, String, String);
+/// The metric that is the share of requests that did not fail, in percent.
+const AVAILABILITY: &str = "availability";
 
 /// One scenario.
 pub struct Scenario {
     pub name: String,
+    /// Names; everything else names nodes by their index.
     pub nodes: Vec<String>,
+    /// Caller and called.
     pub calls: Vec<(usize, usize)>,
     pub healthy: Metrics,
     pub issues: Vec<Issue>,
@@ -25,9 +27,10 @@ pub struct Issue {
     pub split: String,
     pub metrics: Metrics,
     pub target: Target,
+    pub truth: Truth,
 }
 
-/// What alarmed, and why.
+/// What alarmed.
 #[derive(Clone)]
 pub struct Target {
     pub node: usize,
@@ -35,22 +38,37 @@ pub struct Target {
     pub statistic: String,
     /// Seconds.
     pub time: f64,
-    pub cause: Option<usize>,
+}
+
+/// Where the fault was, and in which metric, if that is said.
+#[derive(Clone)]
+pub struct Truth {
+    pub node: usize,
+    pub metric: Option<String>,
 }
 
 /// A table of metrics.
 pub struct Metrics {
-    /// Seconds, rising.
+    /// When each step begins, in seconds, rising.
     pub times: Vec<f64>,
-    pub columns: BTreeMap<Key, Vec<f64>>,
+    /// By node, metric and statistic.
+    columns: BTreeMap<Key, Vec<f64>>,
+}
+
+type Key = (usize, String, String);
+
+/// Steps of a table.
+#[derive(Clone, Copy)]
+pub struct Stretch<'a> {
+    pub of: &'a Metrics,
+    pub from: usize,
+    pub to: usize,
 }
 
 /// One series with its past.
 pub struct Column<'a> {
-    pub key: &'a Key,
-    /// Metric and statistic.
-    pub name: String,
-    measure: Measure,
+    key: &'a Key,
+    name: String,
     before: Vec<f64>,
     within: Vec<f64>,
 }
@@ -66,25 +84,31 @@ impl Scenario {
         let calls = calls(&folder.join("graph.csv"), &mut nodes)?;
         let healthy = Metrics::read(&healthy, &mut nodes)?;
         let mut scenario = Scenario { name: name.to_owned(), nodes, calls, healthy, issues: Vec::new() };
-        let is_split = |split: &str| split != "noissue" && folder.join(split).is_dir();
-        for split in data::list(folder, PROTOCOL.layout, is_split)? {
+        for split in data::list(folder, PROTOCOL.layout, |split| folder.join(split).is_dir())? {
             scenario.read_split(&folder.join(&split), &split)?;
+        }
+        if scenario.issues.is_empty() {
+            return Err(Problem::new(folder, "no issue with a target.json", PROTOCOL.layout));
         }
         Ok(Some(scenario))
     }
 
     fn read_split(&mut self, folder: &Path, split: &str) -> Result<(), Problem> {
-        for name in data::list(folder, PROTOCOL.layout, |name| folder.join(name).join("target.json").is_file())? {
-            let metrics = Metrics::read(&folder.join(&name).join("metrics.csv"), &mut self.nodes)?;
-            let target = Target::read(&folder.join(&name).join("target.json"), &mut self.nodes)?;
-            let name = format!("{}/{split}/{name}", self.name);
-            self.issues.push(Issue { name, split: split.to_owned(), metrics, target });
+        let is_issue = |name: &str| folder.join(name).join("target.json").is_file();
+        for issue in data::list(folder, PROTOCOL.layout, |_| true).unwrap_or_default() {
+            if is_issue(&issue) {
+                let at = folder.join(&issue);
+                let (target, truth) = target(&at.join("target.json"), &mut self.nodes)?;
+                let metrics = Metrics::read(&at.join("metrics.csv"), &mut self.nodes)?;
+                let name = format!("{}/{split}/{issue}", self.name);
+                self.issues.push(Issue { name, split: split.to_owned(), metrics, target, truth });
+            }
         }
         Ok(())
     }
 }
 
-/// Who calls whom: a line a caller, a column each that is called, not 0 where it does.
+/// Who calls whom: a line a caller, a column each that may be called, not 0 where it is.
 fn calls(path: &Path, nodes: &mut Vec<String>) -> Result<Vec<(usize, usize)>, Problem> {
     let rows = data::rows(path, b',', PROTOCOL.layout)?;
     let called: Vec<usize> = rows[0].iter().skip(1).map(|name| index(nodes, name)).collect();
@@ -101,30 +125,27 @@ fn calls(path: &Path, nodes: &mut Vec<String>) -> Result<Vec<(usize, usize)>, Pr
     Ok(calls)
 }
 
+fn target(path: &Path, nodes: &mut Vec<String>) -> Result<(Target, Truth), Problem> {
+    let json = data::json(path, PROTOCOL.layout)?;
+    let no = |what: &str, at: &str| Problem::new(path, format!("no {what} at {at}"), PROTOCOL.layout);
+    let text = |at: &str| json.pointer(at).and_then(|v| v.as_str()).ok_or_else(|| no("text", at));
+    let time = json.pointer("/target/timestamp").and_then(serde_json::Value::as_f64);
+    let target = Target {
+        time: time.ok_or_else(|| no("number", "/target/timestamp"))?,
+        node: index(nodes, text("/target/node")?),
+        metric: text("/target/metric")?.to_owned(),
+        statistic: text("/target/agg")?.to_owned(),
+    };
+    let metric = json.pointer("/root_cause/metric").and_then(|v| v.as_str()).map(str::to_owned);
+    Ok((target, Truth { node: index(nodes, text("/root_cause/node")?), metric }))
+}
+
+/// Index of a node, which is added where it is new.
 fn index(nodes: &mut Vec<String>, name: &str) -> usize {
     nodes.iter().position(|n| n == name).unwrap_or_else(|| {
         nodes.push(name.to_owned());
         nodes.len() - 1
     })
-}
-
-impl Target {
-    fn read(path: &Path, nodes: &mut Vec<String>) -> Result<Target, Problem> {
-        let json = data::json(path, PROTOCOL.layout)?;
-        let text = |at: &str| {
-            let found = json.pointer(at).and_then(|v| v.as_str());
-            found.ok_or_else(|| Problem::new(path, format!("no text at {at}"), PROTOCOL.layout))
-        };
-        let time = json.pointer("/target/timestamp").and_then(serde_json::Value::as_f64);
-        let time = time.ok_or_else(|| Problem::new(path, "no number at /target/timestamp", PROTOCOL.layout))?;
-        Ok(Target {
-            node: index(nodes, text("/target/node")?),
-            metric: text("/target/metric")?.to_owned(),
-            statistic: text("/target/agg")?.to_owned(),
-            time,
-            cause: Some(index(nodes, text("/root_cause/node")?)),
-        })
-    }
 }
 
 impl Metrics {
@@ -133,53 +154,46 @@ impl Metrics {
         let [node, metric, statistic, ..] = &rows[..] else {
             return Err(Problem::new(path, "less than three lines of header", PROTOCOL.layout));
         };
-        let width = node.len().min(metric.len()).min(statistic.len());
-        let is_data = |row: &&Vec<String>| row[0].trim().parse::<f64>().is_ok();
-        let lines: Vec<(usize, &Vec<String>)> =
-            rows.iter().enumerate().skip(3).filter(|(_, row)| is_data(row)).collect();
+        let has_time = |row: &[String]| row[0].trim().parse::<f64>().is_ok();
+        let lines = rows.iter().enumerate().skip(3).filter(|(_, row)| has_time(row));
+        let lines: Vec<(usize, &Vec<String>)> = lines.collect();
         if lines.is_empty() {
             return Err(Problem::new(path, "no line that begins with a time", PROTOCOL.layout));
         }
-        let value = |line: usize, row: &[String], column| data::number(path, line + 1, row, column, PROTOCOL.layout);
-        let times: Result<Vec<f64>, Problem> = lines.iter().map(|(line, row)| value(*line, row, 0)).collect();
+        let values = |column: usize| -> Result<Vec<f64>, Problem> {
+            lines.iter().map(|(line, row)| data::number(path, line + 1, row, column, PROTOCOL.layout)).collect()
+        };
         let mut columns = BTreeMap::new();
-        for column in 1..width {
-            let values: Result<Vec<f64>, Problem> = lines.iter().map(|(line, row)| value(*line, row, column)).collect();
+        for column in 1..node.len().min(metric.len()).min(statistic.len()) {
             let key = (index(nodes, &node[column]), metric[column].clone(), statistic[column].clone());
-            columns.insert(key, values?);
+            columns.insert(key, values(column)?);
         }
-        Ok(Metrics { times: times?, columns })
+        Ok(Metrics { times: values(0)?, columns })
     }
 }
 
-/// All series of a stretch with their past; each stretch is a table and its steps, from and to.
-pub fn columns<'a>(past: (&Metrics, usize, usize), now: (&'a Metrics, usize, usize)) -> Vec<Column<'a>> {
+/// All series of a stretch with their past. They come by name, and so the average before percentiles.
+pub fn columns<'a>(before: Stretch, within: Stretch<'a>) -> Vec<Column<'a>> {
     let column = |(key, values): (&'a Key, &Vec<f64>)| {
-        let measure = measure(&key.1);
-        // Availability is a percentage of what did not fail.
-        let judged = |v: &f64| if key.1 == "availability" { 1.0 - v / 100.0 } else { *v };
-        let before = past.0.columns.get(key).map_or(&[][..], |values| &values[past.1..past.2]);
+        // Availability enters as the share of requests that failed.
+        let judged = |v: &f64| if key.1 == AVAILABILITY { 1.0 - v / 100.0 } else { *v };
+        let past = before.of.columns.get(key).map_or(&[][..], |values| &values[before.from..before.to]);
         Column {
             key,
-            name: format!("{} {}", key.1, key.2),
-            measure,
-            before: before.iter().map(judged).collect(),
-            within: values[now.1..now.2].iter().map(judged).collect(),
+            name: format!("{} {}", if key.1 == AVAILABILITY { "unavailability" } else { &key.1 }, key.2),
+            before: past.iter().map(judged).collect(),
+            within: values[within.from..within.to].iter().map(judged).collect(),
         }
     };
-    now.0.columns.iter().map(column).collect()
-}
-
-fn measure(metric: &str) -> Measure {
-    match metric {
-        "latency" => Measure::Latency,
-        "availability" => Measure::Errors,
-        "requests" => Measure::Requests,
-        _ => Measure::Other,
-    }
+    within.of.columns.iter().map(column).collect()
 }
 
 impl Column<'_> {
+    /// The metric's name.
+    pub fn metric(&self) -> &str {
+        &self.key.1
+    }
+
     /// Whether it is the one that alarmed.
     pub fn is(&self, target: &Target) -> bool {
         self.key.0 == target.node && self.key.1 == target.metric && self.key.2 == target.statistic
@@ -187,12 +201,12 @@ impl Column<'_> {
 
     /// As the method takes it.
     pub fn series(&self) -> Series<'_> {
-        Series {
-            entity: self.key.0,
-            name: &self.name,
-            measure: self.measure,
-            before: &self.before,
-            within: &self.within,
-        }
+        let measure = match self.metric() {
+            "latency" => Measure::Latency,
+            AVAILABILITY => Measure::Errors,
+            "requests" => Measure::Requests,
+            _ => Measure::Other,
+        };
+        Series { entity: self.key.0, name: &self.name, measure, before: &self.before, within: &self.within }
     }
 }
