@@ -131,9 +131,31 @@ impl Evidence {
         };
         evidence.weigh_all(&weigh, alarm.measure, &stretch);
         evidence.weigh_others(&weigh, alarm.measure, &stretch);
+        evidence.cut_circles();
         let is_tried = |entity: &usize| evidence.of[*entity].series.is_some() || evidence.of[*entity].other.is_some();
         evidence.tried = reached(alarm.entity, &evidence.next).iter().filter(|entity| is_tried(entity)).count();
         (evidence.of[alarm.entity].extra > 0.0).then_some(evidence)
+    }
+
+    /// Of calls in a circle of entities with extra, leaves those that lead away from the alarmed one: what comes back
+    /// to where it came from explains nothing.
+    fn cut_circles(&mut self) {
+        let has_extra = |entity: &usize| self.of[*entity].beyond > 0.0;
+        let extra: Vec<Vec<usize>> =
+            self.next.iter().map(|next| next.iter().copied().filter(has_extra).collect()).collect();
+        let (circle, depth) = (circles(&extra), depths(self.alarmed, &extra));
+        let comes_back =
+            |from: usize, to: usize| circle[from] == circle[to] && depth[to] <= depth[from] && depth[from] < usize::MAX;
+        for from in 0..self.next.len() {
+            let (next, before) = (&mut self.next[from], &mut self.before);
+            next.retain(|to| {
+                let is_kept = !comes_back(from, *to);
+                if !is_kept {
+                    before[*to].retain(|other| *other != from);
+                }
+                is_kept
+            });
+        }
     }
 
     /// Belief that an entity is why: its blame, as far as alarm and suspect together are more than chance.
@@ -338,6 +360,69 @@ fn neighbours(count: usize, calls: &[(usize, usize)]) -> (Vec<Vec<usize>>, Vec<V
         list.dedup();
     }
     (callees, callers)
+}
+
+/// Steps from an entity to each other; `usize::MAX` where there is no way.
+fn depths(from: usize, next: &[Vec<usize>]) -> Vec<usize> {
+    let mut depth = vec![usize::MAX; next.len()];
+    depth[from] = 0;
+    let mut open = vec![from];
+    let mut at = 0;
+    while at < open.len() {
+        let here = open[at];
+        for to in &next[here] {
+            if depth[*to] == usize::MAX {
+                depth[*to] = depth[here] + 1;
+                open.push(*to);
+            }
+        }
+        at += 1;
+    }
+    depth
+}
+
+/// A number for each entity, the same for those that can reach each other (strongly connected components: Tarjan 1972,
+/// with a stack in place of recursion).
+fn circles(next: &[Vec<usize>]) -> Vec<usize> {
+    let count = next.len();
+    let (mut order, mut low, mut circle) = (vec![usize::MAX; count], vec![0; count], vec![usize::MAX; count]);
+    let (mut seen, mut found) = (0, 0);
+    let mut open = Vec::new();
+    for start in 0..count {
+        let mut path: Vec<(usize, usize)> = if order[start] == usize::MAX { vec![(start, 0)] } else { Vec::new() };
+        while let Some((here, at)) = path.pop() {
+            if at == 0 {
+                (order[here], low[here]) = (seen, seen);
+                seen += 1;
+                open.push(here);
+            } else {
+                low[here] = low[here].min(low[next[here][at - 1]]);
+            }
+            // Whose circle is complete counts no more.
+            let mut at = at;
+            while let Some(to) = next[here].get(at) {
+                if order[*to] == usize::MAX {
+                    break;
+                }
+                if circle[*to] == usize::MAX {
+                    low[here] = low[here].min(order[*to]);
+                }
+                at += 1;
+            }
+            if let Some(to) = next[here].get(at) {
+                path.extend([(here, at + 1), (*to, 0)]);
+            } else if low[here] == order[here] {
+                while let Some(member) = open.pop() {
+                    circle[member] = found;
+                    if member == here {
+                        break;
+                    }
+                }
+                found += 1;
+            }
+        }
+    }
+    circle
 }
 
 /// An entity and all that can be reached from it.

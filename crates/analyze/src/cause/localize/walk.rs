@@ -6,13 +6,13 @@ use super::{
 };
 
 /// Share that stays at an entity even where what it calls explains all, and of what stays that goes to what it calls
-/// for the first time; also what ends walks in circles.
+/// for the first time.
 const STAYS: f64 = 0.05;
 /// Share of what would stay that goes to what is called and not measured: twice as likely it is the one that is.
 const UNSEEN: f64 = 1.0 / 3.0;
 /// Blame that is followed no further.
 const LEAST: f64 = 1e-6;
-/// Rounds at most; each leaves [`STAYS`] at least behind.
+/// Rounds in which blame for load goes up the calls, at most; each leaves [`STAYS`] at least behind.
 const ROUNDS: usize = 300;
 
 /// What stays at an entity.
@@ -46,7 +46,8 @@ pub(super) fn blames(evidence: &Evidence) -> Vec<Blame> {
     let mut splits: Vec<Option<Split>> = (0..count).map(|_| None).collect();
     let (mut load, mut flow) = (vec![0.0; count], vec![0.0; count]);
     flow[evidence.alarmed] = 1.0;
-    for _ in 0..ROUNDS {
+    // Those with extra form no circle, so this ends.
+    for _ in 0..count {
         let mut next = vec![0.0; count];
         let open: Vec<usize> = (0..count).filter(|i| flow[*i] > LEAST).collect();
         for entity in &open {
