@@ -221,14 +221,16 @@ mod tests {
             let names = (0..count).map(|i| format!("s{i}")).collect();
             let mut world = World { names, calls: calls.to_vec(), series: Vec::new(), seed: 2 * seed + 1 };
             let steps = BEFORE + WITHIN;
-            let mut requests = vec![vec![0.0; steps]; count];
+            let mut requests: Vec<Vec<f64>> = Vec::new();
             for entity in 0..count {
                 let callers: Vec<usize> = calls.iter().filter(|c| c.1 == entity && c.0 < entity).map(|c| c.0).collect();
-                for step in 0..steps {
+                let here = (0..steps).map(|step| {
                     let more = if fault.load > 0.0 && fault.at == entity && step >= BEFORE { fault.load } else { 1.0 };
-                    let own = if callers.is_empty() { 200.0 * (1.0 + 0.1 * world.noise()) * more } else { 0.0 };
-                    requests[entity][step] = own + callers.iter().map(|c| requests[*c][step]).sum::<f64>() * more;
-                }
+                    let own = if callers.is_empty() { 200.0 * (1.0 + 0.1 * world.noise()) } else { 0.0 };
+                    (own + callers.iter().map(|c| requests[*c][step]).sum::<f64>()) * more
+                });
+                let here = here.collect();
+                requests.push(here);
             }
             let (mut latency, mut errors) = (vec![vec![0.0; steps]; count], vec![vec![0.0; steps]; count]);
             for entity in (0..count).rev() {
