@@ -9,7 +9,7 @@ use super::{DECIDED, Measure, Question, Series, belief, together, walk::Blame};
 /// Known values of the past, at least, for it to say what is usual.
 const PAST_LEAST: usize = 8;
 /// Extra that so large a share of the past stays below is common.
-const COMMON: f64 = 0.95;
+const COMMON: f64 = 0.9;
 
 /// What is known of all entities.
 pub(super) struct Evidence {
