@@ -2,4 +2,5 @@
 
 pub mod attributes;
 pub mod contrast;
+pub mod localize;
 pub mod root_cause;

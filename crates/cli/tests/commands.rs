@@ -154,13 +154,13 @@ fn a_simulated_world_is_the_same_each_time() {
 #[test]
 fn prove_says_what_it_expects_where() {
     let list = fine(&["prove", "--list"]);
-    for protocol in ["nab", "tsbad", "servers", "changepoints", "logs", "log-anomaly", "m4", "load"] {
+    for protocol in ["nab", "tsbad", "servers", "changepoints", "logs", "log-anomaly", "m4", "load", "petshop"] {
         assert!(list.lines().any(|line| line == protocol), "{protocol} is missing in\n{list}");
     }
     assert!(fails(&["prove", "nonsense", "--data", "/"], 2).contains("known: nab"));
     assert!(fails(&["prove", "nab", "--data", "/no/such/folder"], 3).contains("/no/such/folder"));
     let empty = tempfile::tempdir().unwrap();
-    for protocol in ["nab", "tsbad", "servers", "changepoints", "logs", "log-anomaly", "m4", "load"] {
+    for protocol in ["nab", "tsbad", "servers", "changepoints", "logs", "log-anomaly", "m4", "load", "petshop"] {
         let said = fails(&["prove", protocol, "--data", &empty.path().display().to_string()], 3);
         assert!(said.contains("expected"), "{protocol}: {said}");
     }

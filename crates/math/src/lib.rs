@@ -1,5 +1,6 @@
 //! Algorithms on slices and text, each with its source, units and limits. Knows no telemetry, does no IO, has no clock.
 
+pub mod beyond;
 pub mod calendar;
 pub mod categories;
 pub mod change_point;
