@@ -8,6 +8,7 @@ mod forecast;
 mod health;
 mod incidents;
 mod services;
+mod slos;
 mod sql;
 mod system;
 mod tokens;
@@ -27,6 +28,7 @@ pub fn add(routes: &mut Routes) {
     incidents::add(routes);
     alerts::add(routes);
     services::add(routes);
+    slos::add(routes);
     explore::add(routes);
     contrast::add(routes);
     detection::add(routes);
