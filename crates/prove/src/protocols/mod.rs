@@ -6,13 +6,14 @@ mod log_anomaly;
 mod logs;
 mod m4;
 mod nab;
+mod nezha;
 mod servers;
 mod tsbad;
 
 use crate::Protocol;
 
 /// All protocols, in the order in which they are listed and run.
-pub static ALL: [Protocol; 8] = [
+pub static ALL: [Protocol; 9] = [
     nab::PROTOCOL,
     tsbad::PROTOCOL,
     servers::PROTOCOL,
@@ -21,4 +22,5 @@ pub static ALL: [Protocol; 8] = [
     log_anomaly::PROTOCOL,
     m4::PROTOCOL,
     load::PROTOCOL,
+    nezha::PROTOCOL,
 ];

@@ -1,0 +1,216 @@
+//! Which service is why requests go otherwise than they did: traces, logs and metrics of a stretch, held against those
+//! of before.
+//!
+//! Idea: what one service does for one request (a visit: its spans that hang together, with their log lines) has marks:
+//! templates written, services called, steps done, failures, own time above what is usual. Of each operation it is
+//! learned in which share of requests each mark comes, and how much that share wanders from minute to minute
+//! ([`math::rates`]); a mark that now comes, or stays away, in far more requests than that is evidence against the
+//! service, unless something deeper in the same request went as wrong: then it only passes on. A service to which and
+//! from which all ways (what a call takes over the time in the called service) are slow has a slow network; one that
+//! uses up its processor or memory as never before is short of it. That patterns in traces and logs which lost their
+//! support tell the cause is the idea of Nezha (Yu et al., FSE 2023); here each has a calibrated chance, and the order
+//! is not by depth alone.
+//!
+//! Cost: some 2 µs a span to learn and to judge; memory is bounded by the operations, their marks and [`BLOCKS_MOST`].
+//! Fails on: faults that change nothing in what is written, called and taken; services that send no spans; what goes
+//! wrong at the called because the caller asks otherwise; a new version that writes other lines.
+
+mod judge;
+mod resources;
+mod visits;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use types::CauseKind;
+
+use self::visits::{Visit, visits_of};
+pub use self::{
+    resources::{Reading, Use},
+    visits::{Line, Mark, Span},
+};
+
+/// Stretches (minutes) that are remembered.
+const BLOCKS_MOST: usize = 240;
+/// Own times remembered of each operation.
+const TIMES_MOST: usize = 1000;
+
+/// What is usual.
+#[derive(Clone, Debug, Default)]
+pub struct Usual {
+    /// Number of the next stretch.
+    next: u32,
+    operations: BTreeMap<(u32, u32), Operation>,
+    /// What the way of a call took, by caller and called.
+    ways: BTreeMap<(u32, u32), VecDeque<(u32, i64)>>,
+    /// Names that templates had before they turned out to be others.
+    renamed: BTreeMap<u32, u32>,
+}
+
+/// What is usual of one operation of one service.
+#[derive(Clone, Debug, Default)]
+struct Operation {
+    /// Requests in each stretch in which it came.
+    requests: VecDeque<(u32, u32)>,
+    /// For each mark, by stretch: requests with it in at least one visit, and in all visits.
+    marks: BTreeMap<Mark, VecDeque<(u32, u32, u32)>>,
+    /// Own time of visits, with their stretch.
+    times: VecDeque<(u32, i64)>,
+    /// What was written just before a template, most often.
+    before: BTreeMap<u32, BTreeMap<u32, u32>>,
+}
+
+/// A service that may be why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspect {
+    /// The service.
+    pub service: u32,
+    /// In which way it is the cause.
+    pub kind: CauseKind,
+    /// -log10 of the chance that it would be so by chance, about; 0..=300.
+    pub surprise: f64,
+    /// 0..=1; all together less than 1.
+    pub belief: f64,
+    /// What speaks for it, strongest first; at least one.
+    pub evidence: Vec<Evidence>,
+}
+
+/// One thing that is not as usual.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    /// What it is.
+    pub about: About,
+    /// -log10 of the chance.
+    pub surprise: f64,
+    /// Requests in which it is so and that are not explained by what was called, of how many.
+    pub seen: u32,
+    /// Requests looked at.
+    pub of: u32,
+    /// Share of requests in which it is usually so.
+    pub usual: f64,
+}
+
+/// What evidence speaks of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum About {
+    /// A mark of an operation comes more often.
+    Comes { operation: u32, mark: Mark },
+    /// A mark of an operation stays away more often. Of a line: what is usually written just before it.
+    StaysAway { operation: u32, mark: Mark, after: Option<u32> },
+    /// Calls to and from the service take longer on the way.
+    Ways,
+    /// A metric of how much of a resource is used.
+    Resource { metric: u32, value: f64, before: f64 },
+}
+
+/// The outcome of a comparison.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// Strongest first.
+    pub suspects: Vec<Suspect>,
+    /// Whether none is clearly the cause.
+    pub undecided: bool,
+}
+
+impl Usual {
+    /// Learns a stretch (a minute of requests, or less) of usual behaviour.
+    pub fn learn(&mut self, spans: &[Span], lines: &[Line]) {
+        let visits = visits_of(spans, &self.renamed_lines(lines));
+        let block = self.next;
+        self.next = self.next.saturating_add(1);
+        for visit in &visits {
+            self.learn_visit(visit, block, &visits);
+        }
+        for (key, requests) in judge::requests_of(&visits) {
+            let operation = self.operations.entry(key).or_default();
+            operation.requests.push_back((block, requests.len() as u32));
+            for (mark, (some, all)) in judge::counts_of(&requests, &visits) {
+                operation.marks.entry(mark).or_default().push_back((block, some, all));
+            }
+            operation.forget(block);
+        }
+        for ways in self.ways.values_mut() {
+            forget(ways, |(of, _)| *of, block, TIMES_MOST);
+        }
+    }
+
+    /// Takes a template for another from now on, because the two turned out to be the same.
+    pub fn rename(&mut self, template: u32, goes_on_as: u32) {
+        if template == goes_on_as {
+            return;
+        }
+        self.renamed.values_mut().filter(|to| **to == template).for_each(|to| *to = goes_on_as);
+        self.renamed.insert(template, goes_on_as);
+        for operation in self.operations.values_mut() {
+            operation.rename(template, goes_on_as);
+        }
+    }
+
+    /// Whether nothing was learned.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    fn renamed_lines(&self, lines: &[Line]) -> Vec<Line> {
+        let now = |l: &Line| Line { template: *self.renamed.get(&l.template).unwrap_or(&l.template), ..*l };
+        lines.iter().map(now).collect()
+    }
+
+    fn learn_visit(&mut self, visit: &Visit, block: u32, visits: &[Visit]) {
+        let operation = self.operations.entry((visit.service, visit.operation)).or_default();
+        operation.times.push_back((block, visit.own));
+        for (i, template) in visit.lines.iter().enumerate() {
+            let before = i.checked_sub(1).map_or(0, |i| visit.lines[i]);
+            *operation.before.entry(*template).or_default().entry(before).or_default() += 1;
+        }
+        for (called, way) in &visit.ways {
+            self.ways.entry((visit.service, visits[*called].service)).or_default().push_back((block, *way));
+        }
+    }
+}
+
+impl Operation {
+    fn forget(&mut self, block: u32) {
+        forget(&mut self.requests, |(of, _)| *of, block, BLOCKS_MOST);
+        forget(&mut self.times, |(of, _)| *of, block, TIMES_MOST);
+        for blocks in self.marks.values_mut() {
+            forget(blocks, |(of, _, _)| *of, block, BLOCKS_MOST);
+        }
+        self.marks.retain(|_, blocks| !blocks.is_empty());
+    }
+
+    fn rename(&mut self, template: u32, goes_on_as: u32) {
+        if let Some(blocks) = self.marks.remove(&Mark::Line(template)) {
+            let known = self.marks.remove(&Mark::Line(goes_on_as)).unwrap_or_default();
+            let mut sums: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+            for (block, some, all) in blocks.into_iter().chain(known) {
+                let sum = sums.entry(block).or_default();
+                *sum = (sum.0 + some, sum.1 + all);
+            }
+            let sums = sums.into_iter().map(|(block, (some, all))| (block, some, all)).collect();
+            self.marks.insert(Mark::Line(goes_on_as), sums);
+        }
+        if let Some(before) = self.before.remove(&template) {
+            let known = self.before.entry(goes_on_as).or_default();
+            before.into_iter().for_each(|(before, count)| *known.entry(before).or_default() += count);
+        }
+        for before in self.before.values_mut() {
+            if let Some(count) = before.remove(&template) {
+                *before.entry(goes_on_as).or_default() += count;
+            }
+        }
+    }
+
+    /// What is usually written just before a template.
+    fn before(&self, template: u32) -> Option<u32> {
+        let before = self.before.get(&template)?;
+        let most = before.iter().max_by_key(|(of, count)| (**count, std::cmp::Reverse(**of)))?;
+        Some(*most.0).filter(|of| *of != 0)
+    }
+}
+
+fn forget<T>(known: &mut VecDeque<T>, block_of: impl Fn(&T) -> u32, now: u32, most: usize) {
+    let is_old = |entry: &T| now.saturating_sub(block_of(entry)) as usize >= BLOCKS_MOST;
+    while known.len() > most || known.front().is_some_and(is_old) {
+        known.pop_front();
+    }
+}

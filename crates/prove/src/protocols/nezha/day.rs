@@ -1,0 +1,404 @@
+//! One day of one system: minutes in order, each fault judged with its time given, and without.
+
+use std::{collections::BTreeMap, path::Path};
+
+use analyze::cause::compare::{About, Mark, Reading, Usual, Verdict};
+
+use super::{
+    PROTOCOL,
+    read::{Minute, Names, Reader, Series, metrics, minutes, service_of},
+};
+use crate::{Problem, data, workers::timed};
+
+/// A fault that was injected.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// When, ns since 1970, UTC.
+    pub at: i64,
+    pub when: String,
+    pub service: String,
+    pub kind: String,
+}
+
+/// A suspect as it is written down.
+#[derive(Clone, Debug)]
+pub struct Ranked {
+    pub entity: String,
+    pub metric: String,
+    pub belief: f64,
+    /// Text of the expected lines, where the evidence is one: what comes before, and the line itself.
+    pub lines: Option<(String, String)>,
+    pub reasons: Vec<String>,
+}
+
+/// The outcome for one fault and one way to ask.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    pub ranking: Vec<Ranked>,
+    pub undecided: bool,
+    /// Rankings of trivial baselines: services with scores.
+    pub baselines: BTreeMap<&'static str, BTreeMap<String, f64>>,
+    /// From the fault to the end of the minute that raised the alarm, s.
+    pub delay_s: Option<f64>,
+    pub cpu_s: f64,
+}
+
+/// What a day gave.
+pub struct Day {
+    pub faults: Vec<Fault>,
+    /// By fault: with its time given.
+    pub given: Vec<Outcome>,
+    /// By fault: found by ourselves; `None` where no alarm was raised.
+    pub found: Vec<Option<Outcome>>,
+    pub false_alarms: usize,
+    pub minutes: usize,
+    pub services: usize,
+}
+
+const SECOND: i64 = 1_000_000_000;
+/// What is looked at from the given time of a fault on.
+const LOOK_NS: i64 = 180 * SECOND;
+/// How long after a fault began what is seen is not taken for usual, and alarms are its own.
+const FAULT_NS: i64 = 300 * SECOND;
+/// Surprise of the strongest suspect from which there is an alarm.
+const ALARM: f64 = 8.0;
+/// How long an alarm is looked at until its cause is said.
+const ALARM_NS: i64 = 150 * SECOND;
+
+/// Runs one day.
+pub fn run(root: &Path, name: &str) -> Result<Day, Problem> {
+    let folder = root.join("rca_data").join(name);
+    let faults = faults(&folder.join(format!("{name}-fault_list.json")))?;
+    let minutes = minutes(&folder);
+    if minutes.is_empty() {
+        return Err(Problem::new(&folder, "no minute of traces or logs", PROTOCOL.layout));
+    }
+    let mut reader = Reader::new();
+    let mut metric_names = Names::default();
+    let series = metrics(&folder.join("metric"), &mut reader.services, &mut metric_names)?;
+    let mut stream = Stream {
+        given: Asked::new(faults.len()),
+        found: Asked::new(faults.len()),
+        faults,
+        reader,
+        metric_names,
+        series,
+        recent: Vec::new(),
+        alarm: None,
+        false_alarms: 0,
+        minutes: 0,
+        counts: Counts::default(),
+    };
+    let usual_folder = root.join("construct_data").join(name);
+    for minute in self::minutes(&usual_folder) {
+        let minute = stream.reader.minute(&usual_folder, &minute)?;
+        stream.rename();
+        minute.by_minute().iter().for_each(|m| stream.learn(m));
+    }
+    for minute in minutes {
+        let minute = stream.reader.minute(&folder, &minute)?;
+        stream.rename();
+        minute.by_minute().into_iter().for_each(|m| stream.pass(m));
+    }
+    stream.end();
+    let given = stream.given.outcomes.into_iter().map(Option::unwrap_or_default).collect();
+    Ok(Day {
+        faults: stream.faults,
+        given,
+        found: stream.found.outcomes,
+        false_alarms: stream.false_alarms,
+        minutes: stream.minutes,
+        services: stream.reader.services.len(),
+    })
+}
+
+/// Faults of a list `{"HH": [{"inject_time", "inject_pod", "inject_type"}]}`, in order of time.
+fn faults(path: &Path) -> Result<Vec<Fault>, Problem> {
+    let problem = |what: String| Problem::new(path, what, PROTOCOL.layout);
+    let list = data::json(path, PROTOCOL.layout)?;
+    let hours = list.as_object().ok_or_else(|| problem("no object of hours".into()))?;
+    let mut found = Vec::new();
+    for entry in hours.values().flat_map(|hour| hour.as_array().into_iter().flatten()) {
+        let field = |name: &str| {
+            let value = entry.get(name).and_then(|v| v.as_str());
+            value.ok_or_else(|| problem(format!("a fault without {name}: {entry}")))
+        };
+        let when = field("inject_time")?;
+        let at = time_of(when).ok_or_else(|| problem(format!("{when:?} is no time as 2023-01-29 08:43:04")))?;
+        let service = service_of(field("inject_pod")?).to_owned();
+        found.push(Fault { at, when: when.to_owned(), service, kind: field("inject_type")?.to_owned() });
+    }
+    if found.is_empty() {
+        return Err(problem("no fault".into()));
+    }
+    found.sort_by(|a, b| (a.at, &a.service).cmp(&(b.at, &b.service)));
+    Ok(found)
+}
+
+/// `YYYY-MM-DD HH:MM:SS` in UTC as ns since 1970.
+fn time_of(text: &str) -> Option<i64> {
+    let numbers: Vec<i64> = text.split(['-', ' ', ':', 'T']).map(|n| n.parse().ok()).collect::<Option<_>>()?;
+    let [year, month, day, hour, minute, second] = numbers[..] else { return None };
+    let in_range = (1970..2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !in_range || !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0..61).contains(&second) {
+        return None;
+    }
+    // Days since 1970 in the proleptic Gregorian calendar, with years that begin in March.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Some(((days * 24 + hour) * 60 + minute) * 60 * SECOND + second * SECOND)
+}
+
+/// One way to ask: what is usual to it, and what it answered.
+struct Asked {
+    usual: Usual,
+    outcomes: Vec<Option<Outcome>>,
+}
+
+impl Asked {
+    fn new(faults: usize) -> Asked {
+        Asked { usual: Usual::default(), outcomes: vec![None; faults] }
+    }
+}
+
+struct Stream {
+    faults: Vec<Fault>,
+    reader: Reader,
+    metric_names: Names,
+    series: Vec<Series>,
+    /// Minutes of which a fault may still be judged.
+    recent: Vec<Minute>,
+    given: Asked,
+    found: Asked,
+    /// The minutes of the alarm that goes on.
+    alarm: Option<Minute>,
+    false_alarms: usize,
+    minutes: usize,
+    counts: Counts,
+}
+
+impl Stream {
+    fn rename(&mut self) {
+        for template in self.reader.miner.take_changes() {
+            let goes_on_as = self.reader.miner.resolve(template);
+            self.given.usual.rename(template, goes_on_as);
+            self.found.usual.rename(template, goes_on_as);
+        }
+    }
+
+    fn learn(&mut self, minute: &Minute) {
+        self.given.usual.learn(&minute.spans, &minute.lines);
+        self.found.usual.learn(&minute.spans, &minute.lines);
+        self.counts.learn(minute);
+    }
+
+    fn pass(&mut self, minute: Minute) {
+        let Some((start, end)) = minute.bounds() else { return };
+        self.minutes += 1;
+        self.judge_given(start);
+        self.watch(&minute, start, end);
+        let faults: Vec<i64> = self.faults.iter().map(|f| f.at).collect();
+        let usual = minute.part(|at| !faults.iter().any(|f| (*f..f + FAULT_NS).contains(&at)));
+        if !usual.spans.is_empty() {
+            self.given.usual.learn(&usual.spans, &usual.lines);
+            self.counts.learn(&usual);
+        }
+        self.recent.push(minute);
+        self.recent.retain(|m| m.bounds().is_some_and(|(_, last)| last > end - LOOK_NS - FAULT_NS));
+    }
+
+    fn end(&mut self) {
+        self.judge_given(i64::MAX);
+        self.close_alarm();
+    }
+
+    /// Judges the faults whose time to look at is over by `now`.
+    fn judge_given(&mut self, now: i64) {
+        for i in 0..self.faults.len() {
+            let at = self.faults[i].at;
+            if self.given.outcomes[i].is_some() || at.saturating_add(LOOK_NS) > now {
+                continue;
+            }
+            let mut window = Minute::default();
+            self.recent.iter().for_each(|m| window.add(&m.part(|start| (at..at + LOOK_NS).contains(&start))));
+            let (verdict, cpu_s) = timed(|| self.judge(&self.given.usual, &window, at, at + LOOK_NS));
+            let mut outcome = self.outcome(&self.given.usual, verdict);
+            outcome.cpu_s = cpu_s;
+            outcome.baselines = self.baselines(&window, at, i);
+            self.given.outcomes[i] = Some(outcome);
+        }
+    }
+
+    /// Looks at a minute as it would be looked at live.
+    fn watch(&mut self, minute: &Minute, start: i64, end: i64) {
+        if let Some(alarm) = &mut self.alarm {
+            let began = alarm.bounds().map_or(start, |(first, _)| first);
+            if end - began <= ALARM_NS {
+                alarm.add(minute);
+                return;
+            }
+            self.close_alarm();
+        }
+        let verdict = self.judge(&self.found.usual, minute, start, end);
+        let surprise = verdict.suspects.first().map_or(0.0, |s| s.surprise);
+        if std::env::var("NEZHA_DEBUG").is_ok() {
+            let fault = self.faults.iter().rev().find(|f| f.at < end);
+            println!("minute {} {} {:.1} {:?}", start / SECOND % 86400 / 60, fault.map_or(9999, |f| (end - f.at) / SECOND), surprise, self.outcome(&self.found.usual, verdict.clone()).ranking.first().map(|r| (r.entity.clone(), r.metric.clone())));
+        }
+        if surprise < ALARM {
+            self.found.usual.learn(&minute.spans, &minute.lines);
+            return;
+        }
+        let mut alarm = Minute::default();
+        alarm.add(minute);
+        self.alarm = Some(alarm);
+    }
+
+    fn close_alarm(&mut self) {
+        let Some(alarm) = self.alarm.take() else { return };
+        let Some((start, end)) = alarm.bounds() else { return };
+        let (verdict, cpu_s) = timed(|| self.judge(&self.found.usual, &alarm, start, end));
+        let alarm_end = (start + 60 * SECOND).min(end);
+        let fault = self.faults.iter().rposition(|f| f.at < alarm_end && start < f.at + FAULT_NS);
+        let Some(fault) = fault else {
+            self.false_alarms += 1;
+            return;
+        };
+        let mut outcome = self.outcome(&self.found.usual, verdict);
+        outcome.cpu_s = cpu_s;
+        outcome.delay_s = Some((alarm_end - self.faults[fault].at) as f64 / SECOND as f64);
+        self.found.outcomes[fault].get_or_insert(outcome);
+    }
+
+    fn judge(&self, usual: &Usual, minute: &Minute, from: i64, to: i64) -> Verdict {
+        let columns: Vec<(&Series, Vec<f64>, Vec<f64>)> = self
+            .series
+            .iter()
+            .map(|s| (s, s.between(i64::MIN, from), s.between(from, to.saturating_add(1))))
+            .collect();
+        let readings = columns.iter().map(|(series, before, within)| Reading {
+            service: series.service,
+            metric: series.metric,
+            says: series.says,
+            before,
+            within,
+        });
+        usual.judge(&minute.spans, &minute.lines, &readings.collect::<Vec<_>>())
+    }
+
+    fn outcome(&self, usual: &Usual, verdict: Verdict) -> Outcome {
+        _ = usual;
+        let mut ranking = Vec::new();
+        for suspect in verdict.suspects {
+            let lines = suspect.evidence.iter().find_map(|e| self.lines_of(&e.about)).filter(|_| {
+                !matches!(suspect.evidence[0].about, About::Resource { .. } | About::Ways)
+            });
+            ranking.push(Ranked {
+                entity: self.reader.services.name(suspect.service).to_owned(),
+                metric: self.metric_of(&suspect.evidence[0].about),
+                belief: suspect.belief,
+                lines,
+                reasons: suspect.evidence.iter().map(|e| format!("{:.1} {} {}/{} {:.3}", e.surprise, self.metric_of(&e.about), e.seen, e.of, e.usual)).collect(),
+            });
+        }
+        Outcome { ranking, undecided: verdict.undecided, ..Outcome::default() }
+    }
+
+    /// The first lines of the expected templates that stay away, with what is written before them.
+    fn lines_of(&self, about: &About) -> Option<(String, String)> {
+        let About::StaysAway { mark: Mark::Line(template), after, .. } = about else { return None };
+        let example = |template: u32| self.reader.examples.get(&template).cloned().unwrap_or_default();
+        Some((after.map_or(String::new(), example), example(*template)))
+    }
+
+    fn metric_of(&self, about: &About) -> String {
+        let mark_of = |mark: &Mark| match mark {
+            Mark::Line(template) => format!("line {}", self.reader.miner.text(*template)),
+            Mark::Call(service) => format!("call of {}", self.reader.services.name(*service)),
+            Mark::Step(operation) => format!("step {}", self.reader.operations.name(*operation)),
+            Mark::Failed => "failed".into(),
+            Mark::Slow | Mark::Slowest => "own time".into(),
+        };
+        let operation = |number: &u32| self.reader.operations.name(*number).to_owned();
+        match about {
+            About::Comes { operation: of, mark } => format!("{}: {}", operation(of), mark_of(mark)),
+            About::StaysAway { operation: of, mark, .. } => format!("{}: no {}", operation(of), mark_of(mark)),
+            About::Ways => "network".into(),
+            About::Resource { metric, .. } => self.metric_names.name(*metric).to_owned(),
+        }
+    }
+
+    fn baselines(&self, window: &Minute, at: i64, fault: usize) -> BTreeMap<&'static str, BTreeMap<String, f64>> {
+        let services = 0..self.reader.services.len() as u32;
+        let named = |scores: Vec<f64>| {
+            let named = services.clone().map(|s| self.reader.services.name(s).to_owned());
+            named.zip(scores).collect::<BTreeMap<String, f64>>()
+        };
+        let random = crate::baselines::random(services.len(), at as u64 ^ fault as u64);
+        let lines = services.clone().map(|s| f64::from(window.lines_by_service.get(&s).copied().unwrap_or(0)));
+        let lines: Vec<f64> = lines.collect();
+        let own = self.counts.change(window);
+        let own = services.clone().map(|s| own.get(&s).copied().unwrap_or(0.0)).collect();
+        let mut cpu = vec![0.0_f64; services.len()];
+        for series in &self.series {
+            if self.metric_names.name(series.metric).to_lowercase().contains("cpu") {
+                let z = z_of(&series.between(i64::MIN, at), &series.between(at, at + LOOK_NS));
+                cpu[series.service as usize] = cpu[series.service as usize].max(z);
+            }
+        }
+        BTreeMap::from([("random", named(random)), ("log lines", named(lines)), ("own time", named(own)), ("cpu z", named(cpu))])
+    }
+}
+
+fn z_of(before: &[f64], within: &[f64]) -> f64 {
+    let n = before.len().max(1) as f64;
+    let mean = before.iter().sum::<f64>() / n;
+    let deviation = (before.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt().max(1e-9);
+    within.iter().map(|v| (v - mean) / deviation).fold(0.0, f64::max)
+}
+
+impl Series {
+    /// Values in [from, to).
+    fn between(&self, from: i64, to: i64) -> Vec<f64> {
+        let range = self.points.partition_point(|p| p.0 < from)..self.points.partition_point(|p| p.0 < to);
+        self.points[range].iter().map(|p| p.1).collect()
+    }
+}
+
+/// Mean own time of spans by service: a baseline.
+#[derive(Default)]
+struct Counts(BTreeMap<u32, (f64, f64)>);
+
+impl Counts {
+    fn learn(&mut self, minute: &Minute) {
+        for (service, (sum, count)) in own_times(minute) {
+            let known = self.0.entry(service).or_default();
+            *known = (known.0 + sum, known.1 + count);
+        }
+    }
+
+    /// Mean own time over what it was before.
+    fn change(&self, window: &Minute) -> BTreeMap<u32, f64> {
+        let change = own_times(window).into_iter().filter_map(|(service, (sum, count))| {
+            let (before, of) = self.0.get(&service)?;
+            Some((service, (sum / count) / (before / of).max(1.0)))
+        });
+        change.collect()
+    }
+}
+
+/// Sum and number of the spans' times without their children's, by service.
+fn own_times(minute: &Minute) -> BTreeMap<u32, (f64, f64)> {
+    let mut children: BTreeMap<(u64, u64), i64> = BTreeMap::new();
+    for span in &minute.spans {
+        let time = children.entry((span.trace, span.parent.unwrap_or(0))).or_default();
+        *time = time.saturating_add(span.end.saturating_sub(span.start));
+    }
+    let mut sums: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
+    for span in &minute.spans {
+        let within = children.get(&(span.trace, span.id)).copied().unwrap_or(0);
+        let sum = sums.entry(span.service).or_default();
+        *sum = (sum.0 + (span.end.saturating_sub(span.start).saturating_sub(within)).max(0) as f64, sum.1 + 1.0);
+    }
+    sums
+}
