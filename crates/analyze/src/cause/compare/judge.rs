@@ -303,7 +303,7 @@ impl Service {
     fn kind(&self) -> CauseKind {
         let is_slow = |e: &Evidence| matches!(e.about, About::Comes { mark: Mark::Slow | Mark::Slowest, .. });
         let behaviour = most(&self.behaviour);
-        let only_slow = self.behaviour.iter().filter(|e| !is_slow(e)).all(|e| e.surprise < behaviour);
+        let only_slow = self.behaviour.iter().filter(|e| !is_slow(e)).all(|e| e.weight() < behaviour);
         let resources = most(&self.resources);
         if resources >= ODD || (resources > 0.0 && only_slow) || most(&self.ways) > behaviour {
             return CauseKind::Resource;
@@ -313,7 +313,7 @@ impl Service {
 
     fn evidence(self) -> Vec<Evidence> {
         let first = if most(&self.resources) >= ODD { self.resources.len() } else { 0 };
-        let by_surprise = |a: &Evidence, b: &Evidence| b.surprise.total_cmp(&a.surprise);
+        let by_surprise = |a: &Evidence, b: &Evidence| b.weight().total_cmp(&a.weight());
         let mut all = self.resources;
         all.sort_by(by_surprise);
         all.extend(self.behaviour);
@@ -325,7 +325,19 @@ impl Service {
 }
 
 fn most(evidence: &[Evidence]) -> f64 {
-    evidence.iter().map(|e| e.surprise).fold(0.0, f64::max)
+    evidence.iter().map(Evidence::weight).fold(0.0, f64::max)
+}
+
+impl Evidence {
+    /// Surprise times the share of requests that it has changed of those that were as usual (the causal power of Cheng,
+    /// Psychological Review 1997): a burst of errors may be as surprising as a fault that nothing escapes.
+    fn weight(&self) -> f64 {
+        if self.of == 0 {
+            return self.surprise;
+        }
+        let share = f64::from(self.seen) / f64::from(self.of);
+        self.surprise * ((share - self.usual) / (1.0 - self.usual)).clamp(0.0, 1.0)
+    }
 }
 
 fn verdict(services: BTreeMap<u32, Service>) -> Verdict {

@@ -199,7 +199,12 @@ impl Stream {
         self.watch(&minute, start, end);
         let faults: Vec<i64> = self.faults.iter().map(|f| f.at).collect();
         let usual = minute.part(|at| !faults.iter().any(|f| (*f..f + FAULT_NS).contains(&at)));
-        if !usual.spans.is_empty() {
+        let Some((from, to)) = usual.bounds() else {
+            self.recent.push(minute);
+            return;
+        };
+        let verdict = self.judge(&self.given.usual, &usual, from, to);
+        if verdict.suspects.first().is_none_or(|s| s.surprise < ALARM) {
             self.given.usual.learn(&usual.spans, &usual.lines);
             self.counts.learn(&usual);
         }
