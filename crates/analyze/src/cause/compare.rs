@@ -55,8 +55,6 @@ struct Operation {
     marks: BTreeMap<Mark, VecDeque<(u32, u32, u32)>>,
     /// Own time of visits, with their stretch.
     times: VecDeque<(u32, i64)>,
-    /// What was written just before a template, most often.
-    before: BTreeMap<u32, BTreeMap<u32, u32>>,
 }
 
 /// A service that may be why.
@@ -94,8 +92,8 @@ pub struct Evidence {
 pub enum About {
     /// A mark of an operation comes more often.
     Comes { operation: u32, mark: Mark },
-    /// A mark of an operation stays away more often. Of a line: what is usually written just before it.
-    StaysAway { operation: u32, mark: Mark, after: Option<u32> },
+    /// A mark of an operation stays away more often.
+    StaysAway { operation: u32, mark: Mark },
     /// Calls to and from the service take longer on the way.
     Ways,
     /// A metric of how much of a resource is used.
@@ -158,10 +156,6 @@ impl Usual {
     fn learn_visit(&mut self, visit: &Visit, block: u32, visits: &[Visit]) {
         let operation = self.operations.entry((visit.service, visit.operation)).or_default();
         operation.times.push_back((block, visit.own));
-        for (i, template) in visit.lines.iter().enumerate() {
-            let before = i.checked_sub(1).map_or(0, |i| visit.lines[i]);
-            *operation.before.entry(*template).or_default().entry(before).or_default() += 1;
-        }
         for (called, way) in &visit.ways {
             self.ways.entry((visit.service, visits[*called].service)).or_default().push_back((block, *way));
         }
@@ -179,32 +173,24 @@ impl Operation {
     }
 
     fn rename(&mut self, template: u32, goes_on_as: u32) {
-        if let Some(blocks) = self.marks.remove(&Mark::Line(template)) {
-            let known = self.marks.remove(&Mark::Line(goes_on_as)).unwrap_or_default();
+        let now = |of: u32| if of == template { goes_on_as } else { of };
+        let renamed = |mark: &Mark| match *mark {
+            Mark::Line(of) => Mark::Line(now(of)),
+            Mark::Then(before, of) => Mark::Then(now(before), now(of)),
+            other => other,
+        };
+        let others: Vec<Mark> = self.marks.keys().filter(|mark| renamed(mark) != **mark).copied().collect();
+        for mark in others {
+            let blocks = self.marks.remove(&mark).unwrap_or_default();
+            let known = self.marks.remove(&renamed(&mark)).unwrap_or_default();
             let mut sums: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
             for (block, some, all) in blocks.into_iter().chain(known) {
                 let sum = sums.entry(block).or_default();
-                *sum = (sum.0 + some, sum.1 + all);
+                *sum = (sum.0.saturating_add(some), sum.1.saturating_add(all));
             }
             let sums = sums.into_iter().map(|(block, (some, all))| (block, some, all)).collect();
-            self.marks.insert(Mark::Line(goes_on_as), sums);
+            self.marks.insert(renamed(&mark), sums);
         }
-        if let Some(before) = self.before.remove(&template) {
-            let known = self.before.entry(goes_on_as).or_default();
-            before.into_iter().for_each(|(before, count)| *known.entry(before).or_default() += count);
-        }
-        for before in self.before.values_mut() {
-            if let Some(count) = before.remove(&template) {
-                *before.entry(goes_on_as).or_default() += count;
-            }
-        }
-    }
-
-    /// What is usually written just before a template.
-    fn before(&self, template: u32) -> Option<u32> {
-        let before = self.before.get(&template)?;
-        let most = before.iter().max_by_key(|(of, count)| (**count, std::cmp::Reverse(**of)))?;
-        Some(*most.0).filter(|of| *of != 0)
     }
 }
 

@@ -98,7 +98,7 @@ impl Usual {
         let mut services: BTreeMap<u32, Service> = BTreeMap::new();
         for (key, marks) in &odd {
             for mark in marks {
-                let evidence = self.unexplained(*key, mark, &requests[key], &visits, &limits, &below);
+                let evidence = unexplained(*key, mark, &requests[key], &visits, &limits, &below);
                 services.entry(key.0).or_default().behaviour.extend(evidence);
             }
         }
@@ -112,38 +112,6 @@ impl Usual {
             services.entry(reading.service).or_default().resources.push(evidence);
         }
         verdict(services)
-    }
-
-    /// Evidence of a mark from the requests in which nothing deeper explains it.
-    fn unexplained(
-        &self,
-        key: (u32, u32),
-        odd: &Odd,
-        requests: &Requests,
-        visits: &[Visit],
-        limits: &BTreeMap<(u32, u32), Limits>,
-        below: &Below,
-    ) -> Option<Evidence> {
-        let limit = limits.get(&key).copied();
-        let is_so = |i: usize| shows(&visits[i], odd, limit) && below.0[i] < odd.surprise * EXPLAINS;
-        let (seen, of) = if matches!(odd.mark, Mark::Slow | Mark::Slowest) {
-            let all = requests.values().flatten();
-            (all.clone().filter(|i| is_so(**i)).count(), all.count())
-        } else {
-            (requests.values().filter(|of_request| of_request.iter().any(|i| is_so(*i))).count(), requests.len())
-        };
-        let surprise = odd.rate.surprise(seen as u32, of as u32);
-        let operation = key.1;
-        let after = match odd.mark {
-            Mark::Line(template) => self.operations.get(&key).and_then(|o| o.before(template)),
-            _ => None,
-        };
-        let about = match odd.comes {
-            true => About::Comes { operation, mark: odd.mark },
-            false => About::StaysAway { operation, mark: odd.mark, after },
-        };
-        let usual = odd.rate.share;
-        (surprise >= ODD).then_some(Evidence { about, surprise, seen: seen as u32, of: of as u32, usual })
     }
 
     /// Services to and from which the ways are slow.
@@ -237,6 +205,30 @@ impl Operation {
         let odd = |mark, hits, rate: Rate| Odd { mark, comes: true, surprise: rate.surprise(hits, of), rate };
         [odd(Mark::Slow, above(limits.slow), slow), odd(Mark::Slowest, above(limits.slowest), slowest)]
     }
+}
+
+/// Evidence of a mark from the requests in which nothing deeper explains it.
+fn unexplained(
+    key: (u32, u32),
+    odd: &Odd,
+    requests: &Requests,
+    visits: &[Visit],
+    limits: &BTreeMap<(u32, u32), Limits>,
+    below: &Below,
+) -> Option<Evidence> {
+    let limit = limits.get(&key).copied();
+    let is_so = |i: usize| shows(&visits[i], odd, limit) && below.0[i] < odd.surprise * EXPLAINS;
+    let (seen, of) = if matches!(odd.mark, Mark::Slow | Mark::Slowest) {
+        let all = requests.values().flatten();
+        (all.clone().filter(|i| is_so(**i)).count(), all.count())
+    } else {
+        (requests.values().filter(|of_request| of_request.iter().any(|i| is_so(*i))).count(), requests.len())
+    };
+    let surprise = odd.rate.surprise(seen as u32, of as u32);
+    let (operation, mark) = (key.1, odd.mark);
+    let about = if odd.comes { About::Comes { operation, mark } } else { About::StaysAway { operation, mark } };
+    let usual = odd.rate.share;
+    (surprise >= ODD).then_some(Evidence { about, surprise, seen: seen as u32, of: of as u32, usual })
 }
 
 /// Whether a visit is odd in this way.

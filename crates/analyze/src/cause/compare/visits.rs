@@ -38,6 +38,8 @@ pub struct Line {
 pub enum Mark {
     /// A line of this template was written.
     Line(u32),
+    /// A line of the second template was written right after one of the first; 0 stands for the begin and the end.
+    Then(u32, u32),
     /// This service was called.
     Call(u32),
     /// A step of this name was done.
@@ -61,8 +63,6 @@ pub(super) struct Visit {
     pub own: i64,
     /// What happened in it, each once, in order.
     pub marks: Vec<Mark>,
-    /// Templates in order of time, each once.
-    pub lines: Vec<u32>,
     /// Visits that it called.
     pub calls: Vec<usize>,
     /// What the way to and from each called visit took, ns; with its index.
@@ -88,7 +88,6 @@ pub(super) fn visits_of(spans: &[Span], lines: &[Line]) -> Vec<Visit> {
             trace: span.trace,
             own: span.end.saturating_sub(span.start).max(0),
             marks: Vec::new(),
-            lines: Vec::new(),
             calls: Vec::new(),
             ways: Vec::new(),
         });
@@ -198,12 +197,12 @@ fn add_lines(
         }
     }
     found.sort_unstable();
-    for (visit, _, template) in found {
-        let visit = &mut visits[visit];
-        if !visit.lines.contains(&template) {
-            visit.lines.push(template);
-            visit.marks.push(Mark::Line(template));
-        }
+    for lines in found.chunk_by(|a, b| a.0 == b.0) {
+        let templates = lines.iter().map(|l| l.2);
+        let befores = std::iter::once(0).chain(templates.clone());
+        let marks = &mut visits[lines[0].0].marks;
+        marks.extend(templates.clone().map(Mark::Line));
+        marks.extend(befores.zip(templates.chain([0])).map(|(before, template)| Mark::Then(before, template)));
     }
 }
 
@@ -230,8 +229,10 @@ mod tests {
         assert_eq!(visits.len(), 2);
         assert_eq!((visits[0].service, visits[0].own, visits[0].ways.clone()), (1, 40, vec![(1, 15)]));
         assert_eq!(visits[0].marks, [Mark::Call(2), Mark::Step(10), Mark::Step(11)]);
-        assert_eq!((visits[1].own, visits[1].lines.clone()), (45, vec![8, 7]));
-        assert_eq!(visits[1].marks, [Mark::Line(7), Mark::Line(8), Mark::Step(20), Mark::Step(21)]);
+        assert_eq!(visits[1].own, 45);
+        let order = [Mark::Then(0, 8), Mark::Then(7, 0), Mark::Then(8, 7)];
+        assert_eq!(visits[1].marks[..2], [Mark::Line(7), Mark::Line(8)]);
+        assert_eq!(visits[1].marks[2..], [&order[..], &[Mark::Step(20), Mark::Step(21)]].concat());
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl Stream {
             return;
         };
         let verdict = self.judge(&self.given.usual, &usual, from, to);
-        if verdict.suspects.first().is_none_or(|s| s.surprise < ALARM) {
+        if std::env::var("NEZHA_ONLY").is_err() && verdict.suspects.first().is_none_or(|s| s.surprise < ALARM) {
             self.given.usual.learn(&usual.spans, &usual.lines);
             self.counts.learn(&usual);
         }
@@ -311,14 +311,17 @@ impl Stream {
 
     /// The first lines of the expected templates that stay away, with what is written before them.
     fn lines_of(&self, about: &About) -> Option<(String, String)> {
-        let About::StaysAway { mark: Mark::Line(template), after, .. } = about else { return None };
-        let example = |template: u32| self.reader.examples.get(&template).cloned().unwrap_or_default();
-        Some((after.map_or(String::new(), example), example(*template)))
+        let About::StaysAway { mark: Mark::Then(before, template), .. } = about else { return None };
+        let example = |template: &u32| self.reader.examples.get(template).cloned().unwrap_or_default();
+        Some((example(before), example(template)))
     }
 
     fn metric_of(&self, about: &About) -> String {
         let mark_of = |mark: &Mark| match mark {
             Mark::Line(template) => format!("line {}", self.reader.miner.text(*template)),
+            Mark::Then(before, template) => {
+                format!("{} then {}", self.reader.miner.text(*before), self.reader.miner.text(*template))
+            }
             Mark::Call(service) => format!("call of {}", self.reader.services.name(*service)),
             Mark::Step(operation) => format!("step {}", self.reader.operations.name(*operation)),
             Mark::Failed => "failed".into(),
@@ -327,7 +330,7 @@ impl Stream {
         let operation = |number: &u32| self.reader.operations.name(*number).to_owned();
         match about {
             About::Comes { operation: of, mark } => format!("{}: {}", operation(of), mark_of(mark)),
-            About::StaysAway { operation: of, mark, .. } => format!("{}: no {}", operation(of), mark_of(mark)),
+            About::StaysAway { operation: of, mark } => format!("{}: no {}", operation(of), mark_of(mark)),
             About::Ways => "network".into(),
             About::Resource { metric, .. } => self.metric_names.name(*metric).to_owned(),
         }
