@@ -19,7 +19,7 @@ mod judge;
 mod resources;
 mod visits;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use types::CauseKind;
 
@@ -33,6 +33,8 @@ pub use self::{
 const BLOCKS_MOST: usize = 240;
 /// Own times remembered of each operation.
 const TIMES_MOST: usize = 1000;
+/// Stretches in a row after which what is not as usual has become usual.
+const STAYS: u32 = 60;
 
 /// What is usual.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +57,8 @@ struct Operation {
     marks: BTreeMap<Mark, VecDeque<(u32, u32, u32)>>,
     /// Own time of visits, with their stretch.
     times: VecDeque<(u32, i64)>,
+    /// Stretches in a row that were not learned because it was not as usual.
+    left_out: u32,
 }
 
 /// A service that may be why.
@@ -110,18 +114,39 @@ pub struct Verdict {
 }
 
 impl Usual {
-    /// Learns a stretch (a minute of requests, or less) of usual behaviour.
+    /// Learns a stretch (a minute of requests, or less) that is known to be as usual.
     pub fn learn(&mut self, spans: &[Span], lines: &[Line]) {
         let visits = visits_of(spans, &self.renamed_lines(lines));
+        self.learn_but(&visits, &BTreeSet::new());
+    }
+
+    /// Learns of a stretch what is not far from usual, operation by operation: a fault must not become usual because it
+    /// was there before. What stays as it is for [`STAYS`] stretches becomes usual all the same.
+    pub fn learn_unless_odd(&mut self, spans: &[Span], lines: &[Line]) {
+        let visits = visits_of(spans, &self.renamed_lines(lines));
+        let mut odd = self.odd_operations(&visits);
+        odd.retain(|key| {
+            let Some(operation) = self.operations.get_mut(key) else { return false };
+            operation.left_out += 1;
+            operation.left_out <= STAYS
+        });
+        self.learn_but(&visits, &odd);
+    }
+
+    fn learn_but(&mut self, visits: &[Visit], odd: &BTreeSet<(u32, u32)>) {
         let block = self.next;
         self.next = self.next.saturating_add(1);
-        for visit in &visits {
-            self.learn_visit(visit, block, &visits);
+        for visit in visits.iter().filter(|v| !odd.contains(&(v.service, v.operation))) {
+            self.learn_visit(visit, block, visits);
         }
-        for (key, requests) in judge::requests_of(&visits) {
+        for (key, requests) in judge::requests_of(visits) {
+            if odd.contains(&key) {
+                continue;
+            }
             let operation = self.operations.entry(key).or_default();
+            operation.left_out = 0;
             operation.requests.push_back((block, requests.len() as u32));
-            for (mark, (some, all)) in judge::counts_of(&requests, &visits) {
+            for (mark, (some, all)) in judge::counts_of(&requests, visits) {
                 operation.marks.entry(mark).or_default().push_back((block, some, all));
             }
             operation.forget(block);

@@ -1,6 +1,6 @@
 //! From what is not as usual to who is why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use math::rates::Rate;
 use types::CauseKind;
@@ -12,6 +12,8 @@ use super::{
 
 /// Surprise from which a mark counts as not as usual.
 const ODD: f64 = 2.0;
+/// Weight from which an operation is too far from usual to be learned.
+const FAR: f64 = 5.0;
 /// What was called explains a mark where it is odd by at least this share of the mark's surprise.
 const EXPLAINS: f64 = 0.5;
 /// Own times of an operation, and ways of a call, from which something can be called slow.
@@ -55,7 +57,16 @@ struct Odd {
     mark: Mark,
     comes: bool,
     surprise: f64,
+    /// Share of requests in which it is so.
+    share: f64,
     rate: Rate,
+}
+
+impl Odd {
+    fn new(mark: Mark, comes: bool, hits: u32, of: u32, rate: Rate) -> Odd {
+        let share = f64::from(hits) / f64::from(of.max(1));
+        Odd { mark, comes, surprise: rate.surprise(hits, of), share, rate }
+    }
 }
 
 /// Own time above which a visit is slow, and slower than all before.
@@ -77,6 +88,21 @@ impl Limits {
 }
 
 impl Usual {
+    /// Operations that are too far from usual to be learned.
+    pub(super) fn odd_operations(&self, visits: &[Visit]) -> BTreeSet<(u32, u32)> {
+        let mut found = BTreeSet::new();
+        for (key, requests) in requests_of(visits) {
+            let Some(usual) = self.operations.get(&key) else { continue };
+            let limits = Limits::of(usual.times.iter().map(|t| t.1));
+            let odd = usual.odd_marks(&requests, visits, limits);
+            let farthest = odd.iter().map(|o| weight_of(o.surprise, o.share, o.rate.share)).fold(0.0, f64::max);
+            if farthest >= FAR {
+                found.insert(key);
+            }
+        }
+        found
+    }
+
     /// Says who may be why a stretch is not as usual.
     pub fn judge(&self, spans: &[Span], lines: &[Line], readings: &[Reading]) -> Verdict {
         let visits = visits_of(spans, &self.renamed_lines(lines));
@@ -171,8 +197,8 @@ impl Operation {
             let known = self.blocks_of(mark);
             let comes = Rate::of_blocks(known.iter().map(|(some, _, of)| (*some, *of)));
             let away = Rate::of_blocks(known.iter().map(|(_, all, of)| (of.saturating_sub(*all), *of)));
-            found.push(Odd { mark, comes: true, surprise: comes.surprise(some, of), rate: comes });
-            found.push(Odd { mark, comes: false, surprise: away.surprise(of - all, of), rate: away });
+            found.push(Odd::new(mark, true, some, of, comes));
+            found.push(Odd::new(mark, false, of - all, of, away));
         }
         if let Some(limits) = limits {
             found.extend(self.slow(requests, visits, limits));
@@ -202,7 +228,7 @@ impl Operation {
         let above = |limit: i64| requests.values().flatten().filter(|i| visits[**i].own > limit).count() as u32;
         let slow = Rate::of_blocks(blocks.values().copied());
         let slowest = Rate::of_blocks(blocks.values().map(|(_, of)| (0, *of)));
-        let odd = |mark, hits, rate: Rate| Odd { mark, comes: true, surprise: rate.surprise(hits, of), rate };
+        let odd = |mark, hits, rate| Odd::new(mark, true, hits, of, rate);
         [odd(Mark::Slow, above(limits.slow), slow), odd(Mark::Slowest, above(limits.slowest), slowest)]
     }
 }
@@ -321,15 +347,16 @@ fn most(evidence: &[Evidence]) -> f64 {
 }
 
 impl Evidence {
-    /// Surprise times the share of requests that it has changed of those that were as usual (the causal power of Cheng,
-    /// Psychological Review 1997): a burst of errors may be as surprising as a fault that nothing escapes.
     fn weight(&self) -> f64 {
-        if self.of == 0 {
-            return self.surprise;
-        }
         let share = f64::from(self.seen) / f64::from(self.of);
-        self.surprise * ((share - self.usual) / (1.0 - self.usual)).clamp(0.0, 1.0)
+        if self.of == 0 { self.surprise } else { weight_of(self.surprise, share, self.usual) }
     }
+}
+
+/// Surprise times the share of requests that it has changed of those that were as usual (the causal power of Cheng,
+/// Psychological Review 1997): a burst of errors may be as surprising as a fault that nothing escapes.
+fn weight_of(surprise: f64, share: f64, usual: f64) -> f64 {
+    surprise * ((share - usual) / (1.0 - usual)).clamp(0.0, 1.0)
 }
 
 fn verdict(services: BTreeMap<u32, Service>) -> Verdict {

@@ -60,6 +60,8 @@ const SECOND: i64 = 1_000_000_000;
 const LOOK_NS: i64 = 180 * SECOND;
 /// How long after a fault began what is seen is not taken for usual, and alarms are its own.
 const FAULT_NS: i64 = 300 * SECOND;
+/// How old a minute must be to be learned: what began a little before it was seen is no part of what is usual.
+const LAG_NS: i64 = 120 * SECOND;
 /// Surprise of the strongest suspect from which there is an alarm.
 const ALARM: f64 = 8.0;
 /// How long an alarm is looked at until its cause is said.
@@ -84,6 +86,7 @@ pub fn run(root: &Path, name: &str) -> Result<Day, Problem> {
         metric_names,
         series,
         recent: Vec::new(),
+        unlearned: Vec::new(),
         alarm: None,
         false_alarms: 0,
         minutes: 0,
@@ -166,8 +169,10 @@ struct Stream {
     reader: Reader,
     metric_names: Names,
     series: Vec<Series>,
-    /// Minutes of which a fault may still be judged.
+    /// Minutes of which a fault may still be judged, and that are not yet learned for it.
     recent: Vec<Minute>,
+    /// Minutes that are not yet learned for what is found by ourselves.
+    unlearned: Vec<Minute>,
     given: Asked,
     found: Asked,
     /// The minutes of the alarm that goes on.
@@ -196,20 +201,25 @@ impl Stream {
         let Some((start, end)) = minute.bounds() else { return };
         self.minutes += 1;
         self.judge_given(start);
+        self.learn_old(start);
         self.watch(&minute, start, end);
-        let faults: Vec<i64> = self.faults.iter().map(|f| f.at).collect();
-        let usual = minute.part(|at| !faults.iter().any(|f| (*f..f + FAULT_NS).contains(&at)));
-        let Some((from, to)) = usual.bounds() else {
-            self.recent.push(minute);
-            return;
-        };
-        let verdict = self.judge(&self.given.usual, &usual, from, to);
-        if std::env::var("NEZHA_ONLY").is_err() && verdict.suspects.first().is_none_or(|s| s.surprise < ALARM) {
-            self.given.usual.learn(&usual.spans, &usual.lines);
-            self.counts.learn(&usual);
-        }
         self.recent.push(minute);
-        self.recent.retain(|m| m.bounds().is_some_and(|(_, last)| last > end - LOOK_NS - FAULT_NS));
+    }
+
+    /// Learns minutes that are old enough to be no part of what may just be found or asked.
+    fn learn_old(&mut self, now: i64) {
+        let is_old = |m: &Minute, from: i64| m.bounds().is_some_and(|(_, last)| last < from.saturating_sub(LAG_NS));
+        let open = |(fault, outcome): (&Fault, &Option<Outcome>)| (outcome.is_none() && fault.at <= now).then_some(fault.at);
+        let from = self.faults.iter().zip(&self.given.outcomes).filter_map(open).min().unwrap_or(now);
+        let count = self.recent.iter().take_while(|m| is_old(m, from)).count();
+        for minute in self.recent.drain(..count) {
+            self.given.usual.learn_unless_odd(&minute.spans, &minute.lines);
+            self.counts.learn(&minute);
+        }
+        let count = self.unlearned.iter().take_while(|m| is_old(m, now)).count();
+        for minute in self.unlearned.drain(..count) {
+            self.found.usual.learn_unless_odd(&minute.spans, &minute.lines);
+        }
     }
 
     fn end(&mut self) {
@@ -240,6 +250,7 @@ impl Stream {
             let began = alarm.bounds().map_or(start, |(first, _)| first);
             if end - began <= ALARM_NS {
                 alarm.add(minute);
+                self.unlearned.push(minute.part(|_| true));
                 return;
             }
             self.close_alarm();
@@ -250,8 +261,8 @@ impl Stream {
             let fault = self.faults.iter().rev().find(|f| f.at < end);
             println!("minute {} {} {:.1} {:?}", start / SECOND % 86400 / 60, fault.map_or(9999, |f| (end - f.at) / SECOND), surprise, self.outcome(&self.found.usual, verdict.clone()).ranking.first().map(|r| (r.entity.clone(), r.metric.clone())));
         }
+        self.unlearned.push(minute.part(|_| true));
         if surprise < ALARM {
-            self.found.usual.learn(&minute.spans, &minute.lines);
             return;
         }
         let mut alarm = Minute::default();
