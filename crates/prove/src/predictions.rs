@@ -23,6 +23,19 @@ impl Run<'_> {
         }
         writer.flush().map_err(|e| problem(&e))
     }
+
+    /// Writes a file of one JSON document a line below the predictions folder, if one was asked for.
+    pub fn predict_json_lines(
+        &self,
+        name: &str,
+        lines: impl IntoIterator<Item = serde_json::Value>,
+    ) -> Result<(), Problem> {
+        let Some(folder) = self.predictions else { return Ok(()) };
+        let path = folder.join(name);
+        let text: String = lines.into_iter().map(|line| format!("{line}\n")).collect();
+        let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
+        written.map_err(|e| Problem::new(&path, e.to_string(), "a folder that can be written"))
+    }
 }
 
 /// The score of a surprise (-log10 of a tail probability): s / (1 + s), 0..1.
