@@ -68,8 +68,8 @@ pub struct Suspect {
     pub service: u32,
     /// In which way it is the cause.
     pub kind: CauseKind,
-    /// -log10 of the chance that it would be so by chance, about; 0..=300.
-    pub surprise: f64,
+    /// Weight of all that speaks for it, 0..=300: surprise where it changed everything that the service does.
+    pub weight: f64,
     /// 0..=1; all together less than 1.
     pub belief: f64,
     /// What speaks for it, strongest first; at least one.
@@ -83,6 +83,8 @@ pub struct Evidence {
     pub about: About,
     /// -log10 of the chance.
     pub surprise: f64,
+    /// Surprise times the share of requests, of the time, or of the resource that it concerns; 0..=300.
+    pub weight: f64,
     /// Requests in which it is so and that are not explained by what was called, of how many.
     pub seen: u32,
     /// Requests looked at.

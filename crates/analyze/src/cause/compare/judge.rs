@@ -18,7 +18,7 @@ const FAR: f64 = 5.0;
 const EXPLAINS: f64 = 0.5;
 /// Own times of an operation, and ways of a call, from which something can be called slow.
 const TIMES_LEAST: usize = 20;
-/// Surprise at which nobody is as likely the cause as the best one; natural, so that beliefs stay modest.
+/// Weight at which nobody is as likely the cause as the best one; natural, so that beliefs stay modest.
 const NOBODY: f64 = 4.0;
 /// Belief, and lead over the next, from which it is decided.
 const DECIDED_BELIEF: f64 = 0.5;
@@ -57,21 +57,36 @@ struct Odd {
     mark: Mark,
     comes: bool,
     surprise: f64,
-    /// Share of requests in which it is so.
-    share: f64,
     rate: Rate,
+    /// How far it can matter, 0..=1: of a time, the part of it that is new.
+    matters: f64,
+    /// Surprise times the share that it has changed, see [`power`].
+    weight: f64,
 }
 
 impl Odd {
-    fn new(mark: Mark, comes: bool, hits: u32, of: u32, rate: Rate) -> Odd {
-        let share = f64::from(hits) / f64::from(of.max(1));
-        Odd { mark, comes, surprise: rate.surprise(hits, of), share, rate }
+    fn new(mark: Mark, comes: bool, hits: u32, of: u32, rate: Rate, matters: f64) -> Odd {
+        let surprise = rate.surprise(hits, of);
+        Odd { mark, comes, surprise, rate, matters, weight: surprise * power(hits, of, &rate) * matters }
     }
+}
+
+/// Share of the requests that were as usual which it has changed: the causal power of Cheng (Psychological Review 1997),
+/// 0..=1. A burst of errors may be as surprising as a fault that nothing escapes.
+fn power(hits: u32, of: u32, usual: &Rate) -> f64 {
+    let share = f64::from(hits) / f64::from(of.max(1));
+    ((share - usual.share) / (1.0 - usual.share)).clamp(0.0, 1.0)
+}
+
+/// The part of a time that is above what is usual, 0..=1.
+fn new_part((seen, usual): &(f64, f64)) -> f64 {
+    if *seen > 0.0 { (1.0 - usual / seen).clamp(0.0, 1.0) } else { 0.0 }
 }
 
 /// Own time above which a visit is slow, and slower than all before.
 #[derive(Clone, Copy)]
 struct Limits {
+    middle: i64,
     slow: i64,
     slowest: i64,
 }
@@ -83,7 +98,7 @@ impl Limits {
             return None;
         }
         sorted.sort_unstable();
-        Some(Limits { slow: sorted[sorted.len() * 9 / 10], slowest: sorted[sorted.len() - 1] })
+        Some(Limits { middle: sorted[sorted.len() / 2], slow: sorted[sorted.len() * 9 / 10], slowest: sorted[sorted.len() - 1] })
     }
 }
 
@@ -95,7 +110,7 @@ impl Usual {
             let Some(usual) = self.operations.get(&key) else { continue };
             let limits = Limits::of(usual.times.iter().map(|t| t.1));
             let odd = usual.odd_marks(&requests, visits, limits);
-            let farthest = odd.iter().map(|o| weight_of(o.surprise, o.share, o.rate.share)).fold(0.0, f64::max);
+            let farthest = odd.iter().map(|o| o.weight).fold(0.0, f64::max);
             if farthest >= FAR {
                 found.insert(key);
             }
@@ -132,9 +147,9 @@ impl Usual {
             services.entry(evidence.0).or_default().ways.push(evidence.1);
         }
         for reading in readings {
-            let Some(short) = reading.short().filter(|s| s.surprise >= ODD / 2.0) else { continue };
+            let Some(short) = reading.short().filter(|s| s.weight >= ODD / 2.0) else { continue };
             let about = About::Resource { metric: reading.metric, value: short.value, before: short.before };
-            let evidence = Evidence { about, surprise: short.surprise, seen: 0, of: 0, usual: 0.0 };
+            let evidence = Evidence { about, surprise: short.surprise, weight: short.weight, seen: 0, of: 0, usual: 0.0 };
             services.entry(reading.service).or_default().resources.push(evidence);
         }
         verdict(services)
@@ -146,6 +161,8 @@ impl Usual {
             self.ways.iter().filter_map(|(pair, ways)| Some((*pair, Limits::of(ways.iter().map(|w| w.1))?))).collect();
         // For each service: ways looked at, slow ones, and those slower than all before.
         let mut found: BTreeMap<u32, [u32; 3]> = BTreeMap::new();
+        // What the ways took and what they usually take, in sum.
+        let mut times: BTreeMap<u32, (f64, f64)> = BTreeMap::new();
         for visit in visits {
             for (called, way) in &visit.ways {
                 let pair = (visit.service, visits[*called].service);
@@ -155,16 +172,20 @@ impl Usual {
                     counts[0] += 1;
                     counts[1] += u32::from(*way > limits.slow);
                     counts[2] += u32::from(*way > limits.slowest);
+                    let sums = times.entry(service).or_default();
+                    *sums = (sums.0 + *way as f64, sums.1 + limits.middle as f64);
                 }
             }
         }
         let mut slow = Vec::new();
         for (service, [of, above, above_all]) in found {
             let (usual, usual_most) = self.usual_ways(service, &limits);
-            let surprise = usual.surprise(above, of).max(usual_most.surprise(above_all, of));
+            let by_all = (usual_most.surprise(above_all, of), power(above_all, of, &usual_most));
+            let by_most = (usual.surprise(above, of), power(above, of, &usual));
+            let (surprise, power) = if by_all.0 * by_all.1 > by_most.0 * by_most.1 { by_all } else { by_most };
             if surprise >= ODD {
-                let usual = usual.share;
-                slow.push((service, Evidence { about: About::Ways, surprise, seen: above, of, usual }));
+                let weight = surprise * power * new_part(&times[&service]);
+                slow.push((service, Evidence { about: About::Ways, surprise, weight, seen: above, of, usual: usual.share }));
             }
         }
         slow
@@ -197,8 +218,8 @@ impl Operation {
             let known = self.blocks_of(mark);
             let comes = Rate::of_blocks(known.iter().map(|(some, _, of)| (*some, *of)));
             let away = Rate::of_blocks(known.iter().map(|(_, all, of)| (of.saturating_sub(*all), *of)));
-            found.push(Odd::new(mark, true, some, of, comes));
-            found.push(Odd::new(mark, false, of - all, of, away));
+            found.push(Odd::new(mark, true, some, of, comes, 1.0));
+            found.push(Odd::new(mark, false, of - all, of, away, 1.0));
         }
         if let Some(limits) = limits {
             found.extend(self.slow(requests, visits, limits));
@@ -228,7 +249,9 @@ impl Operation {
         let above = |limit: i64| requests.values().flatten().filter(|i| visits[**i].own > limit).count() as u32;
         let slow = Rate::of_blocks(blocks.values().copied());
         let slowest = Rate::of_blocks(blocks.values().map(|(_, of)| (0, *of)));
-        let odd = |mark, hits, rate| Odd::new(mark, true, hits, of, rate);
+        let sum = requests.values().flatten().map(|i| visits[*i].own as f64).sum::<f64>();
+        let matters = new_part(&(sum, limits.middle as f64 * f64::from(of)));
+        let odd = |mark, hits, rate| Odd::new(mark, true, hits, of, rate, matters);
         [odd(Mark::Slow, above(limits.slow), slow), odd(Mark::Slowest, above(limits.slowest), slowest)]
     }
 }
@@ -253,8 +276,9 @@ fn unexplained(
     let surprise = odd.rate.surprise(seen as u32, of as u32);
     let (operation, mark) = (key.1, odd.mark);
     let about = if odd.comes { About::Comes { operation, mark } } else { About::StaysAway { operation, mark } };
-    let usual = odd.rate.share;
-    (surprise >= ODD).then_some(Evidence { about, surprise, seen: seen as u32, of: of as u32, usual })
+    let (seen, of) = (seen as u32, of as u32);
+    let weight = surprise * power(seen, of, &odd.rate) * odd.matters;
+    (surprise >= ODD).then_some(Evidence { about, surprise, weight, seen, of, usual: odd.rate.share })
 }
 
 /// Whether a visit is odd in this way.
@@ -311,8 +335,8 @@ struct Service {
 }
 
 impl Service {
-    /// Surprise of all together: how it behaves and its ways overlap, its metrics are seen apart from them.
-    fn surprise(&self) -> f64 {
+    /// Weight of all together: how it behaves and its ways overlap, its metrics are seen apart from them.
+    fn weight(&self) -> f64 {
         let (behaviour, ways) = (most(&self.behaviour), most(&self.ways));
         behaviour.max(ways) + behaviour.min(ways) / 2.0 + most(&self.resources)
     }
@@ -321,7 +345,7 @@ impl Service {
     fn kind(&self) -> CauseKind {
         let is_slow = |e: &Evidence| matches!(e.about, About::Comes { mark: Mark::Slow | Mark::Slowest, .. });
         let behaviour = most(&self.behaviour);
-        let only_slow = self.behaviour.iter().filter(|e| !is_slow(e)).all(|e| e.weight() < behaviour);
+        let only_slow = self.behaviour.iter().filter(|e| !is_slow(e)).all(|e| e.weight < behaviour);
         let resources = most(&self.resources);
         if resources >= ODD || (resources > 0.0 && only_slow) || most(&self.ways) > behaviour {
             return CauseKind::Resource;
@@ -331,7 +355,7 @@ impl Service {
 
     fn evidence(self) -> Vec<Evidence> {
         let first = if most(&self.resources) >= ODD { self.resources.len() } else { 0 };
-        let by_surprise = |a: &Evidence, b: &Evidence| b.weight().total_cmp(&a.weight());
+        let by_surprise = |a: &Evidence, b: &Evidence| b.weight.total_cmp(&a.weight);
         let mut all = self.resources;
         all.sort_by(by_surprise);
         all.extend(self.behaviour);
@@ -343,36 +367,23 @@ impl Service {
 }
 
 fn most(evidence: &[Evidence]) -> f64 {
-    evidence.iter().map(Evidence::weight).fold(0.0, f64::max)
-}
-
-impl Evidence {
-    fn weight(&self) -> f64 {
-        let share = f64::from(self.seen) / f64::from(self.of);
-        if self.of == 0 { self.surprise } else { weight_of(self.surprise, share, self.usual) }
-    }
-}
-
-/// Surprise times the share of requests that it has changed of those that were as usual (the causal power of Cheng,
-/// Psychological Review 1997): a burst of errors may be as surprising as a fault that nothing escapes.
-fn weight_of(surprise: f64, share: f64, usual: f64) -> f64 {
-    surprise * ((share - usual) / (1.0 - usual)).clamp(0.0, 1.0)
+    evidence.iter().map(|e| e.weight).fold(0.0, f64::max)
 }
 
 fn verdict(services: BTreeMap<u32, Service>) -> Verdict {
     let suspects = services.into_iter().map(|(service, found)| Suspect {
         service,
         kind: found.kind(),
-        surprise: found.surprise().min(300.0),
+        weight: found.weight().min(300.0),
         belief: 0.0,
         evidence: found.evidence(),
     });
     let mut suspects: Vec<Suspect> = suspects.filter(|s| !s.evidence.is_empty()).collect();
-    suspects.sort_by(|a, b| b.surprise.total_cmp(&a.surprise).then(a.service.cmp(&b.service)));
+    suspects.sort_by(|a, b| b.weight.total_cmp(&a.weight).then(a.service.cmp(&b.service)));
     // A softmax; taking the largest away first keeps it in range and changes nothing.
-    let best = suspects.first().map_or(0.0, |s| s.surprise).max(NOBODY);
-    let total: f64 = (NOBODY - best).exp() + suspects.iter().map(|s| (s.surprise - best).exp()).sum::<f64>();
-    suspects.iter_mut().for_each(|s| s.belief = (s.surprise - best).exp() / total);
+    let best = suspects.first().map_or(0.0, |s| s.weight).max(NOBODY);
+    let total: f64 = (NOBODY - best).exp() + suspects.iter().map(|s| (s.weight - best).exp()).sum::<f64>();
+    suspects.iter_mut().for_each(|s| s.belief = (s.weight - best).exp() / total);
     let belief = |i: usize| suspects.get(i).map_or(0.0, |s| s.belief);
     let undecided = belief(0) < DECIDED_BELIEF || belief(0) - belief(1) < DECIDED_LEAD;
     Verdict { suspects, undecided }

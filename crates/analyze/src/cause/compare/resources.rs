@@ -25,6 +25,8 @@ pub struct Reading<'a> {
 /// A reading that is above what was before.
 pub(super) struct Short {
     pub surprise: f64,
+    /// Surprise times how much of the resource is used.
+    pub weight: f64,
     pub value: f64,
     pub before: f64,
 }
@@ -62,8 +64,9 @@ impl Reading<'_> {
         }
         // A bound of the tail of Student's t, within a factor of two.
         let surprise = 2_f64.log10() + freedom / 2.0 * (away * away / freedom).ln_1p() * std::f64::consts::LOG10_E;
-        let weight = if self.says == Use::Share { value.min(1.0) } else { AMOUNT };
-        Some(Short { surprise: (surprise * weight).min(300.0), value, before: mean.exp_m1() / scale })
+        let surprise = surprise.min(300.0);
+        let matters = if self.says == Use::Share { value.min(1.0) } else { AMOUNT };
+        Some(Short { surprise, weight: surprise * matters, value, before: mean.exp_m1() / scale })
     }
 }
 
@@ -73,7 +76,7 @@ mod tests {
 
     fn short(says: Use, before: &[f64], within: &[f64]) -> f64 {
         let reading = Reading { service: 1, metric: 1, says, before, within };
-        reading.short().map_or(0.0, |s| s.surprise)
+        reading.short().map_or(0.0, |s| s.weight)
     }
 
     #[test]

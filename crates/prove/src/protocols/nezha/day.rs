@@ -256,7 +256,7 @@ impl Stream {
             self.close_alarm();
         }
         let verdict = self.judge(&self.found.usual, minute, start, end);
-        let surprise = verdict.suspects.first().map_or(0.0, |s| s.surprise);
+        let surprise = verdict.suspects.first().map_or(0.0, |s| s.weight);
         if std::env::var("NEZHA_DEBUG").is_ok() {
             let fault = self.faults.iter().rev().find(|f| f.at < end);
             println!("minute {} {} {:.1} {:?}", start / SECOND % 86400 / 60, fault.map_or(9999, |f| (end - f.at) / SECOND), surprise, self.outcome(&self.found.usual, verdict.clone()).ranking.first().map(|r| (r.entity.clone(), r.metric.clone())));
@@ -314,7 +314,7 @@ impl Stream {
                 metric: self.metric_of(&suspect.evidence[0].about),
                 belief: suspect.belief,
                 lines,
-                reasons: suspect.evidence.iter().map(|e| format!("{:.1} {} {}/{} {:.3}", e.surprise, self.metric_of(&e.about), e.seen, e.of, e.usual)).collect(),
+                reasons: suspect.evidence.iter().map(|e| format!("{:.1} {} {}/{} {:.3}", e.weight, self.metric_of(&e.about), e.seen, e.of, e.usual)).collect(),
             });
         }
         Outcome { ranking, undecided: verdict.undecided, ..Outcome::default() }
