@@ -13,7 +13,7 @@ use super::{
 /// Surprise from which a mark counts as not as usual.
 const ODD: f64 = 2.0;
 /// Weight from which an operation is too far from usual to be learned.
-const FAR: f64 = 5.0;
+const FAR: f64 = 3.0;
 /// What was called explains a mark where it is odd by at least this share of the mark's surprise.
 const EXPLAINS: f64 = 0.5;
 /// Own times of an operation, and ways of a call, from which something can be called slow.

@@ -63,7 +63,7 @@ const FAULT_NS: i64 = 300 * SECOND;
 /// How old a minute must be to be learned: what began a little before it was seen is no part of what is usual.
 const LAG_NS: i64 = 120 * SECOND;
 /// Surprise of the strongest suspect from which there is an alarm.
-const ALARM: f64 = 8.0;
+const ALARM: f64 = 5.0;
 /// How long an alarm is looked at until its cause is said.
 const ALARM_NS: i64 = 150 * SECOND;
 
