@@ -74,6 +74,9 @@ pub struct Suspect {
     pub belief: f64,
     /// What speaks for it, strongest first; at least one.
     pub evidence: Vec<Evidence>,
+    /// Where its work leaves the usual way: a template that still comes (`None`: the begin) and the one that no longer
+    /// comes right after it.
+    pub leaves: Option<(Option<u32>, u32)>,
 }
 
 /// One thing that is not as usual.
@@ -203,7 +206,7 @@ impl Operation {
         let now = |of: u32| if of == template { goes_on_as } else { of };
         let renamed = |mark: &Mark| match *mark {
             Mark::Line(of) => Mark::Line(now(of)),
-            Mark::Then(before, of) => Mark::Then(now(before), now(of)),
+            Mark::Then(before, of) => Mark::Then(before.map(now), of.map(now)),
             other => other,
         };
         let others: Vec<Mark> = self.marks.keys().filter(|mark| renamed(mark) != **mark).copied().collect();

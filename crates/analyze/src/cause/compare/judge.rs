@@ -108,8 +108,8 @@ impl Usual {
         let mut found = BTreeSet::new();
         for (key, requests) in requests_of(visits) {
             let Some(usual) = self.operations.get(&key) else { continue };
-            let limits = Limits::of(usual.times.iter().map(|t| t.1));
-            let odd = usual.odd_marks(&requests, visits, limits);
+            // Times drift with what is stored and who else is busy; that they are long is no reason not to learn them.
+            let odd = usual.odd_marks(&requests, visits, None);
             let farthest = odd.iter().map(|o| o.weight).fold(0.0, f64::max);
             if farthest >= FAR {
                 found.insert(key);
@@ -353,6 +353,23 @@ impl Service {
         CauseKind::Software
     }
 
+    /// The strongest pair of which the first still comes.
+    fn leaves(&self) -> Option<(Option<u32>, u32)> {
+        let away = |template: u32| {
+            let of_it = Mark::Line(template);
+            let all = self.behaviour.iter();
+            all.filter(move |e| matches!(&e.about, About::StaysAway { mark, .. } if *mark == of_it)).map(|e| e.weight)
+        };
+        let pairs = self.behaviour.iter().filter_map(|e| match e.about {
+            About::StaysAway { mark: Mark::Then(before, Some(after)), .. } => Some((e.weight, before, after)),
+            _ => None,
+        });
+        let best = pairs
+            .filter(|(weight, before, _)| before.is_none_or(|b| away(b).all(|w| w < weight / 2.0)))
+            .max_by(|a, b| a.0.total_cmp(&b.0).then((b.1, b.2).cmp(&(a.1, a.2))))?;
+        (best.0 >= most(&self.behaviour) / 2.0).then_some((best.1, best.2))
+    }
+
     fn evidence(self) -> Vec<Evidence> {
         let first = if most(&self.resources) >= ODD { self.resources.len() } else { 0 };
         let by_surprise = |a: &Evidence, b: &Evidence| b.weight.total_cmp(&a.weight);
@@ -375,6 +392,7 @@ fn verdict(services: BTreeMap<u32, Service>) -> Verdict {
         service,
         kind: found.kind(),
         weight: found.weight().min(300.0),
+        leaves: found.leaves(),
         belief: 0.0,
         evidence: found.evidence(),
     });

@@ -38,8 +38,8 @@ pub struct Line {
 pub enum Mark {
     /// A line of this template was written.
     Line(u32),
-    /// A line of the second template was written right after one of the first; 0 stands for the begin and the end.
-    Then(u32, u32),
+    /// A line of the second template was written right after one of the first; `None` is the begin and the end.
+    Then(Option<u32>, Option<u32>),
     /// This service was called.
     Call(u32),
     /// A step of this name was done.
@@ -188,21 +188,16 @@ fn add_lines(
     visit_at: &dyn Fn(usize) -> usize,
     visits: &mut [Visit],
 ) {
-    let mut order: Vec<&Line> = lines.iter().collect();
-    order.sort_by_key(|l| (l.trace, l.span, l.time, l.template));
-    let mut found: Vec<(usize, i64, u32)> = Vec::new();
-    for line in order {
-        if let Some(span) = by_id.get(&(line.trace, line.span)) {
-            found.push((visit_at(*span), line.time, line.template));
-        }
-    }
-    found.sort_unstable();
-    for lines in found.chunk_by(|a, b| a.0 == b.0) {
-        let templates = lines.iter().map(|l| l.2);
-        let befores = std::iter::once(0).chain(templates.clone());
-        let marks = &mut visits[lines[0].0].marks;
+    let placed = |line: &Line| Some((visit_at(*by_id.get(&(line.trace, line.span))?), line.time, line.template));
+    let mut placed: Vec<(usize, i64, u32)> = lines.iter().filter_map(placed).collect();
+    placed.sort_unstable();
+    for of_visit in placed.chunk_by(|a, b| a.0 == b.0) {
+        let templates = of_visit.iter().map(|line| line.2);
+        let marks = &mut visits[of_visit[0].0].marks;
         marks.extend(templates.clone().map(Mark::Line));
-        marks.extend(befores.zip(templates.chain([0])).map(|(before, template)| Mark::Then(before, template)));
+        let befores = std::iter::once(None).chain(templates.clone().map(Some));
+        let afters = templates.map(Some).chain([None]);
+        marks.extend(befores.zip(afters).map(|(before, after)| Mark::Then(before, after)));
     }
 }
 
@@ -228,11 +223,14 @@ mod tests {
         let visits = visits_of(&spans, &lines);
         assert_eq!(visits.len(), 2);
         assert_eq!((visits[0].service, visits[0].own, visits[0].ways.clone()), (1, 40, vec![(1, 15)]));
-        assert_eq!(visits[0].marks, [Mark::Call(2), Mark::Step(10), Mark::Step(11)]);
+        let plain = |marks: &[Mark]| marks.iter().copied().filter(|m| !matches!(m, Mark::Then(..))).collect::<Vec<_>>();
+        assert_eq!(plain(&visits[0].marks), [Mark::Call(2), Mark::Step(10), Mark::Step(11)]);
+        assert_eq!(plain(&visits[1].marks), [Mark::Line(7), Mark::Line(8), Mark::Step(20), Mark::Step(21)]);
         assert_eq!(visits[1].own, 45);
-        let order = [Mark::Then(0, 8), Mark::Then(7, 0), Mark::Then(8, 7)];
-        assert_eq!(visits[1].marks[..2], [Mark::Line(7), Mark::Line(8)]);
-        assert_eq!(visits[1].marks[2..], [&order[..], &[Mark::Step(20), Mark::Step(21)]].concat());
+        let order = [None, Some(8), Some(7), None];
+        for pair in order.windows(2) {
+            assert!(visits[1].marks.contains(&Mark::Then(pair[0], pair[1])), "{pair:?}");
+        }
     }
 
     #[test]

@@ -60,6 +60,9 @@ const SECOND: i64 = 1_000_000_000;
 const LOOK_NS: i64 = 180 * SECOND;
 /// How long after a fault began what is seen is not taken for usual, and alarms are its own.
 const FAULT_NS: i64 = 300 * SECOND;
+/// How long before its time in the list a fault may show: lines that only a fault writes stand in the logs up to 80 s
+/// before.
+const EARLY_NS: i64 = 90 * SECOND;
 /// How old a minute must be to be learned: what began a little before it was seen is no part of what is usual.
 const LAG_NS: i64 = 120 * SECOND;
 /// Surprise of the strongest suspect from which there is an alarm.
@@ -79,6 +82,7 @@ pub fn run(root: &Path, name: &str) -> Result<Day, Problem> {
     let mut metric_names = Names::default();
     let series = metrics(&folder.join("metric"), &mut reader.services, &mut metric_names)?;
     let mut stream = Stream {
+        early: vec![None; faults.len()],
         given: Asked::new(faults.len()),
         found: Asked::new(faults.len()),
         faults,
@@ -175,6 +179,8 @@ struct Stream {
     unlearned: Vec<Minute>,
     given: Asked,
     found: Asked,
+    /// By fault: what was found shortly before its time.
+    early: Vec<Option<Outcome>>,
     /// The minutes of the alarm that goes on.
     alarm: Option<Minute>,
     false_alarms: usize,
@@ -225,6 +231,11 @@ impl Stream {
     fn end(&mut self) {
         self.judge_given(i64::MAX);
         self.close_alarm();
+        // An alarm shortly before a fault's time is its own where none was raised during it, and else of nothing.
+        for (found, early) in self.found.outcomes.iter_mut().zip(std::mem::take(&mut self.early)) {
+            self.false_alarms += usize::from(found.is_some() && early.is_some());
+            *found = found.take().or(early);
+        }
     }
 
     /// Judges the faults whose time to look at is over by `now`.
@@ -275,15 +286,23 @@ impl Stream {
         let Some((start, end)) = alarm.bounds() else { return };
         let (verdict, cpu_s) = timed(|| self.judge(&self.found.usual, &alarm, start, end));
         let alarm_end = (start + 60 * SECOND).min(end);
-        let fault = self.faults.iter().rposition(|f| f.at < alarm_end && start < f.at + FAULT_NS);
-        let Some(fault) = fault else {
+        let all = 0..self.faults.len();
+        let begun = all.clone().rev().find(|i| {
+            let at = self.faults[*i].at;
+            at < alarm_end && start < at + FAULT_NS
+        });
+        let next = all.clone().find(|i| (alarm_end..alarm_end + EARLY_NS).contains(&self.faults[*i].at));
+        let is_open = |i: &usize| self.found.outcomes[*i].is_none();
+        let Some(fault) = begun.filter(is_open).or(next).or(begun) else {
             self.false_alarms += 1;
             return;
         };
         let mut outcome = self.outcome(&self.found.usual, verdict);
         outcome.cpu_s = cpu_s;
         outcome.delay_s = Some((alarm_end - self.faults[fault].at) as f64 / SECOND as f64);
-        self.found.outcomes[fault].get_or_insert(outcome);
+        let is_early = self.faults[fault].at >= alarm_end;
+        let known = if is_early { &mut self.early[fault] } else { &mut self.found.outcomes[fault] };
+        known.get_or_insert(outcome);
     }
 
     fn judge(&self, usual: &Usual, minute: &Minute, from: i64, to: i64) -> Verdict {
@@ -306,9 +325,8 @@ impl Stream {
         _ = usual;
         let mut ranking = Vec::new();
         for suspect in verdict.suspects {
-            let lines = suspect.evidence.iter().find_map(|e| self.lines_of(&e.about)).filter(|_| {
-                !matches!(suspect.evidence[0].about, About::Resource { .. } | About::Ways)
-            });
+            let is_metric = matches!(suspect.evidence[0].about, About::Resource { .. } | About::Ways);
+            let lines = suspect.leaves.filter(|_| !is_metric).map(|(before, after)| self.lines_of(before, after));
             ranking.push(Ranked {
                 entity: self.reader.services.name(suspect.service).to_owned(),
                 metric: self.metric_of(&suspect.evidence[0].about),
@@ -320,19 +338,28 @@ impl Stream {
         Outcome { ranking, undecided: verdict.undecided, ..Outcome::default() }
     }
 
-    /// The first lines of the expected templates that stay away, with what is written before them.
-    fn lines_of(&self, about: &About) -> Option<(String, String)> {
-        let About::StaysAway { mark: Mark::Then(before, template), .. } = about else { return None };
-        let example = |template: &u32| self.reader.examples.get(template).cloned().unwrap_or_default();
-        Some((example(before), example(template)))
+    /// Examples of two templates that usually follow each other, as they were written; before the first of a visit
+    /// stands the begin of its span.
+    fn lines_of(&self, before: Option<u32>, after: u32) -> (String, String) {
+        let (reader, miner) = (&self.reader, &self.reader.miner);
+        let is_it = |pair: &&(u32, u32)| before == Some(miner.resolve(pair.0)) && miner.resolve(pair.1) == after;
+        if let Some(pair) = reader.pairs.keys().find(is_it) {
+            return reader.pairs[pair].clone();
+        }
+        let example = |template: u32| {
+            let known = reader.examples.keys().find(|known| miner.resolve(**known) == template);
+            known.map_or((String::new(), u32::MAX), |known| reader.examples[known].clone())
+        };
+        let (after, operation) = example(after);
+        let begin = format!("{} start", reader.operations.name(operation));
+        (before.map_or(begin, |before| example(before).0), after)
     }
 
     fn metric_of(&self, about: &About) -> String {
+        let line_of = |template: &Option<u32>| template.map_or("edge", |template| self.reader.miner.text(template));
         let mark_of = |mark: &Mark| match mark {
             Mark::Line(template) => format!("line {}", self.reader.miner.text(*template)),
-            Mark::Then(before, template) => {
-                format!("{} then {}", self.reader.miner.text(*before), self.reader.miner.text(*template))
-            }
+            Mark::Then(before, after) => format!("{} then {}", line_of(before), line_of(after)),
             Mark::Call(service) => format!("call of {}", self.reader.services.name(*service)),
             Mark::Step(operation) => format!("step {}", self.reader.operations.name(*operation)),
             Mark::Failed => "failed".into(),

@@ -106,8 +106,10 @@ pub struct Reader {
     pub services: Names,
     pub operations: Names,
     pub miner: Miner,
-    /// The first line of each template.
-    pub examples: BTreeMap<u32, String>,
+    /// The first line of each template, and the operation in which it was written.
+    pub examples: BTreeMap<u32, (String, u32)>,
+    /// The first two lines of each two templates that follow each other in a span.
+    pub pairs: BTreeMap<(u32, u32), (String, String)>,
     seen: VecDeque<BTreeSet<u64>>,
 }
 
@@ -119,6 +121,7 @@ impl Reader {
             operations: Names::default(),
             miner: Miner::default(),
             examples: BTreeMap::new(),
+            pairs: BTreeMap::new(),
             seen: VecDeque::new(),
         }
     }
@@ -183,11 +186,18 @@ impl Reader {
         })?;
         // The files hold the newest first.
         rows.sort();
+        let operations: HashMap<(u64, u64), u32> =
+            found.spans.iter().map(|span| ((span.trace, span.id), span.operation)).collect();
+        let mut last: HashMap<(u64, u64), (u32, String)> = HashMap::new();
         for (time, trace, span, service, text) in rows {
             let template = self.miner.assign(&text).id;
             *found.lines_by_service.entry(service).or_default() += 1;
             found.lines.push(Line { trace, span, template, time });
-            self.examples.entry(template).or_insert(text);
+            if let Some((before, first)) = last.insert((trace, span), (template, text.clone())) {
+                self.pairs.entry((before, template)).or_insert_with(|| (first, text.clone()));
+            }
+            let operation = operations.get(&(trace, span)).copied().unwrap_or(u32::MAX);
+            self.examples.entry(template).or_insert((text, operation));
         }
         Ok(())
     }
