@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn odd_blocks_are_no_trouble() {
-        for blocks in [vec![], vec![(0, 0)], vec![(5, 0), (7, 3)], vec![(u32::MAX, u32::MAX), (0, 1)], vec![(1, 1); 3]] {
+        for blocks in [vec![], vec![(0, 0)], vec![(5, 0), (7, 3)], vec![(u32::MAX, u32::MAX), (0, 1)], vec![(1, 1); 3]]
+        {
             let rate = Rate::of_blocks(blocks.iter().copied());
             assert!(rate.share > 0.0 && rate.share < 1.0 && rate.worth >= 1.0, "{blocks:?}: {rate:?}");
             assert!(rate.surprise(7, 9).is_finite() && rate.surprise(9, 7).is_finite() && rate.surprise(0, 0) == 0.0);

@@ -11,13 +11,21 @@
 //! support tell the cause is the idea of Nezha (Yu et al., FSE 2023); here each has a calibrated chance, and the order
 //! is not by depth alone.
 //!
-//! Cost: some 2 µs a span to learn and to judge; memory is bounded by the operations, their marks and [`BLOCKS_MOST`].
-//! Fails on: faults that change nothing in what is written, called and taken; services that send no spans; what goes
-//! wrong at the called because the caller asks otherwise; a new version that writes other lines.
+//! Where it is live, the caller keeps one [`Usual`] and gives it each minute of spans and log records once it is two
+//! minutes old ([`Usual::learn_unless_odd`]; what began before it was seen must not become usual), and asks
+//! [`Usual::judge`] for the minutes since the onset of an incident, or for each new minute ([`ALARM`]); or it makes one
+//! from an hour of history before the onset when it is asked. Numbers are the caller's: entity keys, template ids.
+//!
+//! Parameters: a mark counts from a surprise of 2 on (one in a hundred); an operation is learned below a weight of 3;
+//! what was called explains what it is at least half as surprising as. Cost: some 3 µs a span to learn and to judge;
+//! memory is bounded by the operations, their marks and [`BLOCKS_MOST`]. Fails on: faults that change nothing in what is
+//! written, called and taken; services that send no spans; what goes wrong at the called because the caller asks
+//! otherwise; a new version that writes other lines; operations with less than about five requests in the stretch.
 
 mod judge;
 mod resources;
 mod visits;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -27,7 +35,12 @@ use self::visits::{Visit, visits_of};
 pub use self::{
     resources::{Reading, Use},
     visits::{Line, Mark, Span},
+    words::Named,
 };
+
+/// Weight of the strongest suspect from which a stretch is worth an alarm where nothing else raised one. Some thousand
+/// marks are looked at in a minute, but few of them come apart from each other.
+pub const ALARM: f64 = 5.0;
 
 /// Stretches (minutes) that are remembered.
 const BLOCKS_MOST: usize = 240;
@@ -99,14 +112,31 @@ pub struct Evidence {
 /// What evidence speaks of.
 #[derive(Clone, Debug, PartialEq)]
 pub enum About {
-    /// A mark of an operation comes more often.
-    Comes { operation: u32, mark: Mark },
-    /// A mark of an operation stays away more often.
-    StaysAway { operation: u32, mark: Mark },
+    /// A mark of an operation comes in more requests.
+    Comes {
+        /// The operation.
+        operation: u32,
+        /// What comes.
+        mark: Mark,
+    },
+    /// A mark of an operation stays away in more requests.
+    StaysAway {
+        /// The operation.
+        operation: u32,
+        /// What stays away.
+        mark: Mark,
+    },
     /// Calls to and from the service take longer on the way.
     Ways,
-    /// A metric of how much of a resource is used.
-    Resource { metric: u32, value: f64, before: f64 },
+    /// More of a resource is used.
+    Resource {
+        /// The metric that says so.
+        metric: u32,
+        /// Its highest value.
+        value: f64,
+        /// Its usual value.
+        before: f64,
+    },
 }
 
 /// The outcome of a comparison.

@@ -33,7 +33,12 @@ fn run(run: &Run) -> Result<Report, Problem> {
     let names = data::list(&folder, PROTOCOL.layout, |name| folder.join(name).is_dir())?;
     let labels = labels(&root.join("construct_data"))?;
     let days = run.each(&names, |name| day::run(&root, name))?;
-    let days: Vec<Day> = days.into_iter().map(|(day, _)| day).collect();
+    let left_out: Vec<&str> = names.iter().zip(&days).filter(|(_, d)| d.0.is_none()).map(|(n, _)| n.as_str()).collect();
+    let left_out = left_out.join(", ");
+    let days: Vec<Day> = days.into_iter().filter_map(|(day, _)| day).collect();
+    if days.is_empty() {
+        return Err(Problem::new(&folder, "no day with traces or logs", PROTOCOL.layout));
+    }
     write(run, &days)?;
     let cases: Vec<Case> = days.iter().flat_map(|day| cases(day, &labels)).collect();
     let mut report = Report::new(PROTOCOL.name);
@@ -56,6 +61,9 @@ fn run(run: &Run) -> Result<Report, Problem> {
         }
     }
     summarise(&mut report, &days, &cases);
+    if !left_out.is_empty() {
+        report.summary.insert("days without traces and logs, left out".into(), left_out.into());
+    }
     Ok(report)
 }
 
@@ -153,7 +161,8 @@ fn row(cases: &[&Case], kind: &str, mode: &str, depth: usize) -> Row {
     let count = cases.len();
     let hits = cases.iter().filter(|c| c.mode(mode).service <= depth).count();
     let cpu_s = cases.iter().map(|c| c.mode(mode).cpu_s).sum::<f64>() / count.max(1) as f64;
-    let mut row = Row::new(format!("{kind} ({count}), {mode}"), &format!("AS@{depth}, service"), share(hits, count), cpu_s);
+    let mut row =
+        Row::new(format!("{kind} ({count}), {mode}"), &format!("AS@{depth}, service"), share(hits, count), cpu_s);
     let names: Vec<&'static str> = cases.iter().flat_map(|c| c.given.baselines.keys().copied()).collect();
     for name in names.into_iter().filter(|_| mode == GIVEN) {
         let hits = cases.iter().filter(|c| c.given.baselines.get(name).is_some_and(|place| *place <= depth)).count();
@@ -169,12 +178,15 @@ fn share(hits: usize, of: usize) -> f64 {
 fn summarise(report: &mut Report, days: &[Day], cases: &[Case]) {
     let mut say = |name: &str, value: serde_json::Value| report.summary.insert(name.to_owned(), value);
     let alarms: usize = days.iter().map(|d| d.false_alarms).sum();
+    let early: usize = days.iter().map(|d| d.early_alarms).sum();
     let minutes: usize = days.iter().map(|d| d.minutes).sum();
     let mut delays: Vec<f64> = cases.iter().filter_map(|c| c.found.delay_s).collect();
     delays.sort_by(f64::total_cmp);
     say("faults found by ourselves", format!("{} of {}", delays.len(), cases.len()).into());
     say("seconds from a fault's time in the list to our alarm, median", delays.get(delays.len() / 2).copied().into());
-    say("alarms in minutes of no fault", format!("{alarms}, of {minutes} minutes watched").into());
+    say("minutes watched", minutes.into());
+    say("alarms near no fault", alarms.into());
+    say("alarms up to 90 s before the time of a fault that raised one during it too", early.into());
     for mode in [GIVEN, FOUND] {
         let decided: Vec<&Case> = cases.iter().filter(|c| c.mode(mode).decided).collect();
         let right = decided.iter().filter(|c| c.mode(mode).service == 1).count();
@@ -195,7 +207,8 @@ fn write(run: &Run, days: &[Day]) -> Result<(), Problem> {
             let nothing = Outcome { undecided: true, ..Outcome::default() };
             for (given, outcome) in [(true, &day.given[i]), (false, day.found[i].as_ref().unwrap_or(&nothing))] {
                 let ranking = outcome.ranking.iter();
-                let ranking = ranking.map(|r| serde_json::json!({"entity": r.entity, "metric": r.metric, "belief": r.belief}));
+                let ranking =
+                    ranking.map(|r| serde_json::json!({"entity": r.entity, "metric": r.metric, "belief": r.belief}));
                 lines.push(serde_json::json!({
                     "case": case, "given_time": given, "ranking": ranking.collect::<Vec<_>>(), "undecided": outcome.undecided,
                 }));

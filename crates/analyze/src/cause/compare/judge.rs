@@ -98,7 +98,11 @@ impl Limits {
             return None;
         }
         sorted.sort_unstable();
-        Some(Limits { middle: sorted[sorted.len() / 2], slow: sorted[sorted.len() * 9 / 10], slowest: sorted[sorted.len() - 1] })
+        Some(Limits {
+            middle: sorted[sorted.len() / 2],
+            slow: sorted[sorted.len() * 9 / 10],
+            slowest: sorted[sorted.len() - 1],
+        })
     }
 }
 
@@ -149,7 +153,8 @@ impl Usual {
         for reading in readings {
             let Some(short) = reading.short().filter(|s| s.weight >= ODD / 2.0) else { continue };
             let about = About::Resource { metric: reading.metric, value: short.value, before: short.before };
-            let evidence = Evidence { about, surprise: short.surprise, weight: short.weight, seen: 0, of: 0, usual: 0.0 };
+            let evidence =
+                Evidence { about, surprise: short.surprise, weight: short.weight, seen: 0, of: 0, usual: 0.0 };
             services.entry(reading.service).or_default().resources.push(evidence);
         }
         verdict(services)
@@ -185,7 +190,10 @@ impl Usual {
             let (surprise, power) = if by_all.0 * by_all.1 > by_most.0 * by_most.1 { by_all } else { by_most };
             if surprise >= ODD {
                 let weight = surprise * power * new_part(&times[&service]);
-                slow.push((service, Evidence { about: About::Ways, surprise, weight, seen: above, of, usual: usual.share }));
+                slow.push((
+                    service,
+                    Evidence { about: About::Ways, surprise, weight, seen: above, of, usual: usual.share },
+                ));
             }
         }
         slow

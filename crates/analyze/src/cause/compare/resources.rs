@@ -12,9 +12,11 @@ pub enum Use {
 /// The points of one metric of one service that says how much of a resource is used.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading<'a> {
+    /// Whose it is.
     pub service: u32,
     /// The metric's number.
     pub metric: u32,
+    /// What its values say.
     pub says: Use,
     /// Values before the stretch, oldest first.
     pub before: &'a [f64],
@@ -94,7 +96,9 @@ mod tests {
     fn odd_values_are_no_trouble() {
         for values in [&[][..], &[f64::NAN], &[f64::INFINITY, -1.0], &[0.0; 9], &[1e308, 1e308], &[f64::MIN_POSITIVE]] {
             for within in [&[][..], &[f64::NAN], &[1e308], &[-1e308, 0.5]] {
-                assert!(short(Use::Share, values, within).is_finite() && short(Use::Amount, values, within).is_finite());
+                assert!(
+                    short(Use::Share, values, within).is_finite() && short(Use::Amount, values, within).is_finite()
+                );
             }
         }
     }

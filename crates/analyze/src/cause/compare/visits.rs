@@ -15,8 +15,9 @@ pub struct Span {
     pub service: u32,
     /// Its name.
     pub operation: u32,
-    /// Begin and end, ns.
+    /// Begin, ns.
     pub start: i64,
+    /// End, ns.
     pub end: i64,
     /// Whether it says that it failed.
     pub failed: bool,
@@ -25,7 +26,9 @@ pub struct Span {
 /// A log line that was written within a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
+    /// The trace in which it was written.
     pub trace: u64,
+    /// The span in which it was written.
     pub span: u64,
     /// The template's number.
     pub template: u32,
@@ -163,10 +166,8 @@ fn add_calls(
         let seen = if is_call { from } else { span };
         waits.entry(caller).or_default().push((seen.start, seen.end));
     }
-    let bounds: BTreeMap<usize, (i64, i64)> = (0..order.len())
-        .filter(|i| firsts[*i] == *i)
-        .map(|i| (visit_at(i), (order[i].start, order[i].end)))
-        .collect();
+    let bounds: BTreeMap<usize, (i64, i64)> =
+        (0..order.len()).filter(|i| firsts[*i] == *i).map(|i| (visit_at(i), (order[i].start, order[i].end))).collect();
     for (visit, mut waits) in waits {
         let (start, end) = bounds[&visit];
         waits.sort_unstable();
@@ -213,8 +214,12 @@ mod tests {
     #[test]
     fn a_call_has_its_way_and_is_not_the_callers_own_time() {
         // A handler of service 1 with a call span to service 2, which does a step of its own.
-        let spans =
-            [span(1, 0, 1, 10, 0, 100), span(2, 1, 1, 11, 20, 80), span(3, 2, 2, 20, 30, 75), span(4, 3, 2, 21, 40, 50)];
+        let spans = [
+            span(1, 0, 1, 10, 0, 100),
+            span(2, 1, 1, 11, 20, 80),
+            span(3, 2, 2, 20, 30, 75),
+            span(4, 3, 2, 21, 40, 50),
+        ];
         let lines = [
             Line { trace: 1, span: 4, template: 7, time: 45 },
             Line { trace: 1, span: 3, template: 8, time: 31 },

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use analyze::cause::compare::{About, Mark, Reading, Usual, Verdict};
+use analyze::cause::compare::{ALARM, About, Named, Reading, Usual, Verdict};
 
 use super::{
     PROTOCOL,
@@ -15,8 +15,11 @@ use crate::{Problem, data, workers::timed};
 pub struct Fault {
     /// When, ns since 1970, UTC.
     pub at: i64,
+    /// The same as it is written in the list.
     pub when: String,
+    /// Whose fault it is.
     pub service: String,
+    /// As the list names it.
     pub kind: String,
 }
 
@@ -28,7 +31,6 @@ pub struct Ranked {
     pub belief: f64,
     /// Text of the expected lines, where the evidence is one: what comes before, and the line itself.
     pub lines: Option<(String, String)>,
-    pub reasons: Vec<String>,
 }
 
 /// The outcome for one fault and one way to ask.
@@ -50,7 +52,10 @@ pub struct Day {
     pub given: Vec<Outcome>,
     /// By fault: found by ourselves; `None` where no alarm was raised.
     pub found: Vec<Option<Outcome>>,
+    /// Alarms near no fault.
     pub false_alarms: usize,
+    /// Alarms shortly before the time of a fault that raised one during it too.
+    pub early_alarms: usize,
     pub minutes: usize,
     pub services: usize,
 }
@@ -65,19 +70,17 @@ const FAULT_NS: i64 = 300 * SECOND;
 const EARLY_NS: i64 = 90 * SECOND;
 /// How old a minute must be to be learned: what began a little before it was seen is no part of what is usual.
 const LAG_NS: i64 = 120 * SECOND;
-/// Surprise of the strongest suspect from which there is an alarm.
-const ALARM: f64 = 5.0;
 /// How long an alarm is looked at until its cause is said.
 const ALARM_NS: i64 = 150 * SECOND;
 
-/// Runs one day.
-pub fn run(root: &Path, name: &str) -> Result<Day, Problem> {
+/// Runs one day; `None` for one of which there are neither traces nor logs.
+pub fn run(root: &Path, name: &str) -> Result<Option<Day>, Problem> {
     let folder = root.join("rca_data").join(name);
-    let faults = faults(&folder.join(format!("{name}-fault_list.json")))?;
     let minutes = minutes(&folder);
     if minutes.is_empty() {
-        return Err(Problem::new(&folder, "no minute of traces or logs", PROTOCOL.layout));
+        return Ok(None);
     }
+    let faults = faults(&folder.join(format!("{name}-fault_list.json")))?;
     let mut reader = Reader::new();
     let mut metric_names = Names::default();
     let series = metrics(&folder.join("metric"), &mut reader.services, &mut metric_names)?;
@@ -93,6 +96,7 @@ pub fn run(root: &Path, name: &str) -> Result<Day, Problem> {
         unlearned: Vec::new(),
         alarm: None,
         false_alarms: 0,
+        early_alarms: 0,
         minutes: 0,
         counts: Counts::default(),
     };
@@ -109,14 +113,15 @@ pub fn run(root: &Path, name: &str) -> Result<Day, Problem> {
     }
     stream.end();
     let given = stream.given.outcomes.into_iter().map(Option::unwrap_or_default).collect();
-    Ok(Day {
+    Ok(Some(Day {
         faults: stream.faults,
         given,
         found: stream.found.outcomes,
         false_alarms: stream.false_alarms,
+        early_alarms: stream.early_alarms,
         minutes: stream.minutes,
         services: stream.reader.services.len(),
-    })
+    }))
 }
 
 /// Faults of a list `{"HH": [{"inject_time", "inject_pod", "inject_type"}]}`, in order of time.
@@ -184,6 +189,7 @@ struct Stream {
     /// The minutes of the alarm that goes on.
     alarm: Option<Minute>,
     false_alarms: usize,
+    early_alarms: usize,
     minutes: usize,
     counts: Counts,
 }
@@ -215,7 +221,8 @@ impl Stream {
     /// Learns minutes that are old enough to be no part of what may just be found or asked.
     fn learn_old(&mut self, now: i64) {
         let is_old = |m: &Minute, from: i64| m.bounds().is_some_and(|(_, last)| last < from.saturating_sub(LAG_NS));
-        let open = |(fault, outcome): (&Fault, &Option<Outcome>)| (outcome.is_none() && fault.at <= now).then_some(fault.at);
+        let open =
+            |(fault, outcome): (&Fault, &Option<Outcome>)| (outcome.is_none() && fault.at <= now).then_some(fault.at);
         let from = self.faults.iter().zip(&self.given.outcomes).filter_map(open).min().unwrap_or(now);
         let count = self.recent.iter().take_while(|m| is_old(m, from)).count();
         for minute in self.recent.drain(..count) {
@@ -233,7 +240,7 @@ impl Stream {
         self.close_alarm();
         // An alarm shortly before a fault's time is its own where none was raised during it, and else of nothing.
         for (found, early) in self.found.outcomes.iter_mut().zip(std::mem::take(&mut self.early)) {
-            self.false_alarms += usize::from(found.is_some() && early.is_some());
+            self.early_alarms += usize::from(found.is_some() && early.is_some());
             *found = found.take().or(early);
         }
     }
@@ -248,7 +255,7 @@ impl Stream {
             let mut window = Minute::default();
             self.recent.iter().for_each(|m| window.add(&m.part(|start| (at..at + LOOK_NS).contains(&start))));
             let (verdict, cpu_s) = timed(|| self.judge(&self.given.usual, &window, at, at + LOOK_NS));
-            let mut outcome = self.outcome(&self.given.usual, verdict);
+            let mut outcome = self.outcome(verdict);
             outcome.cpu_s = cpu_s;
             outcome.baselines = self.baselines(&window, at, i);
             self.given.outcomes[i] = Some(outcome);
@@ -267,13 +274,8 @@ impl Stream {
             self.close_alarm();
         }
         let verdict = self.judge(&self.found.usual, minute, start, end);
-        let surprise = verdict.suspects.first().map_or(0.0, |s| s.weight);
-        if std::env::var("NEZHA_DEBUG").is_ok() {
-            let fault = self.faults.iter().rev().find(|f| f.at < end);
-            println!("minute {} {} {:.1} {:?}", start / SECOND % 86400 / 60, fault.map_or(9999, |f| (end - f.at) / SECOND), surprise, self.outcome(&self.found.usual, verdict.clone()).ranking.first().map(|r| (r.entity.clone(), r.metric.clone())));
-        }
         self.unlearned.push(minute.part(|_| true));
-        if surprise < ALARM {
+        if verdict.suspects.first().is_none_or(|s| s.weight < ALARM) {
             return;
         }
         let mut alarm = Minute::default();
@@ -297,7 +299,7 @@ impl Stream {
             self.false_alarms += 1;
             return;
         };
-        let mut outcome = self.outcome(&self.found.usual, verdict);
+        let mut outcome = self.outcome(verdict);
         outcome.cpu_s = cpu_s;
         outcome.delay_s = Some((alarm_end - self.faults[fault].at) as f64 / SECOND as f64);
         let is_early = self.faults[fault].at >= alarm_end;
@@ -306,11 +308,8 @@ impl Stream {
     }
 
     fn judge(&self, usual: &Usual, minute: &Minute, from: i64, to: i64) -> Verdict {
-        let columns: Vec<(&Series, Vec<f64>, Vec<f64>)> = self
-            .series
-            .iter()
-            .map(|s| (s, s.between(i64::MIN, from), s.between(from, to.saturating_add(1))))
-            .collect();
+        let columns: Vec<(&Series, Vec<f64>, Vec<f64>)> =
+            self.series.iter().map(|s| (s, s.between(i64::MIN, from), s.between(from, to.saturating_add(1)))).collect();
         let readings = columns.iter().map(|(series, before, within)| Reading {
             service: series.service,
             metric: series.metric,
@@ -321,18 +320,16 @@ impl Stream {
         usual.judge(&minute.spans, &minute.lines, &readings.collect::<Vec<_>>())
     }
 
-    fn outcome(&self, usual: &Usual, verdict: Verdict) -> Outcome {
-        _ = usual;
+    fn outcome(&self, verdict: Verdict) -> Outcome {
         let mut ranking = Vec::new();
         for suspect in verdict.suspects {
             let is_metric = matches!(suspect.evidence[0].about, About::Resource { .. } | About::Ways);
             let lines = suspect.leaves.filter(|_| !is_metric).map(|(before, after)| self.lines_of(before, after));
             ranking.push(Ranked {
-                entity: self.reader.services.name(suspect.service).to_owned(),
-                metric: self.metric_of(&suspect.evidence[0].about),
+                entity: self.name(Named::Service(suspect.service)),
+                metric: suspect.evidence[0].about.title(&|of| self.name(of)),
                 belief: suspect.belief,
                 lines,
-                reasons: suspect.evidence.iter().map(|e| format!("{:.1} {} {}/{} {:.3}", e.weight, self.metric_of(&e.about), e.seen, e.of, e.usual)).collect(),
             });
         }
         Outcome { ranking, undecided: verdict.undecided, ..Outcome::default() }
@@ -355,23 +352,14 @@ impl Stream {
         (before.map_or(begin, |before| example(before).0), after)
     }
 
-    fn metric_of(&self, about: &About) -> String {
-        let line_of = |template: &Option<u32>| template.map_or("edge", |template| self.reader.miner.text(template));
-        let mark_of = |mark: &Mark| match mark {
-            Mark::Line(template) => format!("line {}", self.reader.miner.text(*template)),
-            Mark::Then(before, after) => format!("{} then {}", line_of(before), line_of(after)),
-            Mark::Call(service) => format!("call of {}", self.reader.services.name(*service)),
-            Mark::Step(operation) => format!("step {}", self.reader.operations.name(*operation)),
-            Mark::Failed => "failed".into(),
-            Mark::Slow | Mark::Slowest => "own time".into(),
+    fn name(&self, of: Named) -> String {
+        let name = match of {
+            Named::Service(service) => self.reader.services.name(service),
+            Named::Operation(operation) => self.reader.operations.name(operation),
+            Named::Template(template) => self.reader.miner.text(template),
+            Named::Metric(metric) => self.metric_names.name(metric),
         };
-        let operation = |number: &u32| self.reader.operations.name(*number).to_owned();
-        match about {
-            About::Comes { operation: of, mark } => format!("{}: {}", operation(of), mark_of(mark)),
-            About::StaysAway { operation: of, mark } => format!("{}: no {}", operation(of), mark_of(mark)),
-            About::Ways => "network".into(),
-            About::Resource { metric, .. } => self.metric_names.name(*metric).to_owned(),
-        }
+        name.to_owned()
     }
 
     fn baselines(&self, window: &Minute, at: i64, fault: usize) -> BTreeMap<&'static str, BTreeMap<String, f64>> {
@@ -381,8 +369,11 @@ impl Stream {
             named.zip(scores).collect::<BTreeMap<String, f64>>()
         };
         let random = crate::baselines::random(services.len(), at as u64 ^ fault as u64);
-        let lines = services.clone().map(|s| f64::from(window.lines_by_service.get(&s).copied().unwrap_or(0)));
-        let lines: Vec<f64> = lines.collect();
+        let of_span: BTreeMap<(u64, u64), u32> = window.spans.iter().map(|s| ((s.trace, s.id), s.service)).collect();
+        let mut lines = vec![0.0; services.len()];
+        for service in window.lines.iter().filter_map(|l| of_span.get(&(l.trace, l.span))) {
+            lines[*service as usize] += 1.0;
+        }
         let own = self.counts.change(window);
         let own = services.clone().map(|s| own.get(&s).copied().unwrap_or(0.0)).collect();
         let mut cpu = vec![0.0_f64; services.len()];
@@ -392,7 +383,12 @@ impl Stream {
                 cpu[series.service as usize] = cpu[series.service as usize].max(z);
             }
         }
-        BTreeMap::from([("random", named(random)), ("log lines", named(lines)), ("own time", named(own)), ("cpu z", named(cpu))])
+        BTreeMap::from([
+            ("random", named(random)),
+            ("log lines", named(lines)),
+            ("own time", named(own)),
+            ("cpu z", named(cpu)),
+        ])
     }
 }
 

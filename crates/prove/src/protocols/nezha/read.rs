@@ -45,10 +45,10 @@ impl Names {
 /// Spans and lines of about a minute that were not in a file before.
 #[derive(Default)]
 pub struct Minute {
+    /// Spans, in no order.
     pub spans: Vec<Span>,
+    /// Lines, in no order.
     pub lines: Vec<Line>,
-    /// Lines by service, those without a trace too.
-    pub lines_by_service: BTreeMap<u32, u32>,
     /// When each trace began, ns.
     pub starts: BTreeMap<u64, i64>,
 }
@@ -65,8 +65,12 @@ impl Minute {
         Minute {
             spans: self.spans.iter().filter(|s| kept(&s.trace)).copied().collect(),
             lines: self.lines.iter().filter(|l| kept(&l.trace)).copied().collect(),
-            lines_by_service: BTreeMap::new(),
-            starts: self.starts.iter().filter(|(_, start)| keep(**start)).map(|(trace, start)| (*trace, *start)).collect(),
+            starts: self
+                .starts
+                .iter()
+                .filter(|(_, start)| keep(**start))
+                .map(|(trace, start)| (*trace, *start))
+                .collect(),
         }
     }
 
@@ -75,9 +79,6 @@ impl Minute {
         self.spans.extend(&other.spans);
         self.lines.extend(&other.lines);
         self.starts.extend(&other.starts);
-        for (service, lines) in &other.lines_by_service {
-            *self.lines_by_service.entry(*service).or_default() += lines;
-        }
     }
 
     /// In pieces of a minute, by the begin of their traces.
@@ -87,12 +88,8 @@ impl Minute {
         if pieces <= 1 {
             return vec![self];
         }
-        let mut found: Vec<Minute> =
-            (0..pieces).map(|i| self.part(|start| (start - first) / MINUTE_NS == i)).collect();
+        let mut found: Vec<Minute> = (0..pieces).map(|i| self.part(|start| (start - first) / MINUTE_NS == i)).collect();
         found.retain(|m| !m.spans.is_empty());
-        if let Some(piece) = found.first_mut() {
-            piece.lines_by_service = self.lines_by_service;
-        }
         found
     }
 }
@@ -103,8 +100,11 @@ const FILES_REMEMBERED: usize = 8;
 
 /// Reads minutes of one system in order.
 pub struct Reader {
+    /// Services, by pods without what Kubernetes appends.
     pub services: Names,
+    /// Names of spans.
     pub operations: Names,
+    /// The templates of all lines.
     pub miner: Miner,
     /// The first line of each template, and the operation in which it was written.
     pub examples: BTreeMap<u32, (String, u32)>,
@@ -173,14 +173,13 @@ impl Reader {
     }
 
     fn lines(&mut self, path: &Path, found: &mut Minute, seen: &mut BTreeSet<u64>) -> Result<(), Problem> {
-        let columns = ["TimeUnixNano", "PodName", "TraceID", "SpanID", "Log"];
-        let mut rows: Vec<(i64, u64, u64, u32, String)> = Vec::new();
+        let columns = ["TimeUnixNano", "TraceID", "SpanID", "Log"];
+        let mut rows: Vec<(i64, u64, u64, String)> = Vec::new();
         each_row(path, &columns, |line, row| {
             let time = whole(path, line, columns[0], &row[0])?;
-            let service = self.services.number(service_of(&row[1]));
-            let (trace, span) = (hash(&row[2]), hash(&row[3]));
-            if self.is_new(trace ^ span.rotate_left(7) ^ (time as u64).rotate_left(20) ^ hash(&row[4]), seen) {
-                rows.push((time, trace, span, service, row[4].clone()));
+            let (trace, span) = (hash(&row[1]), hash(&row[2]));
+            if self.is_new(trace ^ span.rotate_left(7) ^ (time as u64).rotate_left(20) ^ hash(&row[3]), seen) {
+                rows.push((time, trace, span, row[3].clone()));
             }
             Ok(())
         })?;
@@ -189,9 +188,8 @@ impl Reader {
         let operations: HashMap<(u64, u64), u32> =
             found.spans.iter().map(|span| ((span.trace, span.id), span.operation)).collect();
         let mut last: HashMap<(u64, u64), (u32, String)> = HashMap::new();
-        for (time, trace, span, service, text) in rows {
+        for (time, trace, span, text) in rows {
             let template = self.miner.assign(&text).id;
-            *found.lines_by_service.entry(service).or_default() += 1;
             found.lines.push(Line { trace, span, template, time });
             if let Some((before, first)) = last.insert((trace, span), (template, text.clone())) {
                 self.pairs.entry((before, template)).or_insert_with(|| (first, text.clone()));
@@ -205,8 +203,11 @@ impl Reader {
 
 /// One metric of one pod.
 pub struct Series {
+    /// Whose it is.
     pub service: u32,
+    /// The column's number.
     pub metric: u32,
+    /// What its values say.
     pub says: Use,
     /// Time in ns and value, ascending.
     pub points: Vec<(i64, f64)>,
@@ -342,7 +343,8 @@ fn each_record(
     let problem = |e: &dyn std::fmt::Display| Problem::new(path, e.to_string(), PROTOCOL.layout);
     let file = std::io::BufReader::new(std::fs::File::open(path).map_err(|e| problem(&e))?);
     let is_packed = path.extension().is_some_and(|e| e == "gz");
-    let text: Box<dyn Read> = if is_packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let text: Box<dyn Read> =
+        if is_packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let mut record = csv::ByteRecord::new();
     let mut line = 0;
@@ -357,7 +359,8 @@ fn each_record(
 }
 
 fn whole(path: &Path, line: usize, column: &str, field: &str) -> Result<i64, Problem> {
-    let problem = || Problem::new(path, format!("line {line}, column {column}: {field:?} is no whole number"), PROTOCOL.layout);
+    let problem =
+        || Problem::new(path, format!("line {line}, column {column}: {field:?} is no whole number"), PROTOCOL.layout);
     field.trim().parse().map_err(|_| problem())
 }
 
