@@ -260,3 +260,201 @@ fn forget<T>(known: &mut VecDeque<T>, block_of: impl Fn(&T) -> u32, now: u32, mo
         known.pop_front();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+    const FRONT: u32 = 1;
+    const MIDDLE: u32 = 2;
+    const DEEP: u32 = 3;
+
+    /// What a request is changed by: its spans by id less one, and its lines.
+    type Change<'a> = &'a dyn Fn(u64, &mut [Span], &mut Vec<Line>);
+
+    /// A minute of requests: front calls middle calls deep; each writes two lines.
+    fn minute(number: u64, change: Change) -> (Vec<Span>, Vec<Line>) {
+        let (mut all_spans, mut all_lines) = (Vec::new(), Vec::new());
+        for request in 0..30 {
+            let trace = number * 100 + request;
+            let jitter = (trace * 7919 % 13) as i64;
+            let span = |id: u64, service, operation, start: i64, end: i64| Span {
+                trace,
+                id,
+                parent: (id > 1).then_some(id - 1),
+                service,
+                operation,
+                start: (trace as i64 * 2000 + start) * MS,
+                end: (trace as i64 * 2000 + end + jitter) * MS,
+                failed: false,
+            };
+            let mut spans = [
+                span(1, FRONT, 10, 0, 100),
+                span(2, FRONT, 11, 10, 80),
+                span(3, MIDDLE, 20, 15, 75),
+                span(4, MIDDLE, 21, 25, 60),
+                span(5, DEEP, 30, 30, 55),
+            ];
+            let line = |span: u64, template: u32, at: i64| Line {
+                trace,
+                span,
+                template,
+                time: (trace as i64 * 2000 + at) * MS,
+            };
+            let mut lines =
+                vec![line(1, 1, 1), line(1, 2, 99), line(3, 3, 16), line(3, 4, 74), line(5, 5, 31), line(5, 6, 54)];
+            change(request, &mut spans, &mut lines);
+            all_spans.extend(spans);
+            all_lines.extend(lines);
+        }
+        (all_spans, all_lines)
+    }
+
+    fn usual() -> Usual {
+        let mut usual = Usual::default();
+        for number in 0..10 {
+            let (spans, lines) = minute(number, &|_, _, _| {});
+            usual.learn(&spans, &lines);
+        }
+        usual
+    }
+
+    fn judge(change: Change) -> Verdict {
+        let (spans, lines) = minute(90, change);
+        usual().judge(&spans, &lines, &[])
+    }
+
+    /// Makes the spans up to this id last longer.
+    fn delay(spans: &mut [Span], up_to: usize, by: i64) {
+        spans[..up_to].iter_mut().for_each(|s| s.end += by * MS);
+    }
+
+    #[test]
+    fn another_line_deep_down_is_the_cause_and_what_follows_above_is_not() {
+        let verdict = judge(&|_, _, lines| {
+            lines.iter_mut().filter(|l| l.template == 6).for_each(|l| l.template = 60);
+            lines.iter_mut().filter(|l| l.template == 4).for_each(|l| l.template = 40);
+        });
+        let first = &verdict.suspects[0];
+        assert_eq!((first.service, first.kind, verdict.undecided), (DEEP, CauseKind::Software, false));
+        assert_eq!(first.leaves, Some((Some(5), 6)));
+        assert!(verdict.suspects.iter().all(|s| s.service != MIDDLE), "{verdict:?}");
+        assert!(verdict.suspects.iter().map(|s| s.belief).sum::<f64>() < 1.0);
+    }
+
+    #[test]
+    fn what_is_lost_between_two_equal_lines_is_seen() {
+        // The same template twice in a row, and then only once: no line is new and none is gone.
+        let twice = |_: u64, _: &mut [Span], lines: &mut Vec<Line>| {
+            lines.iter_mut().filter(|l| l.template == 6).for_each(|l| l.template = 5);
+        };
+        let mut usual = Usual::default();
+        for number in 0..10 {
+            let (spans, lines) = minute(number, &twice);
+            usual.learn(&spans, &lines);
+        }
+        let (spans, lines) = minute(90, &|_, _, lines| lines.retain(|l| l.template != 6));
+        let verdict = usual.judge(&spans, &lines, &[]);
+        assert_eq!((verdict.suspects[0].service, verdict.suspects[0].leaves), (DEEP, Some((Some(5), 5))));
+    }
+
+    #[test]
+    fn longer_own_work_is_the_cause_where_it_is_done() {
+        let verdict = judge(&|_, spans, _| delay(spans, 3, 300));
+        let first = &verdict.suspects[0];
+        assert_eq!((first.service, first.kind, verdict.undecided), (MIDDLE, CauseKind::Software, false));
+        let is_time = |e: &Evidence| matches!(e.about, About::Comes { mark: Mark::Slow | Mark::Slowest, .. });
+        assert!(is_time(&first.evidence[0]), "{first:?}");
+        assert_eq!(verdict.suspects.len(), 1, "those above only wait: {verdict:?}");
+    }
+
+    #[test]
+    fn slow_ways_are_of_the_service_all_of_whose_ways_are_slow() {
+        let verdict = judge(&|_, spans, _| delay(spans, 4, 100));
+        assert_eq!((verdict.suspects[0].service, &verdict.suspects[0].evidence[0].about), (DEEP, &About::Ways));
+    }
+
+    #[test]
+    fn a_used_up_processor_without_anything_else_is_a_lack_of_a_resource() {
+        let (spans, lines) = minute(90, &|_, _, _| {});
+        let before: Vec<f64> = (0..200).map(|i| 0.02 + 0.01 * f64::from(i % 4)).collect();
+        let reading = |within| Reading { service: MIDDLE, metric: 7, says: Use::Share, before: &before, within };
+        let verdict = usual().judge(&spans, &lines, &[reading(&[0.03, 1.0])]);
+        assert_eq!((verdict.suspects[0].service, verdict.suspects[0].kind), (MIDDLE, CauseKind::Resource));
+        assert!(matches!(verdict.suspects[0].evidence[0].about, About::Resource { metric: 7, .. }));
+        assert_eq!(usual().judge(&spans, &lines, &[reading(&[0.06])]).suspects, []);
+    }
+
+    #[test]
+    fn nothing_wrong_is_undecided_and_raises_no_alarm() {
+        for verdict in [judge(&|_, _, _| {}), usual().judge(&[], &[], &[]), Usual::default().judge(&[], &[], &[])] {
+            assert!(verdict.undecided && verdict.suspects.iter().all(|s| s.weight < ALARM), "{verdict:?}");
+        }
+        let (spans, lines) = minute(90, &|_, _, _| {});
+        assert!(Usual::default().judge(&spans, &lines, &[]).undecided, "without knowing what is usual");
+        // Two requests of thirty that fail otherwise are no fault that must wake anybody.
+        let few = judge(&|request, _, lines| {
+            let few = request < 2;
+            lines.iter_mut().filter(|l| few && l.template == 6).for_each(|l| l.template = 60);
+        });
+        assert!(few.suspects.iter().all(|s| s.weight < ALARM), "{few:?}");
+    }
+
+    #[test]
+    fn a_fault_is_not_learned_until_it_has_stayed_for_long() {
+        let fault = |_: u64, _: &mut [Span], lines: &mut Vec<Line>| lines.retain(|l| l.template != 6);
+        let mut usual = usual();
+        let mut weights = Vec::new();
+        for number in 0..u64::from(STAYS) + 10 {
+            let (spans, lines) = minute(90 + number, &fault);
+            let verdict = usual.judge(&spans, &lines, &[]);
+            weights.push(verdict.suspects.first().map_or(0.0, |s| s.weight));
+            usual.learn_unless_odd(&spans, &lines);
+        }
+        assert!(weights[..STAYS as usize].iter().all(|w| *w >= ALARM), "{weights:?}");
+        assert!(weights[weights.len() - 1] < ALARM, "{weights:?}");
+    }
+
+    #[test]
+    fn templates_that_turn_out_to_be_one_are_no_change() {
+        let mut usual = usual();
+        usual.rename(6, 66);
+        for template in [6, 66] {
+            let (spans, lines) = minute(90, &|_, _, lines| {
+                lines.iter_mut().filter(|l| l.template == 6).for_each(|l| l.template = template);
+            });
+            assert_eq!(usual.judge(&spans, &lines, &[]).suspects, []);
+        }
+    }
+
+    #[test]
+    fn garbage_is_no_trouble_and_order_does_not_matter() {
+        let odd = [i64::MIN, -1, 0, 1, i64::MAX];
+        let span = |i: u64| Span {
+            trace: i % 3,
+            id: i % 7,
+            parent: Some(i % 5),
+            service: (i % 4) as u32,
+            operation: u32::MAX - (i % 2) as u32,
+            start: odd[i as usize % 5],
+            end: odd[(i as usize + 2) % 5],
+            failed: i.is_multiple_of(2),
+        };
+        let spans: Vec<Span> = (0..200).map(span).collect();
+        let line = |i: u64| Line { trace: i % 4, span: i % 9, template: (i % 3) as u32, time: odd[i as usize % 5] };
+        let lines: Vec<Line> = (0..200).map(line).collect();
+        let mut usual = usual();
+        for _ in 0..3 {
+            usual.learn(&spans, &lines);
+            usual.learn_unless_odd(&spans, &lines);
+            let verdict = usual.judge(&spans, &lines, &[]);
+            assert!(verdict.suspects.iter().all(|s| s.weight.is_finite() && (0.0..=1.0).contains(&s.belief)));
+        }
+        let (mut spans, mut lines) = minute(90, &|_, spans, _| delay(spans, 3, 300));
+        let verdict = usual.judge(&spans, &lines, &[]);
+        spans.reverse();
+        lines.reverse();
+        assert_eq!(usual.judge(&spans, &lines, &[]), verdict);
+    }
+}

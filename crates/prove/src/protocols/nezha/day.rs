@@ -444,3 +444,20 @@ fn own_times(minute: &Minute) -> BTreeMap<u32, (f64, f64)> {
     }
     sums
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_utc() {
+        assert_eq!(time_of("2023-01-29 08:43:04"), Some(1_674_981_784 * SECOND));
+        assert_eq!(time_of("1970-01-01 00:00:00"), Some(0));
+        assert_eq!(time_of("2024-02-29T12:00:00"), Some(1_709_208_000 * SECOND));
+        for odd in
+            ["", "2023-01-29", "2023-13-29 08:43:04", "2023-01-29 24:00:00", "9999-01-01 00:00:00", "a-b-c d:e:f"]
+        {
+            assert_eq!(time_of(odd), None, "{odd}");
+        }
+    }
+}
