@@ -300,7 +300,7 @@ pub fn service_of(pod: &str) -> &str {
         let known = part.bytes().all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b));
         known && (shortest..=longest).contains(&part.len())
     };
-    let Some((rest, last)) = pod.rsplit_once('-').filter(|(_, last)| is_hash(last, 5, 5)) else { return pod };
+    let Some((rest, _)) = pod.rsplit_once('-').filter(|(_, last)| is_hash(last, 5, 5)) else { return pod };
     rest.rsplit_once('-').filter(|(_, set)| is_hash(set, 10, 5)).map_or(rest, |(service, _)| service)
 }
 
