@@ -10,6 +10,7 @@ pub mod forecast;
 pub mod joint;
 pub mod log_histogram;
 pub mod novelty;
+pub mod rates;
 pub mod secrets;
 pub mod sessions;
 pub mod stream;

@@ -6,6 +6,7 @@ mod log_anomaly;
 mod logs;
 mod m4;
 mod nab;
+mod nezha;
 mod petshop;
 mod servers;
 mod tsbad;
@@ -13,7 +14,7 @@ mod tsbad;
 use crate::Protocol;
 
 /// All protocols, in the order in which they are listed and run.
-pub static ALL: [Protocol; 9] = [
+pub static ALL: [Protocol; 10] = [
     nab::PROTOCOL,
     tsbad::PROTOCOL,
     servers::PROTOCOL,
@@ -23,4 +24,5 @@ pub static ALL: [Protocol; 9] = [
     m4::PROTOCOL,
     load::PROTOCOL,
     petshop::PROTOCOL,
+    nezha::PROTOCOL,
 ];

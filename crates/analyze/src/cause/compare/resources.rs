@@ -1,0 +1,105 @@
+//! Whether a service is short of a resource.
+
+/// What a reading says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Share of what there is, 0..=1.
+    Share,
+    /// An amount; how much there is is not known.
+    Amount,
+}
+
+/// The points of one metric of one service that says how much of a resource is used.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// Whose it is.
+    pub service: u32,
+    /// The metric's number.
+    pub metric: u32,
+    /// What its values say.
+    pub says: Use,
+    /// Values before the stretch, oldest first.
+    pub before: &'a [f64],
+    /// Values within it.
+    pub within: &'a [f64],
+}
+
+/// A reading that is above what was before.
+pub(super) struct Short {
+    pub surprise: f64,
+    /// Surprise times how much of the resource is used.
+    pub weight: f64,
+    pub value: f64,
+    pub before: f64,
+}
+
+/// Values before, of the most recent, that count.
+const HISTORY: usize = 1440;
+/// What is known of a metric before its first value, as so many values scattered by this much (natural logarithm).
+const PRIOR_VALUES: f64 = 3.0;
+const PRIOR_SCATTER: f64 = 0.3;
+/// Degrees of freedom at most: bursts are more frequent than a normal distribution has them.
+const FREEDOM_MOST: f64 = 10.0;
+/// How much an amount counts against a share that is used up: what there is is not known.
+const AMOUNT: f64 = 0.5;
+
+impl Reading<'_> {
+    /// How surprising the highest value within is, as Student's t on logarithms, times the share that is used: half of
+    /// a processor in use hurts nobody. `None` without values on both sides or where it is not above.
+    pub(super) fn short(&self) -> Option<Short> {
+        let usable = |v: &&f64| v.is_finite() && **v >= 0.0;
+        let from = self.before.len().saturating_sub(HISTORY);
+        let scale = if self.says == Use::Share { 100.0 } else { 1.0 };
+        let known: Vec<f64> = self.before[from..].iter().filter(usable).map(|v| (v * scale).ln_1p()).collect();
+        let value = self.within.iter().filter(usable).copied().fold(f64::NAN, f64::max);
+        if known.is_empty() || value.is_nan() {
+            return None;
+        }
+        let count = known.len() as f64;
+        let mean = known.iter().sum::<f64>() / count;
+        let scatter = known.iter().map(|v| (v - mean).powi(2)).sum::<f64>() + PRIOR_VALUES * PRIOR_SCATTER.powi(2);
+        let freedom = (count - 1.0 + PRIOR_VALUES).min(FREEDOM_MOST);
+        let deviation = (scatter / (count - 1.0 + PRIOR_VALUES) * (1.0 + 1.0 / count)).sqrt();
+        let away = ((value * scale).ln_1p() - mean) / deviation;
+        if away <= 0.0 || !away.is_finite() {
+            return None;
+        }
+        // A bound of the tail of Student's t, within a factor of two.
+        let surprise = 2_f64.log10() + freedom / 2.0 * (away * away / freedom).ln_1p() * std::f64::consts::LOG10_E;
+        let surprise = surprise.min(300.0);
+        let matters = if self.says == Use::Share { value.min(1.0) } else { AMOUNT };
+        Some(Short { surprise, weight: surprise * matters, value, before: mean.exp_m1() / scale })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn short(says: Use, before: &[f64], within: &[f64]) -> f64 {
+        let reading = Reading { service: 1, metric: 1, says, before, within };
+        reading.short().map_or(0.0, |s| s.weight)
+    }
+
+    #[test]
+    fn a_processor_that_is_used_up_is_a_surprise_and_a_burst_at_the_bottom_is_not() {
+        let quiet: Vec<f64> = (0..300).map(|i| 0.01 + 0.01 * f64::from(i % 5)).collect();
+        assert!(short(Use::Share, &quiet, &[0.02, 0.99]) > 4.0);
+        assert!(short(Use::Share, &quiet, &[0.12]) < 1.0);
+        let busy: Vec<f64> = (0..300).map(|i| 0.8 + 0.04 * f64::from(i % 5)).collect();
+        assert!(short(Use::Share, &busy, &[0.99]) < 2.0);
+        assert!(short(Use::Share, &[0.01, 0.02], &[0.99]) > 1.5, "two values before are few but something");
+        assert!(short(Use::Amount, &quiet, &[40.0]) > 2.0);
+    }
+
+    #[test]
+    fn odd_values_are_no_trouble() {
+        for values in [&[][..], &[f64::NAN], &[f64::INFINITY, -1.0], &[0.0; 9], &[1e308, 1e308], &[f64::MIN_POSITIVE]] {
+            for within in [&[][..], &[f64::NAN], &[1e308], &[-1e308, 0.5]] {
+                assert!(
+                    short(Use::Share, values, within).is_finite() && short(Use::Amount, values, within).is_finite()
+                );
+            }
+        }
+    }
+}
