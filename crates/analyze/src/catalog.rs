@@ -5,11 +5,12 @@ use view::Analysis;
 use crate::{cause, detect, forecast};
 
 /// The catalogue. Documentation, settings and checks are made from it.
-pub static ALL: [Analysis; 9] = [
+pub static ALL: [Analysis; 10] = [
     detect::metric::ANALYSIS,
     detect::joint::ANALYSIS,
     detect::resource::ANALYSIS,
     detect::requests::ANALYSIS,
+    detect::map::ANALYSIS,
     detect::logs::ANALYSIS,
     detect::log_values::ANALYSIS,
     detect::log_sessions::ANALYSIS,

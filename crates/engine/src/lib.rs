@@ -63,6 +63,12 @@ pub const MAX_WAITING_ROWS: usize = 2_000_000;
 /// At most so many rows are held back at a time.
 pub const MAX_HELD_ROWS: usize = 1_000_000;
 
+/// An edge of the map that was not seen for so long is forgotten: longer than data is kept by default (30 days), so
+/// that whatever can still be looked at can be explained.
+const EDGES_FOR_NS: i64 = 35 * DAY;
+/// Most changes that are kept at a time.
+const MAX_CHANGES: usize = 1000;
+
 /// What the engine runs, and how.
 pub struct EngineConfig {
     /// The analyses, in order; all of the catalogue by default.
@@ -403,7 +409,14 @@ impl Engine {
             self.changes.dedup();
         }
         self.changes.retain(|change| now.since(change.at) <= DAY);
-        let surplus = self.changes.len().saturating_sub(1000);
+        // A busy pipeline must not push out the deployment that broke something.
+        let mut surplus = self.changes.len().saturating_sub(MAX_CHANGES);
+        self.changes.retain(|change| {
+            let goes = surplus > 0 && !types::change::can_break(&change.kind);
+            surplus -= usize::from(goes);
+            !goes
+        });
+        let surplus = self.changes.len().saturating_sub(MAX_CHANGES);
         self.changes.drain(..surplus);
         if is_new || self.changes.len() != before {
             self.shelf.changes = Arc::new(self.changes.iter().rev().cloned().collect());
@@ -446,6 +459,10 @@ impl Engine {
         self.first_recent = needed;
 
         self.findings.forget(now.plus(-2 * HOUR));
+        // Once a day: an edge lives longer than any row of the log.
+        if now.floor(DAY) > self.cut.now.floor(DAY) {
+            self.topology.forget(now.plus(-EDGES_FOR_NS));
+        }
         let findings = &self.findings;
         self.said.retain(|id, _| findings.get(*id).is_some());
         self.shelf.findings.retain(|id, _| findings.get(*id).is_some());

@@ -61,7 +61,7 @@ impl Grouper {
     /// Takes in what one step said; answers with the incidents that changed, in order of their number.
     pub fn step(&mut self, input: &Input) -> Vec<Update> {
         let mut news: BTreeMap<u64, Vec<News>> = BTreeMap::new();
-        let map = Neighbourhood::new(input.registry, input.topology);
+        let map = Neighbourhood::new(input.registry, input.topology, input.now);
         self.take_points(input);
         for command in input.commands {
             self.obey(command, input.now, &mut news);
@@ -93,7 +93,7 @@ impl Grouper {
         if by_incident.is_empty() {
             return Vec::new();
         }
-        let map = Neighbourhood::new(input.registry, input.topology);
+        let map = Neighbourhood::new(input.registry, input.topology, input.now);
         let points: Vec<RequestPoint> = self.state.points.iter().cloned().collect();
         let mut updates = Vec::new();
         for (number, findings) in by_incident {
