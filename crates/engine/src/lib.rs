@@ -113,7 +113,8 @@ pub struct Engine {
     first_recent: u64,
     findings: FindingLog,
     said: BTreeMap<FindingId, LastSaid>,
-    topology: Topology,
+    /// Shared with what was published; copied where it is changed.
+    topology: Arc<Topology>,
     grouper: Grouper,
     incidents: Vec<Incident>,
     services: Services,
@@ -185,7 +186,7 @@ impl Engine {
             first_recent: 0,
             findings: FindingLog::default(),
             said: BTreeMap::new(),
-            topology: Topology::default(),
+            topology: Arc::default(),
             grouper: Grouper::new(config.grouping),
             incidents: Vec::new(),
             services: Services::default(),
@@ -253,6 +254,9 @@ impl Engine {
         said.extend(self.take_over(alerts, now, &mut effects));
         let mut said = self.desk.unsilenced(said, &self.grouper, now);
 
+        if let Some((edges, at)) = events.declared {
+            Arc::make_mut(&mut self.topology).declare(edges, at.min(now));
+        }
         self.take_changes(events.changes, now);
         self.journal_commands(&events.commands, now, &mut effects);
         let input = incident::Input {
@@ -315,7 +319,8 @@ impl Engine {
             position: self.cut.position,
             incidents,
             findings,
-            edges: Arc::new(self.map_edges(&registry)),
+            edges: Arc::new(snapshot::named_edges(&self.topology, &registry, self.cut.now, self.cut.now)),
+            topology: self.topology.clone(),
             services: Arc::new(self.service_rows(&registry)),
             changes: self.shelf.changes.clone(),
             budget_per_week: self.tuning.budget.per_week(),
@@ -382,7 +387,7 @@ impl Engine {
         // Registered at the end of the step, when nobody reads the directory.
         self.unregistered.extend(out.entities);
         for edge in out.edges {
-            self.topology.see(edge.source, edge.target, edge.kind, edge.at, edge.count);
+            Arc::make_mut(&mut self.topology).see(edge.source, edge.target, edge.kind, edge.at, edge.count);
             effects.push(Effect::Edge(edge));
         }
         self.tuning.note(out.near);
@@ -461,7 +466,7 @@ impl Engine {
         self.findings.forget(now.plus(-2 * HOUR));
         // Once a day: an edge lives longer than any row of the log.
         if now.floor(DAY) > self.cut.now.floor(DAY) {
-            self.topology.forget(now.plus(-EDGES_FOR_NS));
+            Arc::make_mut(&mut self.topology).forget(now.plus(-EDGES_FOR_NS));
         }
         let findings = &self.findings;
         self.said.retain(|id, _| findings.get(*id).is_some());
@@ -486,16 +491,6 @@ impl Engine {
         if self.desk.inbox.counts().received > 0 {
             self.shelf.alerts = Arc::new(self.desk.inbox.alerts().map(row).collect());
         }
-    }
-
-    fn map_edges(&self, registry: &Registry) -> Vec<MapEdge> {
-        let named = self.topology.edges.iter().filter_map(|((source, target, kind), edge)| {
-            let (source, target) = (registry.entity_id(*source)?.clone(), registry.entity_id(*target)?.clone());
-            Some(MapEdge { source, target, kind: *kind, edge: *edge })
-        });
-        let mut edges: Vec<MapEdge> = named.collect();
-        edges.sort_by(|a, b| (&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind)));
-        edges
     }
 
     fn service_rows(&self, registry: &Registry) -> Vec<ServiceRow> {

@@ -870,7 +870,8 @@ fn what_would_help(case: &Case, map: &Neighbourhood, input: &Input) -> Vec<Strin
     if !case.public.entities.iter().any(|entity| map.knows(entity)) {
         hints.push("who calls whom: send traces of the affected services".to_owned());
     }
-    if !input.changes.iter().any(|change| change.tenant == case.public.tenant) {
+    let mut of_tenant = input.changes.iter().filter(|change| change.tenant == case.public.tenant);
+    if !of_tenant.any(|change| types::change::can_break(&change.kind)) {
         hints.push("what was changed: announce deployments as changes".to_owned());
     }
     hints

@@ -305,6 +305,11 @@ impl Ingest {
         gitlab::decode(self, request, header, body, tokens, places)
     }
 
+    /// The file that says what of the map cannot be seen, see [`topology`]. What is wrong in it is told with lines.
+    pub fn topology(&self, request: &Request, text: &str) -> Result<Decoded, Vec<topology::Problem>> {
+        topology::decode(self, request, text)
+    }
+
     /// Remembers that these events are durable: sent again, they are not taken again. Not to be called where storing
     /// failed, since the sender will try again.
     pub fn taken(&self, once: &[u64]) {

@@ -19,9 +19,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use toml_edit::{ImDocument, Item, TableLike, Value};
-use types::{EdgeKind, EntityId};
+use types::{Batch, EdgeKind, EntityId, Events};
 
 use crate::limits::show;
+use crate::{Decoded, Ingest, Request, Written};
 
 /// Most bytes, edges and entities of a file.
 pub const MAX_BYTES: usize = 32 << 20;
@@ -81,6 +82,24 @@ impl std::fmt::Display for Problem {
             false => write!(f, "line {}, {}: {}", self.line, self.field, self.message),
         }
     }
+}
+
+/// A file as an event of kind `topology.declared`, which replaces what an earlier file said. Entities of the file are
+/// known from then on.
+pub(crate) fn decode(ingest: &Ingest, request: &Request, text: &str) -> Result<Decoded, Vec<Problem>> {
+    let declared = read(text)?;
+    let attributes = serde_json::to_string(&declared).unwrap_or_default();
+    let mut events = Events::default();
+    let mut registry = ingest.directory.write();
+    let of_edges = declared.edges.iter().flat_map(|edge| [&edge.from, &edge.to]);
+    for id in declared.entities.iter().map(|entity| &entity.id).chain(of_edges) {
+        registry.entity(id);
+    }
+    let file = registry.entity(&EntityId::new("file", "", "topology"));
+    drop(registry);
+    events.push(request.now.0, file, "topology.declared", &attributes);
+    let written = Written { events: 1, ..Written::default() };
+    Ok(Decoded { batch: Batch { events, ..request.batch() }, written, ..Decoded::default() })
 }
 
 /// Reads a file. Calls may go in circles, what runs on what may not; nothing needs itself, and nothing is said twice.
@@ -495,6 +514,24 @@ x = 1
         );
         // Some tenths of a second; the bound only catches what grows with the square.
         assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_file_becomes_one_event_and_its_entities_are_known() {
+        let host = crate::outside::fixtures::Host::new();
+        let text =
+            "[[entity]]\nid = \"service:shop/a\"\ntier = 2\n[[edge]]\nfrom = \"service:shop/a\"\nto = \"host:h\"\n";
+        let decoded = host.ingest.topology(&host.request, text).unwrap();
+        let (kind, _, attributes) = host.row(&decoded, 0);
+        assert_eq!(kind, "topology.declared");
+        let edge = serde_json::json!({"from": "service:shop/a", "to": "host:default/h", "kind": "calls"});
+        assert_eq!((&attributes["edges"][0], &attributes["entities"][0]["tier"]), (&edge, &serde_json::json!(2)));
+        let registry = host.ingest.directory.read();
+        assert!(
+            ["service:shop/a", "host:h"].iter().all(|id| registry.find_entity(&EntityId::parse(id).unwrap()).is_some())
+        );
+        drop(registry);
+        assert_eq!(host.ingest.topology(&host.request, "x = 1").unwrap_err()[0].field, "x");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! An edge keeps at most [`MAX_STRETCHES`]: beyond that the shortest pause is forgotten, that is, the edge is taken to
 //! have held in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,8 @@ pub struct Topology {
     /// Stretches of those edges that paused, at least two each, in order of time; all others held from their
     /// `first_seen` to their `last_seen`.
     pub pauses: BTreeMap<EdgeKey, Vec<Stretch>>,
+    /// Edges that people say are there: they hold, seen or not, until they are no longer said.
+    pub declared: BTreeSet<EdgeKey>,
 }
 
 impl Topology {
@@ -84,12 +86,13 @@ impl Topology {
             self.edges.insert(key, Edge { first_seen: at, last_seen: at, count });
             return;
         };
-        let fade = fade_ns(kind);
-        let pauses = at.since(edge.last_seen) > fade || edge.first_seen.since(at) > fade;
+        // What is declared held all the while, seen or not.
+        let fade = if self.declared.contains(&key) { i64::MAX } else { fade_ns(kind) };
+        let pauses = at.since(edge.last_seen) > fade || edge.first_seen.since(at) > fade_ns(kind);
         if pauses || self.pauses.contains_key(&key) {
             let whole = Stretch { from: edge.first_seen, to: edge.last_seen };
             let stretches = self.pauses.entry(key).or_insert_with(|| vec![whole]);
-            extend(stretches, at, fade);
+            extend(stretches, at, if at < edge.last_seen { fade_ns(kind) } else { fade });
             if stretches.len() < 2 {
                 self.pauses.remove(&key);
             }
@@ -97,6 +100,32 @@ impl Topology {
         edge.first_seen = edge.first_seen.min(at);
         edge.last_seen = edge.last_seen.max(at);
         edge.count = edge.count.saturating_add(count);
+    }
+
+    /// Says which edges hold from `at` on, seen or not, in place of those that were said before.
+    pub fn declare(&mut self, edges: BTreeSet<EdgeKey>, at: Time) {
+        // What is said no more held until now.
+        let before = std::mem::take(&mut self.declared);
+        for key in before.iter().filter(|key| !edges.contains(*key)) {
+            self.hold(key, at);
+        }
+        for key in &edges {
+            match before.contains(key) {
+                true => self.hold(key, at),
+                false => self.see(key.0, key.1, key.2, at, 0),
+            }
+        }
+        self.declared = edges;
+    }
+
+    /// Lengthens the last stretch of an edge up to `at`.
+    fn hold(&mut self, key: &EdgeKey, at: Time) {
+        if let Some(edge) = self.edges.get_mut(key) {
+            edge.last_seen = edge.last_seen.max(at);
+        }
+        if let Some(last) = self.pauses.get_mut(key).and_then(|stretches| stretches.last_mut()) {
+            last.to = last.to.max(at);
+        }
     }
 
     /// The edges as they were known at a moment: seen by then, and not gone for longer than [`fade_ns`].
@@ -141,11 +170,13 @@ impl Topology {
 
     /// Drops edges, and stretches of edges, that ended before `before`.
     pub fn forget(&mut self, before: Time) {
-        self.edges.retain(|_, edge| edge.last_seen >= before);
+        let declared = &self.declared;
+        self.edges.retain(|key, edge| edge.last_seen >= before || declared.contains(key));
         let edges = &mut self.edges;
         self.pauses.retain(|key, stretches| {
             let Some(edge) = edges.get_mut(key) else { return false };
-            stretches.retain(|stretch| stretch.to >= before);
+            let last = stretches.last().copied();
+            stretches.retain(|stretch| stretch.to >= before || Some(*stretch) == last);
             edge.first_seen = stretches.first().map_or(edge.first_seen, |first| first.from);
             stretches.len() > 1
         });
@@ -159,7 +190,11 @@ impl Topology {
 
     fn held(&self, key: &EdgeKey, edge: &Edge, from: Time, to: Time) -> bool {
         let fade = fade_ns(key.2);
-        let overlaps = |begin: Time, end: Time| begin <= to && from.since(end) <= fade;
+        let is_declared = self.declared.contains(key);
+        let overlaps = |begin: Time, end: Time| {
+            let goes_on = is_declared && end == edge.last_seen;
+            begin <= to && (goes_on || from.since(end) <= fade)
+        };
         if !overlaps(edge.first_seen, edge.last_seen) {
             return false;
         }
@@ -261,6 +296,24 @@ mod tests {
         assert!(map.pauses.is_empty() && map.edges.len() == 1);
         map.forget(Time(i64::MAX));
         assert_eq!(map, Topology::default());
+    }
+
+    #[test]
+    fn what_is_declared_holds_until_it_is_said_no_more() {
+        let key = (A, B, EdgeKind::Calls);
+        let mut map = seen(&[1]);
+        map.declare(BTreeSet::from([key]), Time(10 * DAY));
+        assert_eq!(days_held(&map, 0..15), [1, 2, 10, 11, 12, 13, 14]);
+        map.see(A, B, EdgeKind::Calls, Time(20 * DAY), 3);
+        map.declare(BTreeSet::from([key]), Time(25 * DAY));
+        map.forget(Time(24 * DAY));
+        assert_eq!(map.at(Time(99 * DAY)).count(), 1);
+        map.declare(BTreeSet::new(), Time(30 * DAY));
+        assert_eq!(days_held(&map, 8..40), (10..32).collect::<Vec<_>>());
+        assert_eq!((map.edges[&key].count, map.pauses.len()), (4, 0));
+        map.declare(BTreeSet::from([key]), Time(50 * DAY));
+        map.declare(BTreeSet::new(), Time(60 * DAY));
+        assert_eq!(days_held(&map, 30..70), [30, 31, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61]);
     }
 
     #[test]

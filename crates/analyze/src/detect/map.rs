@@ -510,7 +510,9 @@ mod tests {
                 for edge in &out.edges {
                     self.topology.see(edge.source, edge.target, edge.kind, edge.at, edge.count);
                 }
-                out.entities.iter().for_each(|entity| drop(self.registry.entity(entity)));
+                for entity in &out.entities {
+                    self.registry.entity(entity);
+                }
                 self.now += 10 * SECOND;
             }
         }
