@@ -5,12 +5,13 @@ use view::Analysis;
 use crate::{cause, detect, forecast};
 
 /// The catalogue. Documentation, settings and checks are made from it.
-pub static ALL: [Analysis; 10] = [
+pub static ALL: [Analysis; 11] = [
     detect::metric::ANALYSIS,
     detect::joint::ANALYSIS,
     detect::resource::ANALYSIS,
     detect::requests::ANALYSIS,
     detect::slo::ANALYSIS,
+    detect::map::ANALYSIS,
     detect::logs::ANALYSIS,
     detect::log_values::ANALYSIS,
     detect::log_sessions::ANALYSIS,

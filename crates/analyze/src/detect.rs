@@ -4,6 +4,7 @@ pub mod joint;
 pub mod log_sessions;
 pub mod log_values;
 pub mod logs;
+pub mod map;
 pub mod metric;
 pub mod requests;
 pub mod resource;
@@ -13,6 +14,7 @@ pub mod slo;
 pub(crate) mod fake_lines;
 #[cfg(test)]
 pub(crate) mod fake_shop;
+pub(crate) mod fields;
 pub(crate) mod ids;
 pub(crate) mod kinds;
 pub(crate) mod ongoing;

@@ -41,6 +41,16 @@ impl ApiError {
         }
     }
 
+    /// A webhook whose signature or token does not show who sent it.
+    pub fn bad_signature(error: impl Into<String>) -> ApiError {
+        ApiError {
+            status: StatusCode::UNAUTHORIZED,
+            code: "BELLWETHER-E0402",
+            error: error.into(),
+            hint: "set the same secret in the settings and at the sender; see docs: changes",
+        }
+    }
+
     /// A token that does not allow this.
     pub fn not_allowed(needed: &str) -> ApiError {
         ApiError {
@@ -147,6 +157,7 @@ impl From<ingest::BadRequest> for ApiError {
             ingest::BadKind::Malformed => ApiError::bad_request(bad.reason),
             ingest::BadKind::TooLarge => ApiError::too_large(bad.reason),
             ingest::BadKind::Unsupported => ApiError::unsupported(bad.reason),
+            ingest::BadKind::Unauthenticated => ApiError::bad_signature(bad.reason),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Rows on their way in: what lies in the future is held back, what is late is counted, events are read.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use incident::{Alert, Change, Command};
 use serde_json::Value;
-use types::{Batch, EntityId, IncidentId, Registry, SeriesKind, Tenant, Text, Time};
+use types::{Batch, EntityId, IncidentId, Registry, SeriesKind, Tenant, Text, Time, topology::EdgeKey};
 use view::LATENESS_NS;
 
 use crate::{Counters, MAX_HELD_ROWS, desk, slos};
@@ -182,6 +182,8 @@ pub struct EventsRead {
     pub words: Vec<desk::Word>,
     /// What people said about service level objectives.
     pub slos: Vec<slos::Word>,
+    /// Edges that people say are there, from the last file that they gave, and since when.
+    pub declared: Option<(BTreeSet<EdgeKey>, Time)>,
     /// Events that named nothing that can be read.
     pub ignored: u64,
 }
@@ -215,6 +217,11 @@ impl EventsRead {
                     Some(word) => self.slos.push(word),
                     None => self.ignored += 1,
                 }
+            } else if kind == "topology.declared" {
+                let edges = attributes.get("edges").and_then(Value::as_array).into_iter().flatten();
+                let edges: Vec<_> = edges.map(|edge| declared_edge(edge, registry)).collect();
+                self.ignored += edges.iter().filter(|edge| edge.is_none()).count() as u64;
+                self.declared = Some((edges.into_iter().flatten().collect(), at));
             } else if kind == "detection.budget" {
                 let per_week = attributes.get("per_week").and_then(Value::as_f64);
                 self.tuning.push(Tuning::Budget { per_week, actor: text("actor") });
@@ -230,6 +237,13 @@ impl EventsRead {
             }
         }
     }
+}
+
+/// An edge of a file, whose ends were given their numbers when it was read.
+fn declared_edge(edge: &Value, registry: &Registry) -> Option<EdgeKey> {
+    let entity = |name: &str| registry.find_entity(&EntityId::parse(edge.get(name)?.as_str()?)?);
+    let kind = serde_json::from_value(edge.get("kind")?.clone()).ok()?;
+    Some((entity("from")?, entity("to")?, kind)).filter(|(from, to, _)| from != to)
 }
 
 fn command(kind: &str, at: Time, attributes: &Value) -> Option<Command> {

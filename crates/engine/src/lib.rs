@@ -68,6 +68,12 @@ pub const MAX_WAITING_ROWS: usize = 2_000_000;
 /// At most so many rows are held back at a time.
 pub const MAX_HELD_ROWS: usize = 1_000_000;
 
+/// An edge of the map that was not seen for so long is forgotten: longer than data is kept by default (30 days), so
+/// that whatever can still be looked at can be explained.
+const EDGES_FOR_NS: i64 = 35 * DAY;
+/// Most changes that are kept at a time.
+const MAX_CHANGES: usize = 1000;
+
 /// What the engine runs, and how.
 pub struct EngineConfig {
     /// The analyses, in order; all of the catalogue by default.
@@ -112,7 +118,8 @@ pub struct Engine {
     first_recent: u64,
     findings: FindingLog,
     said: BTreeMap<FindingId, LastSaid>,
-    topology: Topology,
+    /// Shared with what was published; copied where it is changed.
+    topology: Arc<Topology>,
     grouper: Grouper,
     incidents: Vec<Incident>,
     services: Services,
@@ -185,7 +192,7 @@ impl Engine {
             first_recent: 0,
             findings: FindingLog::default(),
             said: BTreeMap::new(),
-            topology: Topology::default(),
+            topology: Arc::default(),
             grouper: Grouper::new(config.grouping),
             incidents: Vec::new(),
             services: Services::default(),
@@ -255,6 +262,9 @@ impl Engine {
         said.extend(self.take_over(alerts, now, &mut effects));
         let mut said = self.desk.unsilenced(said, &self.grouper, now);
 
+        if let Some((edges, at)) = events.declared {
+            Arc::make_mut(&mut self.topology).declare(edges, at.min(now));
+        }
         self.take_changes(events.changes, now);
         self.journal_commands(&events.commands, now, &mut effects);
         let input = incident::Input {
@@ -317,7 +327,8 @@ impl Engine {
             position: self.cut.position,
             incidents,
             findings,
-            edges: Arc::new(self.map_edges(&registry)),
+            edges: Arc::new(snapshot::named_edges(&self.topology, &registry, self.cut.now, self.cut.now)),
+            topology: self.topology.clone(),
             services: Arc::new(self.service_rows(&registry)),
             changes: self.shelf.changes.clone(),
             budget_per_week: self.tuning.budget.per_week(),
@@ -386,7 +397,7 @@ impl Engine {
         // Registered at the end of the step, when nobody reads the directory.
         self.unregistered.extend(out.entities);
         for edge in out.edges {
-            self.topology.see(edge.source, edge.target, edge.kind, edge.at, edge.count);
+            Arc::make_mut(&mut self.topology).see(edge.source, edge.target, edge.kind, edge.at, edge.count);
             effects.push(Effect::Edge(edge));
         }
         self.tuning.note(out.near);
@@ -414,7 +425,14 @@ impl Engine {
             self.changes.dedup();
         }
         self.changes.retain(|change| now.since(change.at) <= DAY);
-        let surplus = self.changes.len().saturating_sub(1000);
+        // A busy pipeline must not push out the deployment that broke something.
+        let mut surplus = self.changes.len().saturating_sub(MAX_CHANGES);
+        self.changes.retain(|change| {
+            let goes = surplus > 0 && !types::change::can_break(&change.kind);
+            surplus -= usize::from(goes);
+            !goes
+        });
+        let surplus = self.changes.len().saturating_sub(MAX_CHANGES);
         self.changes.drain(..surplus);
         if is_new || self.changes.len() != before {
             self.shelf.changes = Arc::new(self.changes.iter().rev().cloned().collect());
@@ -457,6 +475,10 @@ impl Engine {
         self.first_recent = needed;
 
         self.findings.forget(now.plus(-2 * HOUR));
+        // Once a day: an edge lives longer than any row of the log.
+        if now.floor(DAY) > self.cut.now.floor(DAY) {
+            Arc::make_mut(&mut self.topology).forget(now.plus(-EDGES_FOR_NS));
+        }
         let findings = &self.findings;
         self.said.retain(|id, _| findings.get(*id).is_some());
         self.shelf.findings.retain(|id, _| findings.get(*id).is_some());
@@ -480,16 +502,6 @@ impl Engine {
         if self.desk.inbox.counts().received > 0 {
             self.shelf.alerts = Arc::new(self.desk.inbox.alerts().map(row).collect());
         }
-    }
-
-    fn map_edges(&self, registry: &Registry) -> Vec<MapEdge> {
-        let named = self.topology.edges.iter().filter_map(|((source, target, kind), edge)| {
-            let (source, target) = (registry.entity_id(*source)?.clone(), registry.entity_id(*target)?.clone());
-            Some(MapEdge { source, target, kind: *kind, edge: *edge })
-        });
-        let mut edges: Vec<MapEdge> = named.collect();
-        edges.sort_by(|a, b| (&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind)));
-        edges
     }
 
     fn service_rows(&self, registry: &Registry) -> Vec<ServiceRow> {

@@ -1,7 +1,8 @@
 //! The engine as a checkpoint and back.
 //!
 //! One part for each analysis and one named `engine` with these pages: `loop` (cut, triggers, counters, changes, what
-//! was said when), `findings`, `topology`, `incidents`, `services`, `tuning`, `desk` (alerts, silences, routes), `slos`, `held` (rows of the future) and `waiting` (batches
+//! was said when), `findings`, `topology`, `pauses` (of edges of the map), `declared` (edges), `incidents`, `services`,
+//! `tuning`, `desk` (alerts, silences, routes), `slos`, `held` (rows of the future) and `waiting` (batches
 //! that some analysis has yet to see). A page is written where its bytes changed since it was last written.
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 
 use incident::{Change, Grouper};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use types::{Batch, Edge, EdgeKind, EntityKey, Finding, FindingId, Time};
+use types::{Batch, Edge, EdgeKind, EntityKey, Finding, FindingId, Stretch, Time, topology::EdgeKey};
 use view::{Checkpoint, Pages};
 
 use crate::{Counters, Engine, codec, desk::Desk, said::LastSaid, services::Services, slos::Slos, tuning::Tuning};
@@ -132,6 +133,8 @@ impl Engine {
             ("loop".to_owned(), to_json(&page)),
             ("findings".to_owned(), to_json(&findings)),
             ("topology".to_owned(), to_json(&topology)),
+            ("pauses".to_owned(), to_json(&self.topology.pauses.iter().collect::<Vec<_>>())),
+            ("declared".to_owned(), to_json(&self.topology.declared)),
             ("incidents".to_owned(), self.grouper.save()),
             ("services".to_owned(), self.services.save()),
             ("tuning".to_owned(), to_json(&self.tuning)),
@@ -148,8 +151,10 @@ impl Engine {
         let topology: Vec<(EntityKey, EntityKey, EdgeKind, Edge)> = from_json(pages, "topology")?;
         let grouper = Grouper::load(self.grouper.config().clone(), page(pages, "incidents")?)?;
         let services = Services::load(page(pages, "services")?)?;
-        // A checkpoint of a program that knew no tuning, or no alerts, has no such page.
+        // A checkpoint of a program that knew none of these has no such page.
         let tuning = if pages.contains_key("tuning") { from_json(pages, "tuning")? } else { Tuning::default() };
+        let pauses: Vec<(EdgeKey, Vec<Stretch>)> =
+            if pages.contains_key("pauses") { from_json(pages, "pauses")? } else { Vec::new() };
         let desk = if pages.contains_key("desk") { from_json(pages, "desk")? } else { Desk::default() };
         let slos = if pages.contains_key("slos") { from_json(pages, "slos")? } else { Slos::default() };
         let held = read_batches(page(pages, "held")?).ok_or("page held is broken")?;
@@ -158,7 +163,10 @@ impl Engine {
             self.shelf.findings.insert(finding.id, Arc::new(finding.clone()));
             self.findings.say(finding);
         }
-        self.topology.edges = topology.into_iter().map(|(s, t, kind, edge)| ((s, t, kind), edge)).collect();
+        let map = Arc::make_mut(&mut self.topology);
+        map.edges = topology.into_iter().map(|(s, t, kind, edge)| ((s, t, kind), edge)).collect();
+        map.pauses = pauses.into_iter().collect();
+        map.declared = if pages.contains_key("declared") { from_json(pages, "declared")? } else { Default::default() };
         self.incidents = grouper.incidents().cloned().collect();
         self.shelf.incidents = self.incidents.iter().map(|i| (i.id.clone(), Arc::new(i.clone()))).collect();
         self.grouper = grouper;

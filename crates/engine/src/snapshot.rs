@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use view::{Correction, NearMiss};
 
 use crate::{budget::Rate, slos::SloRow};
-use types::{Edge, EdgeKind, EntityId, Finding, Incident, IncidentId, Position, Tenant, Time};
+use types::{Edge, EdgeKind, EntityId, Finding, Incident, IncidentId, Position, Registry, Tenant, Time, Topology};
 
 /// The engine's conclusions after one step. Cheap to build and to clone: what is large is shared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -22,8 +22,11 @@ pub struct Snapshot {
     pub incidents: Vec<Arc<Incident>>,
     /// Findings of all tenants that go on or ended in the last two hours, newest start first, at most 1000.
     pub findings: Vec<Arc<Finding>>,
-    /// The service map, in order of its names.
+    /// The service map as it is now, in order of its names.
     pub edges: Arc<Vec<MapEdge>>,
+    /// The map over time, see [`Snapshot::map_during`].
+    #[serde(skip)]
+    pub topology: Arc<Topology>,
     /// One row for each service (and whatever else answers requests), in order of tenant and name.
     pub services: Arc<Vec<ServiceRow>>,
     /// Changes of the last 24 hours, newest first, at most 1000.
@@ -50,6 +53,24 @@ pub struct Snapshot {
     pub slos: Arc<Vec<SloRow>>,
     /// What was counted since the data folder was made.
     pub counters: Counters,
+}
+
+impl Snapshot {
+    /// The map as it was at any time from `from` to `to`, in order of its names: what an incident of last week is shown
+    /// with.
+    pub fn map_during(&self, registry: &Registry, from: Time, to: Time) -> Vec<MapEdge> {
+        named_edges(&self.topology, registry, from, to)
+    }
+}
+
+pub(crate) fn named_edges(topology: &Topology, registry: &Registry, from: Time, to: Time) -> Vec<MapEdge> {
+    let named = topology.during(from, to).filter_map(|((source, target, kind), edge)| {
+        let (source, target) = (registry.entity_id(source)?.clone(), registry.entity_id(target)?.clone());
+        Some(MapEdge { source, target, kind, edge: *edge })
+    });
+    let mut edges: Vec<MapEdge> = named.collect();
+    edges.sort_by(|a, b| (&a.source, &a.target, a.kind).cmp(&(&b.source, &b.target, b.kind)));
+    edges
 }
 
 /// An alert of another program.

@@ -215,6 +215,12 @@ fn story() -> Story {
             events.push(now, entities[1], "entity.merged", r#"{"alias":"old","entity":"front"}"#);
             push(Batch { events, ..Batch::default() });
         }
+        if step == 18 || step == 30 {
+            let mut events = types::Events::default();
+            let edges = if step == 18 { r#"[{"from":"back","to":"host:box","kind":"runs_on"}]"# } else { "[]" };
+            events.push(now, entities[1], "topology.declared", &format!(r#"{{"entities":[],"edges":{edges}}}"#));
+            push(Batch { events, ..Batch::default() });
+        }
         if step == 22 {
             let mut events = types::Events::default();
             events.push(now, entities[2], "detection.budget", r#"{"per_week":3,"actor":"ann"}"#);
@@ -431,6 +437,41 @@ fn what_goes_on_is_not_said_each_step() {
     assert!(said[0].ongoing && !said[said.len() - 1].ongoing);
     let lines = journal(&all).into_iter().filter(|e| e.subject == said[0].id.hex()).count();
     assert_eq!(lines, 2, "said and ended");
+}
+
+#[test]
+fn what_people_declare_is_part_of_the_map_until_they_take_it_back() {
+    let story = story();
+    let mut engine = Engine::new(story.directory.clone(), config()).unwrap();
+    run(&mut engine, &story, 0, 29);
+    let declared = |engine: &Engine| engine.topology.declared.len();
+    let at = |engine: &Engine, now: i64| {
+        engine.topology.at(Time(now)).filter(|((.., kind), _)| *kind == EdgeKind::RunsOn).count()
+    };
+    assert_eq!((declared(&engine), at(&engine, START + 30 * DAY)), (1, 1));
+    run(&mut engine, &story, 29, STEPS as usize);
+    assert_eq!((declared(&engine), at(&engine, START + 30 * DAY)), (0, 0));
+    assert_eq!(at(&engine, START + 100 * SECOND), 1, "then it held");
+    let (snapshot, moment) = (engine.snapshot(), Time(START + 100 * SECOND));
+    let map = snapshot.map_during(&story.directory.read(), moment, moment);
+    assert!(map.iter().any(|edge| edge.target.as_str() == "host:default/box" && edge.kind == EdgeKind::RunsOn));
+}
+
+#[test]
+fn a_busy_pipeline_does_not_push_out_the_deployment() {
+    let story = story();
+    let mut engine = Engine::new(story.directory.clone(), config()).unwrap();
+    let entity = engine.directory.write().entity(&EntityId::new("service", "", "busy"));
+    let mut events = types::Events::default();
+    events.push(START, entity, "change.deployment", "{}");
+    for i in 0..3000 {
+        events.push(START + i, entity, "change.pipeline", "{}");
+    }
+    let batch = Arc::new(Batch { events, learned: Time(START), ..Batch::default() });
+    let cut = StepCut { step: 1, now: Time(START + SECOND), position: Position(1) };
+    engine.step(cut, vec![(Position(1), batch)], &MemoryHistory::default());
+    let changes = engine.snapshot().changes;
+    assert_eq!((changes.len(), changes.iter().filter(|change| change.kind == "deployment").count()), (1000, 1));
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Grouper {
     /// Takes in what one step said; answers with the incidents that changed, in order of their number.
     pub fn step(&mut self, input: &Input) -> Vec<Update> {
         let mut news: BTreeMap<u64, Vec<News>> = BTreeMap::new();
-        let map = Neighbourhood::new(input.registry, input.topology);
+        let map = Neighbourhood::new(input.registry, input.topology, input.now);
         self.take_points(input);
         for command in input.commands {
             self.obey(command, input.now, &mut news);
@@ -95,7 +95,7 @@ impl Grouper {
         if by_incident.is_empty() {
             return Vec::new();
         }
-        let map = Neighbourhood::new(input.registry, input.topology);
+        let map = Neighbourhood::new(input.registry, input.topology, input.now);
         let points: Vec<RequestPoint> = self.state.points.iter().cloned().collect();
         let mut updates = Vec::new();
         for (number, findings) in by_incident {
@@ -941,7 +941,8 @@ fn what_would_help(case: &Case, map: &Neighbourhood, input: &Input) -> Vec<Strin
     if !case.public.entities.iter().any(|entity| map.knows(entity)) {
         hints.push("who calls whom: send traces of the affected services".to_owned());
     }
-    if !input.changes.iter().any(|change| change.tenant == case.public.tenant) {
+    let mut of_tenant = input.changes.iter().filter(|change| change.tenant == case.public.tenant);
+    if !of_tenant.any(|change| types::change::can_break(&change.kind)) {
         hints.push("what was changed: announce deployments as changes".to_owned());
     }
     hints

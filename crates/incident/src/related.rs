@@ -12,7 +12,7 @@ use std::{
     rc::Rc,
 };
 
-use types::{EdgeKind, EntityId, EntityKey, Registry, Topology};
+use types::{EdgeKind, EntityId, EntityKey, Registry, Time, Topology};
 
 /// Entities near one, with the number of hops.
 pub type Near = Rc<BTreeMap<EntityId, u32>>;
@@ -30,13 +30,13 @@ pub struct Neighbourhood<'a> {
 const NEED_HOPS: u32 = 5;
 
 impl<'a> Neighbourhood<'a> {
-    /// Takes the map as it is now.
-    pub fn new(registry: &'a Registry, topology: &Topology) -> Neighbourhood<'a> {
+    /// Takes the map as it is at `now`.
+    pub fn new(registry: &'a Registry, topology: &Topology, now: Time) -> Neighbourhood<'a> {
         let mut needs: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut needed_by: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (source, target, kind) in topology.edges.keys().filter(|(s, t, _)| s != t) {
-            needs.entry(*source).or_default().push((*target, *kind));
-            needed_by.entry(*target).or_default().push((*source, *kind));
+        for ((source, target, kind), _) in topology.at(now).filter(|((s, t, _), _)| s != t) {
+            needs.entry(source).or_default().push((target, kind));
+            needed_by.entry(target).or_default().push((source, kind));
         }
         Neighbourhood { registry, needs, needed_by, near: RefCell::default(), all_needs: RefCell::default() }
     }
@@ -160,8 +160,6 @@ impl<'a> Neighbourhood<'a> {
 
 #[cfg(test)]
 mod tests {
-    use types::Time;
-
     use super::*;
 
     #[test]
@@ -180,7 +178,7 @@ mod tests {
         edge("y", "router", EdgeKind::Calls);
         edge("a", "host:h", EdgeKind::RunsOn);
         edge("b", "host:h", EdgeKind::RunsOn);
-        let map = Neighbourhood::new(&registry, &topology);
+        let map = Neighbourhood::new(&registry, &topology, Time(1));
         let hops = |a: &str, b: &str| map.hops(&EntityId::parse(a).unwrap(), &EntityId::parse(b).unwrap());
         assert_eq!(hops("front", "front"), Some(0));
         assert_eq!(hops("front", "a"), Some(1));

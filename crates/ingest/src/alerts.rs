@@ -87,7 +87,7 @@ fn decode(ingest: &Ingest, request: &Request, sent: Vec<Value>, until_told: bool
     let written = Written { events: columns.len() as u64, masked, ..Written::default() };
     let mut batch = request.batch();
     batch.events = columns;
-    Ok(Decoded { batch, rejects, written, ids: Vec::new() })
+    Ok(Decoded { batch, rejects, written, ids: Vec::new(), once: Vec::new() })
 }
 
 /// One alert as an event: about which entity, and its attributes.

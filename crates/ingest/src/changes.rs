@@ -106,7 +106,7 @@ fn change_event(ingest: &Ingest, request: &Request, change: Change) -> Result<Ev
         attributes.insert("attributes".into(), Value::Object(own));
     }
     check_size(ingest, &attributes)?;
-    Ok(Event { entity, kind: format!("change.{kind}"), at, attributes })
+    Ok(Event { entity, kind: format!("change.{}", types::change::usual_kind(&kind)), at, attributes })
 }
 
 fn label_event(ingest: &Ingest, request: &Request, label: Label) -> Result<Event, String> {
@@ -159,13 +159,18 @@ fn find_entity(ingest: &Ingest, sent: &str, at: Time) -> Result<EntityId, String
 }
 
 pub(crate) fn only_service(registry: &Registry, plain: EntityId) -> EntityId {
-    if registry.find_entity(&plain).is_some() {
-        return plain;
+    known_service(registry, &plain).unwrap_or(plain)
+}
+
+/// The service itself if it is known, else the one known service of its name in another namespace.
+pub(crate) fn known_service(registry: &Registry, plain: &EntityId) -> Option<EntityId> {
+    if registry.find_entity(plain).is_some() {
+        return Some(plain.clone());
     }
     let mut known = registry.entities().iter().filter(|id| id.kind() == "service" && id.name() == plain.name());
     match (known.next(), known.next()) {
-        (Some(only), None) => only.clone(),
-        _ => plain,
+        (Some(only), None) => Some(only.clone()),
+        _ => None,
     }
 }
 
@@ -184,7 +189,7 @@ fn finish(ingest: &Ingest, request: &Request, sent: Vec<Event>) -> Result<Decode
         ids.push(id);
     }
     let written = Written { events: events.len() as u64, ..Written::default() };
-    Ok(Decoded { batch: Batch { events, ..request.batch() }, rejects: Vec::new(), written, ids })
+    Ok(Decoded { batch: Batch { events, ..request.batch() }, rejects: Vec::new(), written, ids, once: Vec::new() })
 }
 
 /// Hash of what was said: saying it twice (with its time) gives the same id.

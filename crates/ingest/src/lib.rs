@@ -18,26 +18,34 @@
 
 mod alerts;
 mod cache;
+mod cdevents;
 pub mod changes;
+mod cloudevents;
 mod compress;
+mod github;
+mod gitlab;
 mod histogram;
 mod json_text;
 mod limits;
 pub mod openslo;
 pub mod otlp;
+mod outside;
 mod remote_write;
 pub mod resolver;
 mod series;
+pub mod signature;
 mod templates;
+pub mod topology;
 mod wire;
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use types::{Batch, Directory, Reject, Tenant, Time};
 
 pub use compress::{Compression, decompress};
 pub use limits::Limits;
+pub use outside::Places;
 pub use resolver::{Alias, Resolution, Resolver};
 pub use templates::Templates;
 
@@ -51,6 +59,7 @@ pub struct Ingest {
     resources: RwLock<cache::ResourceCache>,
     kinds: RwLock<series::Kinds>,
     templates: Templates,
+    seen: Mutex<outside::Seen>,
 }
 
 /// Whose request it is and when it came.
@@ -99,6 +108,9 @@ pub struct Decoded {
     pub written: Written,
     /// Ids of the changes or labels, in the order in which they were sent; empty for other signals.
     pub ids: Vec<String>,
+    /// Keys under which the events of a webhook or CloudEvents are taken once; to be given to [`Ingest::taken`] when
+    /// the batch is durable.
+    pub once: Vec<u64>,
 }
 
 impl Decoded {
@@ -128,6 +140,8 @@ pub struct Written {
     pub spans: u64,
     /// Changes and labels.
     pub events: u64,
+    /// Events that had been taken before and are not taken again.
+    pub repeated: u64,
     /// Secrets replaced in log lines and attributes, see [`Limits::mask_secrets`].
     pub masked: u64,
 }
@@ -151,6 +165,8 @@ pub enum BadKind {
     TooLarge,
     /// A content type or encoding that is not spoken here: 415, `UNIMPLEMENTED`.
     Unsupported,
+    /// A signature or token is missing or wrong, or none is set for the sender: 401. Nothing of it is stored.
+    Unauthenticated,
 }
 
 impl BadRequest {
@@ -178,6 +194,7 @@ impl Ingest {
             resources: RwLock::new(cache::ResourceCache::new(limits.max_cached_resources)),
             kinds: RwLock::new(kinds),
             templates,
+            seen: Mutex::default(),
             limits,
         }
     }
@@ -251,6 +268,59 @@ impl Ingest {
     /// `POST /api/v1/changes`: one change or a list of them.
     pub fn changes(&self, request: &Request, body: &[u8]) -> Result<Decoded, BadRequest> {
         changes::decode(self, request, body)
+    }
+
+    /// CloudEvents 1.0 over HTTP, one or many, of which CDEvents are understood. `header` gives the request's headers
+    /// by their lower-case name.
+    pub fn cloudevents(
+        &self,
+        request: &Request,
+        header: &dyn Fn(&str) -> Option<String>,
+        body: &[u8],
+        places: &Places,
+    ) -> Result<Decoded, BadRequest> {
+        cloudevents::decode(self, request, header, body, places)
+    }
+
+    /// A webhook of GitHub, signed with one of `secrets`. Its signature is checked before anything else is done.
+    pub fn github(
+        &self,
+        request: &Request,
+        header: &dyn Fn(&str) -> Option<String>,
+        body: &[u8],
+        secrets: &[String],
+        places: &Places,
+    ) -> Result<Decoded, BadRequest> {
+        github::decode(self, request, header, body, secrets, places)
+    }
+
+    /// A webhook of GitLab that carries one of `tokens`, which is checked before anything else is done.
+    pub fn gitlab(
+        &self,
+        request: &Request,
+        header: &dyn Fn(&str) -> Option<String>,
+        body: &[u8],
+        tokens: &[String],
+        places: &Places,
+    ) -> Result<Decoded, BadRequest> {
+        gitlab::decode(self, request, header, body, tokens, places)
+    }
+
+    /// The file that says what of the map cannot be seen, see [`topology`]. What is wrong in it is told with lines.
+    pub fn topology(&self, request: &Request, text: &str) -> Result<Decoded, Vec<topology::Problem>> {
+        topology::decode(self, request, text)
+    }
+
+    /// Remembers that these events are durable: sent again, they are not taken again. Not to be called where storing
+    /// failed, since the sender will try again.
+    pub fn taken(&self, once: &[u64]) {
+        self.seen.lock().add(once.iter().copied());
+    }
+
+    /// Remembers an event of an earlier run by its attributes as they are stored. To be called at the start with the
+    /// events (`change.*` and `event.*`) of the last days, oldest first.
+    pub fn recall(&self, attributes: &str) {
+        self.seen.lock().recall(attributes);
     }
 
     /// An Alertmanager's webhook, version 4.

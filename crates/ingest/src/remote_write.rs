@@ -224,7 +224,13 @@ impl<'i, 'a> Walk<'i, 'a> {
         let exemplars = self.exemplars;
         let (samples, written, rejects) = self.pass.finish(request, describe)?;
         let batch = Batch { samples, ..request.batch() };
-        Ok(Decoded { batch, rejects: rejects.finish(), written: Written { exemplars, ..written }, ids: Vec::new() })
+        Ok(Decoded {
+            batch,
+            rejects: rejects.finish(),
+            written: Written { exemplars, ..written },
+            ids: Vec::new(),
+            once: Vec::new(),
+        })
     }
 }
 

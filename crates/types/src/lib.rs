@@ -2,6 +2,7 @@
 //!
 //! Every other room speaks in these types. Signals are always held in columns, never one heap object a row.
 
+pub mod change;
 pub mod directory;
 pub mod entity;
 pub mod finding;
@@ -24,7 +25,7 @@ pub use labels::{LabelSet, Labels};
 pub use signal::{Batch, Events, Position, Records, Samples, Spans, Tenant, Text};
 pub use slo::{Slo, SloStatus};
 pub use time::{DAY, HOUR, MILLI, MINUTE, SECOND, Time};
-pub use topology::{Edge, EdgeKind, Topology};
+pub use topology::{Edge, EdgeKind, Stretch, Topology};
 
 /// One thing that could not be taken in, with the reason. Bad input yields what could be read and a list of these.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -78,7 +78,7 @@ pub(crate) struct Book {
     resources: BTreeSet<u32>,
     /// What was said and goes on, by incident.
     said: BTreeMap<String, BTreeMap<String, Finding>>,
-    /// Whether any deployment or other change was ever reported.
+    /// Whether any change that can break something was ever reported.
     knows_changes: bool,
 }
 
@@ -111,11 +111,11 @@ fn decide(mut ranked: Vec<Candidate>) -> Vec<Candidate> {
 }
 
 impl Book {
-    /// Notes changes: events that say so, and versions that changed in what services say of themselves.
+    /// Notes changes that can break something: events that say so, and versions that changed in what services say of themselves.
     fn learn(&mut self, view: &View) {
         for batch in view.batches {
             for i in 0..batch.events.len() {
-                let Some(kind) = batch.events.kind.get(i).strip_prefix("change.") else { continue };
+                let Some(kind) = types::change::breaking_kind(batch.events.kind.get(i)) else { continue };
                 let Some(entity) = view.registry.entity_id(batch.events.entity[i]) else { continue };
                 let version = version_of(batch.events.attributes.get(i));
                 let at = Time(batch.events.time[i]);
@@ -165,6 +165,9 @@ impl Book {
             return;
         }
         let changes = self.changes.entry(name).or_default();
+        if changes.contains(&change) {
+            return;
+        }
         changes.push(change);
         changes.sort_by(|a, b| a.at.cmp(&b.at).then(a.kind.cmp(&b.kind)));
         if changes.len() > MAX_CHANGES {
@@ -381,6 +384,31 @@ mod tests {
         let software = shop.said.iter().find(|f| f.cause == Some(CauseKind::Software)).unwrap();
         let against = |e: &Evidence| matches!(e, Evidence::Note { text } if text.starts_with("against: a change"));
         assert!(software.evidence.iter().any(against), "{software:#?}");
+    }
+
+    #[test]
+    fn what_alters_nothing_that_runs_is_no_suspect() {
+        let causes_with = |kind: &str| {
+            let mut shop = all(37).fault(200, 200, Fault::Errors("payments", 0.35));
+            shop.run_until(195);
+            let entity = shop.registry.entity(&service("payments"));
+            let mut batch = types::Batch { learned: Time(shop.now), ..types::Batch::default() };
+            // Twice: a report that is sent again is one change.
+            for _ in 0..2 {
+                batch.events.push(shop.now, entity, kind, "{}");
+            }
+            shop.extra.push(std::sync::Arc::new(batch));
+            causes(&mut shop, 290)
+        };
+        for kind in ["deployment", "rollback", "config", "flag", "scaling", "certificate", "model_promotion"] {
+            let causes = causes_with(&format!("change.{kind}"));
+            assert_eq!(causes[0].0, "payments change", "{kind}: {causes:?}");
+        }
+        for kind in ["merge", "pipeline", "test", "release"] {
+            let causes = causes_with(&format!("change.{kind}"));
+            assert_eq!(causes[0].0, "payments software", "{kind}: {causes:?}");
+            assert!(causes.iter().all(|(cause, _)| !cause.ends_with(" change")), "{kind}: {causes:?}");
+        }
     }
 
     #[test]

@@ -201,7 +201,7 @@ fn run(view: &View, params: &Params, state: &mut State, out: &mut Findings) {
     let (mut ended, mut near) = (Vec::new(), Vec::new());
     for batch in view.batches {
         for (i, entity) in batch.events.entity.iter().enumerate() {
-            if batch.events.kind.get(i).starts_with("change.") {
+            if types::change::breaking_kind(batch.events.kind.get(i)).is_some() {
                 fleet.small.0.changes.insert(entity.0, batch.events.time[i]);
             }
         }

@@ -27,7 +27,7 @@ pub(crate) fn decode(ingest: &Ingest, request: &Request, body: &[u8]) -> Result<
     ingest.templates.assign(&ingest.directory, &mut records);
     let written = Written { records: records.len() as u64, masked: object.masking.count, ..Written::default() };
     let batch = Batch { records, ..request.batch() };
-    Ok(Decoded { batch, rejects: rejects.finish(), written, ids: Vec::new() })
+    Ok(Decoded { batch, rejects: rejects.finish(), written, ids: Vec::new(), once: Vec::new() })
 }
 
 /// Takes one record in, or undoes what was written of it and notes why.

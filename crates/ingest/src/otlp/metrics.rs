@@ -24,9 +24,10 @@ use crate::wire::{Malformed, Reader, Value, each_field, find_bytes, unzigzag};
 use crate::{BadRequest, Decoded, Ingest, Request};
 
 /// Resource attributes that become labels of its series.
-pub(crate) const IDENTIFYING: [&str; 8] = [
+pub(crate) const IDENTIFYING: [&str; 9] = [
     "service.instance.id",
     "host.name",
+    "k8s.namespace.name",
     "k8s.pod.name",
     "k8s.container.name",
     "k8s.node.name",
@@ -88,7 +89,7 @@ pub(crate) fn decode(ingest: &Ingest, request: &Request, body: &[u8]) -> Result<
     let (samples, mut written, rejects) = walk.pass.finish(request, |place| describe(place, limits))?;
     written.exemplars = exemplars;
     let batch = Batch { samples, ..request.batch() };
-    Ok(Decoded { batch, rejects: rejects.finish(), written, ids: Vec::new() })
+    Ok(Decoded { batch, rejects: rejects.finish(), written, ids: Vec::new(), once: Vec::new() })
 }
 
 struct Walk<'i, 'a> {

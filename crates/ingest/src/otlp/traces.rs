@@ -27,7 +27,7 @@ pub(crate) fn decode(ingest: &Ingest, request: &Request, body: &[u8]) -> Result<
     })?;
     let written = Written { spans: spans.len() as u64, masked: object.masking.count, ..Written::default() };
     let batch = Batch { spans, ..request.batch() };
-    Ok(Decoded { batch, rejects: rejects.finish(), written, ids: Vec::new() })
+    Ok(Decoded { batch, rejects: rejects.finish(), written, ids: Vec::new(), once: Vec::new() })
 }
 
 /// Takes one span in, or undoes what was written of it and notes why.

@@ -135,7 +135,7 @@ pub(super) fn gather<'a>(
         let window = onset.0 - CHANGE_WINDOW_NS..=onset.0 + SLACK_NS;
         about.changes = changes_of(&incident.tenant, entity);
         about.changes.retain(|c| window.contains(&c.at.0));
-        about.learn_place(view, entity);
+        about.learn_place(view, incident, entity);
     }
     facts.onset = facts.entities.values().filter_map(About::onset).min().unwrap_or(incident.started_at);
     facts
@@ -168,14 +168,16 @@ impl<'a> Facts<'a> {
 }
 
 impl About<'_> {
-    fn learn_place(&mut self, view: &View, entity: &EntityId) {
+    fn learn_place(&mut self, view: &View, incident: &Incident, entity: &EntityId) {
         let sends_spans = self.findings().any(|f| f.method == "requests");
         self.has_spans = sends_spans;
         // What sends no spans may not be on the map: who blames it calls it.
         self.callers = self.blamed.iter().map(|f| f.entity.clone()).collect();
         let Some(key) = view.registry.find_entity(entity) else { return };
-        self.needs = needs(view, key).into_iter().filter_map(|k| view.registry.entity_id(k).cloned()).collect();
-        let callers = view.topology.needed_by(key).filter(|(_, kind, _)| *kind == EdgeKind::Calls);
+        self.needs =
+            needs(view, incident, key).into_iter().filter_map(|k| view.registry.entity_id(k).cloned()).collect();
+        let held = view.topology.during(incident.started_at, view.now).map(|(edge, _)| edge);
+        let callers = held.filter(|(_, target, kind)| *target == key && *kind == EdgeKind::Calls);
         self.callers.extend(callers.filter_map(|(k, _, _)| view.registry.entity_id(k).cloned()));
         self.has_spans |= view.topology.needs(key).any(|(_, kind, _)| kind == EdgeKind::Calls);
     }
@@ -186,7 +188,7 @@ impl About<'_> {
 fn around(view: &View, incident: &Incident) -> BTreeSet<EntityId> {
     let mut found: BTreeSet<EntityId> = incident.entities.iter().cloned().collect();
     let keys: Vec<EntityKey> = incident.entities.iter().filter_map(|e| view.registry.find_entity(e)).collect();
-    let all_needs: Vec<Vec<EntityKey>> = keys.iter().map(|key| needs(view, *key)).collect();
+    let all_needs: Vec<Vec<EntityKey>> = keys.iter().map(|key| needs(view, incident, *key)).collect();
     let needs_mutually = |i: usize, j: usize| all_needs[i].contains(&keys[j]) && all_needs[j].contains(&keys[i]);
     for i in 0..keys.len() {
         let suffers = (0..keys.len()).any(|j| i != j && all_needs[i].contains(&keys[j]) && !needs_mutually(i, j));
@@ -197,14 +199,14 @@ fn around(view: &View, incident: &Incident) -> BTreeSet<EntityId> {
     found
 }
 
-/// What an entity needs directly or not, nearest first.
-fn needs(view: &View, from: EntityKey) -> Vec<EntityKey> {
+/// What an entity needs, or needed since the incident began, directly or not, nearest first.
+fn needs(view: &View, incident: &Incident, from: EntityKey) -> Vec<EntityKey> {
     let mut seen = BTreeSet::from([from]);
     let (mut order, mut edge) = (Vec::new(), vec![from]);
     for _ in 0..HOPS {
         let mut next = Vec::new();
         for key in edge {
-            for (target, _, _) in view.topology.needs(key) {
+            for (target, _, _) in view.topology.needs_during(key, incident.started_at, view.now) {
                 if seen.insert(target) {
                     next.push(target);
                 }

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use types::{Batch, EntityId, EntityKey, Registry, SECOND, Spans, Tenant, Time};
 use view::{Fleet, Pages, StateData, View, load_nodes, save_nodes};
 
-use crate::detect::ongoing::Claims;
+use crate::detect::{
+    fields::{number_field, text_field},
+    ongoing::Claims,
+};
 
 /// Width of a bucket of event time. Ten seconds: long enough for tens of requests of a small system, short enough
 /// that two of them fit into half a minute.
@@ -384,7 +387,7 @@ impl Book {
 
     fn note_changes(&mut self, registry: &Registry, batch: &Batch) {
         for i in 0..batch.events.len() {
-            if !batch.events.kind.get(i).starts_with("change.") {
+            if types::change::breaking_kind(batch.events.kind.get(i)).is_none() {
                 continue;
             }
             let Some(entity) = registry.entity_id(batch.events.entity[i]) else { continue };
@@ -642,41 +645,6 @@ pub(super) fn peer_entity(namespace: &str, attributes: &str) -> Option<EntityId>
 
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.starts_with("127.") || matches!(host, "::1" | "[::1]" | "0.0.0.0")
-}
-
-/// The raw text of a string field in a flat JSON object. A key inside a string has its quotes escaped, so it cannot
-/// be taken for one.
-fn text_field<'a>(json: &'a str, key: &str) -> Option<&'a str> {
-    let rest = value_of(json, key)?.strip_prefix('"')?;
-    let bytes = rest.as_bytes();
-    let mut i = 0;
-    while i < bytes.len() {
-        match bytes[i] {
-            b'\\' => i += 2,
-            b'"' => return rest.get(..i),
-            _ => i += 1,
-        }
-    }
-    None
-}
-
-fn number_field(json: &str, key: &str) -> Option<i64> {
-    let rest = value_of(json, key)?;
-    let rest = rest.strip_prefix('"').unwrap_or(rest);
-    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    rest.get(..digits)?.parse().ok()
-}
-
-fn value_of<'a>(json: &'a str, key: &str) -> Option<&'a str> {
-    let mut rest = json;
-    while let Some(at) = rest.find(key) {
-        let quoted = rest.get(..at).is_some_and(|before| before.ends_with('"') && !before.ends_with("\\\""));
-        rest = rest.get(at + key.len()..)?;
-        if let Some(value) = rest.strip_prefix("\":").filter(|_| quoted) {
-            return Some(value.trim_start());
-        }
-    }
-    None
 }
 
 /// The key of an entity in the registry, if it has one.
