@@ -504,6 +504,7 @@ mod tests {
                     incidents: &[],
                     topology: &self.topology,
                     calibration: &Calibration::default(),
+                    slos: &[],
                     history: &history,
                 };
                 run(&view, &Params::default(), &mut self.state, &mut out);
