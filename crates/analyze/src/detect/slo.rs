@@ -12,7 +12,7 @@
 //! windows are quiet, sooner where the shortest shows beyond doubt that it burns no more. What was told then is not told
 //! again by the slow tiers, which still have it in their windows.
 //!
-//! Cost: some 30 ns a span of a service with an objective, 27 KB an objective. Fails on: promises below 93 %, which
+//! Cost: under 0.2 µs a span of a service with two objectives, judging included; 27 KB an objective. Fails on: promises below 93 %, which
 //! cannot burn 14 times too fast; counters that first show with a high value (their first value counts for nothing,
 //! as nowhere); latencies of services without spans unless a histogram's counters are given.
 //!
@@ -463,13 +463,11 @@ impl Meter<'_> {
         }
         let watched = self.ledger.watched_ns(self.now);
         for tier in TIERS.map(|tier| tier.of_window(self.slo.window_ns)) {
-            if self.is_over(tier.page) {
-                continue;
-            }
             let long = self.untold(tier.long_ns, tier.page);
             let seen = (watched as f64 / tier.long_ns as f64).clamp(0.0, 1.0);
             let rate = self.rate(long);
-            if rate * seen < tier.factor || self.rate(self.untold(tier.short_ns, tier.page)) < tier.factor {
+            let is_quiet = || self.rate(self.untold(tier.short_ns, tier.page)) < tier.factor;
+            if rate * seen < tier.factor || is_quiet() || self.is_over(tier.page) {
                 continue;
             }
             let surprise = surprise_of(long, self.allowed());
