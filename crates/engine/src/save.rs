@@ -1,8 +1,9 @@
 //! The engine as a checkpoint and back.
 //!
 //! One part for each analysis and one named `engine` with these pages: `loop` (cut, triggers, counters, changes, what
-//! was said when), `findings`, `topology`, `pauses` (of edges of the map), `declared` (edges), `incidents`, `services`, `tuning`, `desk` (alerts, silences, routes), `held` (rows of the future) and `waiting` (batches
-//! that some analysis has yet to see). A page is written where its bytes changed since it was last written.
+//! was said when), `findings`, `topology`, `pauses` (of edges of the map), `declared` (edges), `incidents`, `services`,
+//! `tuning`, `desk` (alerts, silences, routes), `held` (rows of the future) and `waiting` (batches that some analysis
+//! has yet to see). A page is written where its bytes changed since it was last written.
 
 use std::{
     collections::BTreeMap,
