@@ -368,7 +368,8 @@ mod tests {
 
         let push = |reference: &str, deleted: bool| {
             json!({"ref": reference, "after": "6113728f", "deleted": deleted,
-            "compare": "https://github.com/x/y/compare/a...b", "pusher": {"name": "Codertocat"}, "repository": repository,
+            "compare": "https://github.com/x/y/compare/a...b", "pusher": {"name": "Codertocat"},
+            "repository": repository,
             "head_commit": {"message": "Initial commit\n\nwith more"}})
         };
         let (kind, _, attributes) = told(&host, "push", push("refs/heads/master", false));

@@ -189,8 +189,9 @@ mod tests {
     use crate::outside::fixtures::{Host, header_of};
 
     fn project() -> Value {
-        json!({"id": 30, "name": "Test Deployment Webhooks", "web_url": "http://10.126.0.2:3000/root/test-deployment-webhooks",
-            "namespace": "Administrator", "path_with_namespace": "root/test-deployment-webhooks", "default_branch": "master"})
+        json!({"id": 30, "name": "Test Deployment Webhooks", "namespace": "Administrator",
+            "web_url": "http://10.126.0.2:3000/root/test-deployment-webhooks",
+            "path_with_namespace": "root/test-deployment-webhooks", "default_branch": "master"})
     }
 
     fn user() -> Value {
@@ -205,7 +206,7 @@ mod tests {
             "environment": "staging", "environment_tier": "staging", "environment_slug": "staging",
             "environment_external_url": "https://staging.example.com", "project": project(), "short_sha": "279484c0",
             "user": user(), "commit_title": "Add new file",
-            "commit_url": "http://10.126.0.2:3000/root/test-deployment-webhooks/-/commit/279484c09fbe69ededfced8c1bb6e6d24616b468"})
+            "commit_url": "http://10.126.0.2:3000/root/x/-/commit/279484c09fbe69ededfced8c1bb6e6d24616b468"})
     }
 
     fn send_with(
@@ -277,8 +278,8 @@ mod tests {
 
         let job = |status: &str| {
             json!({"object_kind": "build", "build_name": "test", "build_status": status,
-            "build_failure_reason": "script_failure", "build_finished_at": null, "sha": "2293ada6", "project": project(),
-            "environment": null})
+            "build_failure_reason": "script_failure", "build_finished_at": null, "sha": "2293ada6",
+            "project": project(), "environment": null})
         };
         assert_eq!(told(&host, job("failed")).0, "change.check");
         assert_eq!(told(&host, job("created")).0, "event.gitlab.build");
@@ -288,8 +289,8 @@ mod tests {
         let (kind, _, attributes) = told(&host, flag);
         assert_eq!((kind.as_str(), &attributes["version"]), ("change.flag", &json!("on")));
 
-        let release = json!({"object_kind": "release", "action": "create", "tag": "v1.1", "name": "v1.1", "project": project(),
-            "released_at": "2027-01-15 07:55:12 UTC", "url": "https://example.com/-/releases/v1.1"});
+        let release = json!({"object_kind": "release", "action": "create", "tag": "v1.1", "name": "v1.1",
+            "project": project(), "released_at": "2027-01-15 07:55:12 UTC", "url": "https://x.example/releases/v1.1"});
         let (kind, _, attributes) = told(&host, release);
         assert_eq!((kind.as_str(), &attributes["version"]), ("change.release", &json!("v1.1")));
 

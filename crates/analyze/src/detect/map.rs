@@ -29,7 +29,7 @@ use super::fields::text_field;
 pub const ANALYSIS: Analysis = Analysis {
     name: "map",
     version: 1,
-    summary: "what runs on which pod, machine, cluster and region, and calls as service meshes, service graphs and queues show them",
+    summary: "what runs on which pod, machine, cluster and region, and calls as meshes, graphs and queues show them",
     stratum: Stratum::Detect,
     trigger: Trigger::Every(10 * SECOND),
     params: &[],
