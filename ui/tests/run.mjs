@@ -673,7 +673,7 @@ async function alerts() {
       await similar.getByText('restarted the database').waitFor();
       await similar.getByText('Shares the same place: inventory').waitFor();
       await region(page, 'Who was told').getByText('Given up').waitFor();
-      return [want(await page.locator('.urgency').innerText().then((t) => /^P1 now/.test(t)), true, 'the level')];
+      return [want(await page.locator('.urgency').innerText().then((t) => /^P1\b/.test(t)), true, 'the level')];
     }));
   await test('incident: a note is written, and shown as a note', () =>
     withPage('/incidents/inc-3', async (page) => {

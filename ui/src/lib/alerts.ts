@@ -92,7 +92,7 @@ const REASONS: Record<string, string> = {
   cause: 'another cause stands first',
   acknowledged: 'somebody has taken it',
   resolved: 'it is over',
-  test: 'a test',
+  test: 'this is a test',
 };
 
 export function reasonText(reason: string): string {
