@@ -4,6 +4,9 @@ import { chromium } from 'playwright-core';
 
 const executablePath = process.env.CHROMIUM ?? ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
 
+/** How long is waited for anything; more on a busy machine. */
+const WAIT_MS = Number(process.env.TIMEOUT_S ?? 10) * 1000;
+
 export function launch() {
   if (!executablePath) throw new Error('no Chromium found; install one or name it in CHROMIUM');
   return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
@@ -13,7 +16,7 @@ export function launch() {
 export async function open(browser, { theme = 'light', width = 1440, height = 900, reduced = true } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: theme, reducedMotion: reduced ? 'reduce' : 'no-preference', permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(WAIT_MS);
   const bad = [];
   page.on('pageerror', (error) => bad.push(`script error: ${error.message}`));
   page.on('console', (message) => {
@@ -39,7 +42,7 @@ export async function open(browser, { theme = 'light', width = 1440, height = 90
 
 /** Waits until nothing loads any more. */
 export async function settled(page) {
-  await page.waitForFunction(() => document.querySelector('h1') && !document.querySelector('.skeleton, .hold'), undefined, { timeout: 15_000 });
+  await page.waitForFunction(() => document.querySelector('h1') && !document.querySelector('.skeleton, .hold'), undefined, { timeout: WAIT_MS * 1.5 });
   await page.waitForTimeout(250);
 }
 
@@ -48,6 +51,12 @@ export const PAGES = {
   welcome: '/welcome',
   incidents: '/incidents',
   incident: '/incidents/inc-3',
+  alerts: '/alerts',
+  setup: '/alerts?setup=1&state=flapping',
+  silences: '/alerts?tab=silences',
+  routes: '/alerts?tab=routes',
+  notices: '/alerts?tab=notices',
+  noise: '/alerts?tab=noise',
   services: '/services',
   map: '/services?view=map',
   service: '/services/shop/checkout',

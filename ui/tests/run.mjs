@@ -48,11 +48,14 @@ async function tooWide(page) {
   return by > 0 ? `${by} px wider than the window` : '';
 }
 
+/** `PAGES=alerts,routes` looks at these only. */
+const some = (process.env.PAGES ?? '').split(',').filter(Boolean);
+
 async function eachPage(base, scene, pages = PAGES) {
   fixture.scene.name = scene;
   for (const theme of ['light', 'dark']) {
     for (const width of [1440, 360]) {
-      for (const [name, path] of Object.entries(pages)) {
+      for (const [name, path] of Object.entries(pages).filter(([name]) => !some.length || some.includes(name))) {
         await test(`${scene}: ${name}, ${theme}, ${width} px`, async () => {
           const view = await open(browser, { theme, width });
           await view.page.goto(base + path);
@@ -83,7 +86,7 @@ async function keyboard() {
   await test('keyboard: go to each page', () =>
     withPage('/', async (page) => {
       const problems = [];
-      for (const [key, path] of [['i', '/incidents'], ['s', '/services'], ['e', '/explore'], ['d', '/detection'], ['n', '/']]) {
+      for (const [key, path] of [['i', '/incidents'], ['a', '/alerts'], ['s', '/services'], ['e', '/explore'], ['d', '/detection'], ['n', '/']]) {
         await page.keyboard.press('g');
         await page.keyboard.press(key);
         await page.waitForTimeout(100);
@@ -161,7 +164,7 @@ async function keyboard() {
         if (!at.ring) problems.push(`no focus ring: ${at.text}`);
         seen.add(at.text);
       }
-      for (const text of ['Acknowledge, key e', 'Resolve', 'Not an incident']) if (!seen.has(text)) problems.push(`not reached: ${text}`);
+      for (const text of ['Acknowledge, key e', 'Resolve', 'Not an incident', 'Join …', 'Split …', 'Post-mortem']) if (!seen.has(text)) problems.push(`not reached: ${text}`);
       return problems;
     }));
 }
@@ -235,12 +238,6 @@ async function behaviour() {
       await chip.click();
       await chip.waitFor({ state: 'hidden' });
       return problems;
-    }));
-  await test('an incident shows earlier ones like it', () =>
-    withPage('/incidents/inc-3', async (page) => {
-      const list = page.getByRole('region', { name: 'Similar incidents' });
-      await list.locator('a').first().waitFor();
-      return [(await list.textContent()).includes('same') ? '' : 'it does not say what they share'];
     }));
   await test('evidence opens: chart, trace, log lines', () =>
     withPage('/incidents/inc-3', async (page) => {
@@ -486,6 +483,295 @@ async function detection() {
     }));
 }
 
+async function alerts() {
+  const { desk } = fixture.scene;
+  const region = (page, name) => page.getByRole('region', { name, exact: true });
+  await test('alerts: rules with their alerts, what fires first, flapping and silenced in words', () =>
+    withPage('/alerts', async (page) => {
+      await page.getByText('1,204 came in').waitFor();
+      const rows = region(page, 'Alerts').locator('li.row');
+      const texts = await rows.allInnerTexts();
+      const order = texts.map((t) => /HighErrorRate|SlowAnswers|DiskFillsUp|PodRestarts/.exec(t)?.[0]).join(' ');
+      const problems = [want(order, 'HighErrorRate SlowAnswers DiskFillsUp PodRestarts', 'order')];
+      problems.push(/Firing.*Flapping/s.test(texts[0]) && /3 alerts/.test(texts[0]) && /Critical/.test(texts[0]) ? '' : `first row: ${texts[0]}`);
+      problems.push(/Silenced/.test(texts[2]) && /page/.test(texts[2]) ? '' : `silenced row: ${texts[2]}`, /Ended/.test(texts[3]) ? '' : `ended row: ${texts[3]}`);
+      await page.getByRole('button', { name: 'HighErrorRate', exact: true }).click();
+      await page.getByText('instance=i-3').waitFor();
+      problems.push(...(await axe(page)));
+      await page.getByRole('link', { name: 'Flapping' }).click();
+      await page.waitForTimeout(300);
+      problems.push(want(await here(page), '/alerts?state=flapping', 'filter'), want(await rows.count(), 1, 'flapping rows'));
+      await page.getByLabel('Entity').fill('service:shop/cart');
+      await page.getByLabel('Entity').press('Enter');
+      await page.getByText('No alert matches').waitFor();
+      problems.push(/entity=service/.test(await here(page)) ? '' : 'the entity is not in the URL');
+      await page.getByRole('button', { name: 'Clear filters' }).click();
+      await page.getByText('SlowAnswers at inventory').waitFor();
+      return problems;
+    }));
+  await test('alerts: triage by keyboard: details, incident, silence with a preview', () =>
+    withPage('/alerts', async (page) => {
+      desk.made = [];
+      await page.keyboard.press('j');
+      await page.keyboard.press('Enter');
+      await page.getByText('instance=i-1').waitFor();
+      await page.keyboard.press('s');
+      const dialog = page.getByRole('dialog', { name: 'Silence HighErrorRate' });
+      await dialog.getByText('kept quiet 18 of 212 findings; 1 incident would not have been opened').waitFor();
+      const conditions = dialog.getByLabel('Conditions');
+      const problems = [want(await conditions.inputValue(), 'alertname=HighErrorRate\nservice=checkout', 'prefilled'), ...(await axe(page))];
+      const make = dialog.getByRole('button', { name: 'Make silence' });
+      await conditions.fill('what is this');
+      problems.push((await make.isDisabled()) ? '' : 'no condition, and it can be made');
+      await dialog.getByText('No condition: what is this').waitFor();
+      await conditions.fill('service=refused');
+      await dialog.getByText('cannot be silenced').waitFor();
+      problems.push((await make.isDisabled()) ? '' : 'the preview failed, and it can be made');
+      await conditions.fill('service=checkout');
+      await dialog.getByText('kept quiet 18').waitFor();
+      await dialog.getByLabel('4 hours').check();
+      await dialog.getByLabel('Why').fill('known, being mended');
+      await page.keyboard.press('Enter');
+      await dialog.waitFor({ state: 'hidden' });
+      const [{ id, ...made }] = desk.made;
+      problems.push(want(JSON.stringify(made), '{"matchers":["service=checkout"],"comment":"known, being mended","lasts":"4h"}', 'told to the server'), /^silence-\d+$/.test(id) ? '' : `id ${id}`);
+      await page.keyboard.press('o');
+      await page.waitForTimeout(200);
+      problems.push(want(await here(page), '/incidents/inc-3', 'o'));
+      return problems;
+    }));
+  await test('alerts: several are selected and silenced at once', () =>
+    withPage('/alerts', async (page) => {
+      desk.made = [];
+      for (const key of ['j', 'x', 'j', 'x']) await page.keyboard.press(key);
+      await page.getByText('2 selected').waitFor();
+      await page.keyboard.press('s');
+      const dialog = page.getByRole('dialog', { name: 'Silence 2 rules' });
+      await dialog.getByText('kept quiet 36').waitFor();
+      const problems = await axe(page);
+      await dialog.getByRole('button', { name: 'Make 2 silences' }).click();
+      await dialog.waitFor({ state: 'hidden' });
+      problems.push(want(desk.made.map((s) => s.matchers.join(',')).join(' '), 'alertname=HighErrorRate,service=checkout alertname=SlowAnswers,service=inventory', 'made'));
+      problems.push(want(new Set(desk.made.map((s) => s.id)).size, 2, 'different ids'), (await page.getByText('selected').count()) ? 'still selected' : '');
+      return problems;
+    }));
+  await test('alerts: none yet: how to send them here, to copy', async () => {
+    fixture.scene.name = 'empty';
+    const problems = await withPage('/alerts', async (page) => {
+      const address = new URL(fixture.url).host;
+      await page.getByText('No alert of another program has come in').waitFor();
+      await page.getByRole('region', { name: 'Prometheus alertmanagers' }).getByText(`targets: ["${address}"]`).waitFor();
+      await page.getByRole('region', { name: 'Alertmanager webhook' }).getByText(`url: ${fixture.url}/api/v1/webhooks/alertmanager`).waitFor();
+      await page.getByRole('button', { name: 'Copy' }).first().click();
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      return [copied.includes(address) ? '' : 'the snippet was not copied'];
+    });
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  desk.silences = undefined;
+  await test('silences: active, planned and over; one is ended, a window is made', () =>
+    withPage('/alerts?tab=silences', async (page) => {
+      desk.made = [];
+      desk.ended = [];
+      const list = region(page, 'Silences');
+      await list.getByText('31 kept quiet').waitFor();
+      const problems = [want((await list.locator('li.row').allInnerTexts()).map((t) => /Active|Planned|Over/.exec(t)?.[0]).join(' '), 'Active Planned Over', 'order')];
+      await list.getByRole('button', { name: 'End silence-1 now' }).click();
+      await page.getByText('silence-1 ended').waitFor();
+      problems.push(want(desk.ended.join(), 'silence-1', 'ended'));
+      await page.keyboard.press('s');
+      const dialog = page.getByRole('dialog', { name: 'New silence' });
+      await dialog.getByText('Name a condition to see it.').waitFor();
+      await dialog.getByLabel('Conditions').fill('service=cart');
+      await dialog.getByLabel('Maintenance window').check();
+      await dialog.getByText('Say when it ends').waitFor();
+      await dialog.getByLabel('From').fill('2030-01-31 14:00');
+      await dialog.getByLabel('To', { exact: true }).fill('2030-01-31 13:00');
+      await dialog.getByText('It must end after it starts').waitFor();
+      problems.push(...(await axe(page)));
+      await dialog.getByLabel('To', { exact: true }).fill('2030-01-31 16:00');
+      await dialog.getByText('every incident would have been opened all the same').waitFor();
+      await dialog.getByRole('button', { name: 'Make silence' }).click();
+      await dialog.waitFor({ state: 'hidden' });
+      const [made] = desk.made;
+      problems.push(want(Date.parse(made.ends_at) - Date.parse(made.starts_at), 72e5, 'length of the window'), made.lasts ? 'a length beside a window' : '');
+      await list.getByText('service=cart').nth(1).waitFor();
+      await list.getByRole('button', { name: 'Make silence-3 again' }).click();
+      await page.getByRole('dialog', { name: 'Make this silence again' }).waitFor();
+      return problems;
+    }));
+  await test('routes: edited, tried on history, saved, taken back; errors name what is wrong', () =>
+    withPage('/alerts?tab=routes', async (page) => {
+      desk.routes = undefined;
+      desk.saved = [];
+      const rows = page.locator('li.route');
+      await rows.nth(1).getByText('2 of 3 incidents of the last 7 days').waitFor();
+      const save = page.getByRole('button', { name: 'Save routes' });
+      const problems = [(await save.isDisabled()) ? '' : 'nothing changed, and it can be saved', ...(await axe(page))];
+      await page.getByRole('button', { name: 'Add a route' }).click();
+      await rows.nth(2).getByText('Choose a channel').waitFor();
+      problems.push((await save.isDisabled()) ? '' : 'no channel, and it can be saved', want(await page.evaluate(() => document.activeElement.value), 'route-3', 'focus'));
+      await page.keyboard.type('cart');
+      await rows.nth(2).getByLabel('Conditions').fill('service=cart, severity');
+      await rows.nth(2).getByText('No condition: severity').waitFor();
+      await rows.nth(2).getByLabel('Conditions').fill('service=cart');
+      await rows.nth(2).getByLabel('Severity').selectOption('warning');
+      await rows.nth(2).getByLabel('pager').check();
+      await rows.nth(2).getByText('1 of 3 incidents').waitFor();
+      await page.getByRole('button', { name: 'Move cart up' }).click();
+      await rows.nth(1).getByText('1 of 3 incidents').waitFor();
+      await page.getByText('Not saved yet').waitFor();
+      await save.click();
+      await page.getByText('Routes saved').waitFor();
+      problems.push(want(desk.saved[0].map((r) => r.name).join(), 'payments,cart,all', 'order saved'));
+      problems.push(want(JSON.stringify(desk.saved[0][1]), '{"name":"cart","matchers":["service=cart"],"min_severity":"warning","channels":["pager"],"wait_s":30,"updates":true,"goes_on":false}', 'saved'));
+      problems.push((await save.isDisabled()) ? '' : 'saved, and it can be saved again');
+      await page.getByRole('button', { name: 'Remove all' }).click();
+      await page.getByText('2 of 3 incidents of the last 7 days would have been told to nobody').waitFor();
+      problems.push(...(await axe(page)));
+      await page.getByRole('button', { name: 'Undo changes' }).click();
+      problems.push(want(await rows.count(), 3, 'rows after undo'));
+      return problems;
+    }));
+  await test('routes: without a channel it says how to set one up', async () => {
+    fixture.scene.name = 'empty';
+    const problems = await withPage('/alerts?tab=routes', async (page) => {
+      await page.getByText('No channel is set up').waitFor();
+      await page.getByText('[channels.ops]').waitFor();
+      return [(await page.getByRole('button', { name: 'Add a route' }).isDisabled()) ? '' : 'a route without a channel can be added', ...(await axe(page))];
+    });
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  await test('notices: what became of each, dead letters sent again', () =>
+    withPage('/alerts?tab=notices', async (page) => {
+      desk.retried = [];
+      const list = region(page, 'Notices');
+      await list.getByText('somebody must change the key').waitFor();
+      const problems = [];
+      for (const text of ['Waits', 'Given up', 'May have arrived', 'Delivered', 'it got worse']) problems.push((await list.getByText(text).count()) ? '' : `not said: ${text}`);
+      await page.getByRole('link', { name: 'Dead letters' }).click();
+      await page.getByText('2 notices').waitFor();
+      await page.keyboard.press('j');
+      await page.keyboard.press('r');
+      await page.getByText('It is sent to pager again').waitFor();
+      problems.push(want(desk.retried.join(), 'inc-3-ops-2', 'retried'));
+      desk.retried = [];
+      return problems;
+    }));
+  await test('noise: what came in against what people saw', () =>
+    withPage('/alerts?tab=noise', async (page) => {
+      await page.getByText('212 findings became 9 incidents, one for every 24 findings').waitFor();
+      await page.getByText('9 times on or off in an hour').waitFor();
+      return [(await region(page, 'Loudest sources').first().innerText()).includes('POST /checkout') ? '' : 'no loudest source'];
+    }));
+  await test('incident: priority, what ended similar ones, who was told', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      await page.getByText('Look now: 12 % of the requests to checkout fail now').waitFor();
+      const similar = region(page, 'Similar before');
+      await similar.getByText('restarted the database').waitFor();
+      await similar.getByText('Shares the same place: inventory').waitFor();
+      await region(page, 'Who was told').getByText('Given up').waitFor();
+      return [want(await page.locator('.urgency').innerText().then((t) => /^P1\b/.test(t)), true, 'the level')];
+    }));
+  await test('incident: a note is written, and shown as a note', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      desk.notes = [];
+      await page.getByLabel('Note', { exact: true }).fill('the pool is full <b>');
+      await page.keyboard.press('Control+Enter');
+      await page.getByText('local: the pool is full <b>').waitFor();
+      const problems = [want(JSON.stringify(desk.notes), '[["inc-3","the pool is full <b>"]]', 'told to the server')];
+      desk.notes = [];
+      return problems;
+    }));
+  await test('incident: joined, split, and its post-mortem taken', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      desk.joined = [];
+      desk.split = [];
+      await page.getByRole('button', { name: 'Split …' }).click();
+      const split = page.getByRole('dialog', { name: 'Split inc-3' });
+      await split.getByLabel('catalog').check();
+      const problems = await axe(page);
+      await split.getByRole('button', { name: 'Split off' }).click();
+      await page.getByText('an incident of their own').waitFor();
+      problems.push(want(JSON.stringify(desk.split), '[["inc-3",["service:shop/catalog"]]]', 'split'));
+      const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Post-mortem' }).click()]);
+      problems.push(want(file.suggestedFilename(), 'inc-3.md', 'file'));
+      await page.getByRole('button', { name: 'Join …' }).click();
+      const join = page.getByRole('dialog', { name: 'Join inc-3 with another' });
+      problems.push((await join.getByRole('button', { name: 'Join' }).isDisabled()) ? '' : 'it can be joined with nothing', ...(await axe(page)));
+      await join.getByLabel(/inc-2/).check();
+      await page.keyboard.press('Enter');
+      await join.waitFor({ state: 'hidden' });
+      await page.waitForTimeout(200);
+      problems.push(want(JSON.stringify(desk.joined), '[["inc-3","inc-2"]]', 'joined'), want(await here(page), '/incidents/inc-2', 'it goes on there'));
+      return problems;
+    }));
+  await test('incident: how it spread, step by step with the keyboard', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      const spread = page.getByRole('group', { name: 'How it spread' });
+      const names = (await spread.locator('ol li b').allInnerTexts()).join(' ');
+      const problems = [want(names, 'inventory checkout catalog frontend', 'order of onset'), want(await spread.getByRole('button', { name: 'Play' }).count(), 0, 'buttons that move, with reduced motion')];
+      const map = page.getByRole('region', { name: 'Service map' });
+      problems.push(want(await map.locator('.onset').count(), 4, 'numbers at first'));
+      await spread.getByRole('slider').focus();
+      await page.keyboard.press('Home');
+      await map.getByRole('link', { name: 'service:shop/inventory, abnormal, likely cause, abnormal as number 1' }).waitFor();
+      problems.push(want(await map.locator('.onset').count(), 1, 'numbers at the first step'));
+      problems.push((await map.getByRole('link', { name: 'service:shop/frontend, not yet affected' }).count()) ? '' : 'frontend is said to be affected already', ...(await axe(page)));
+      await page.keyboard.press('ArrowRight');
+      problems.push(/2 of 4: .*checkout, error ratio/.test(await spread.getByRole('slider').getAttribute('aria-valuetext')) ? '' : 'the step is not said');
+      await spread.getByRole('button', { name: 'Show all' }).click();
+      problems.push(want(await map.locator('.onset').count(), 4, 'numbers in the end'));
+      return problems;
+    }));
+  await test('incident: how it spread plays where motion is wanted', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      const spread = page.getByRole('group', { name: 'How it spread' });
+      await spread.getByRole('button', { name: 'Play how it spread' }).click();
+      const slider = spread.getByRole('slider');
+      const first = await slider.inputValue();
+      await page.waitForFunction(() => document.querySelector('input[type=range]').value === '2', undefined, { timeout: 6000 });
+      await spread.getByRole('button', { name: 'Pause' }).click();
+      return [want(first, '0', 'where it begins')];
+    }, { reduced: false }));
+  await test('incidents: priority in words; several are selected and acknowledged; silenced by its cause', () =>
+    withPage('/incidents', async (page) => {
+      fixture.scene.said = [];
+      await page.getByText('P1 now').waitFor();
+      await page.keyboard.press('j');
+      await page.keyboard.press('s');
+      const dialog = page.getByRole('dialog', { name: 'Silence' });
+      const problems = [want(await dialog.getByLabel('Conditions').inputValue(), 'service=inventory', 'silence')];
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('Escape');
+      await dialog.waitFor({ state: 'hidden' });
+      for (const key of ['x', 'j', 'x']) await page.keyboard.press(key);
+      await page.getByText('2 selected').waitFor();
+      problems.push(...(await axe(page)));
+      await page.keyboard.press('a');
+      await page.getByText('inc-2 acknowledged').waitFor();
+      problems.push(want(JSON.stringify(fixture.scene.said), '[["inc-3","acknowledge"],["inc-2","acknowledge"]]', 'told to the server'));
+      fixture.scene.said = [];
+      return problems;
+    }));
+  await test('alerts: hostile text stays text in details and forms', async () => {
+    fixture.scene.name = 'hostile';
+    const problems = await withPage('/alerts', async (page) => {
+      await page.keyboard.press('j');
+      await page.keyboard.press('Enter');
+      await page.keyboard.press('s');
+      await page.getByRole('dialog').waitFor();
+      await page.waitForTimeout(600);
+      const made = await page.evaluate(() => document.querySelectorAll('main img, main script, dialog img, dialog script, a[href^="javascript:"]').length);
+      return [made ? `${made} elements came out of text` : '', await tooWide(page)];
+    });
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+}
+
 const only = process.env.ONLY ?? '';
 if (!only || only.includes('pages')) await eachPage(fixture.url, 'normal');
 if (!only || only.includes('pages') || only.includes('empty')) await eachPage(fixture.url, 'empty');
@@ -493,6 +779,7 @@ fixture.scene.name = 'normal';
 if (!only || only.includes('keys')) await keyboard();
 if (!only || only.includes('behaviour')) await behaviour();
 if (!only || only.includes('detection')) await detection();
+if (!only || only.includes('alerts')) await alerts();
 if (process.env.BELLWETHER_URL) {
   const base = process.env.BELLWETHER_URL;
   const [newest] = await (await fetch(`${base}/api/v1/incidents?limit=1`)).json();

@@ -1,8 +1,8 @@
 /** The one place that speaks HTTP. Every error comes out as an {@link ApiError}: what, why, what to do, code. */
 
 import type {
-  Change, Contrasts, Detection, Fault, Finding, Forecast, Incident, IncidentState, LogLine, MetricName, NearMiss, Parameters, Pattern, Points, Replay, ReplayPlan,
-  SeriesInfo, ServiceDetail, ServiceRow, Span, SqlAnswer, Status, Topology,
+  Alerts, Change, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, IncidentState, LogLine, MetricName, NearMiss, Noise, Parameters, Pattern, Points,
+  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, SeriesInfo, ServiceDetail, ServiceRow, Silence, SilencePreview, SilenceSaid, Similar, Span, SqlAnswer, Status, Topology,
 } from './types';
 
 export class ApiError extends Error {
@@ -79,6 +79,7 @@ async function send<T>(method: 'GET' | 'POST', path: string, signal?: AbortSigna
     ...(signal ? { signal } : {}),
   });
   const text = await response.text();
+  if (response.ok && response.headers.get('content-type')?.startsWith('text/markdown')) return text as T;
   let value: unknown;
   try {
     value = text ? JSON.parse(text) : null;
@@ -124,6 +125,12 @@ export const api = {
   incident: (id: string, signal?: AbortSignal) => get<Incident>(`/api/v1/incidents/${part(id)}`, signal),
   say: (id: string, what: 'acknowledge' | 'resolve' | 'dismiss') =>
     ask<{ incident: string }>('POST', `/api/v1/incidents/${part(id)}/${what}`, undefined, {}),
+  similar: (id: string, signal?: AbortSignal) => get<Similar[]>(`/api/v1/incidents/${part(id)}/similar`, signal),
+  /** Markdown. */
+  postmortem: (id: string) => get<string>(`/api/v1/incidents/${part(id)}/postmortem`),
+  join: (id: string, into: string) => ask<{ incident: string }>('POST', `/api/v1/incidents/${part(id)}/join`, undefined, { into }),
+  split: (id: string, entities: string[]) => ask<{ incident: string }>('POST', `/api/v1/incidents/${part(id)}/split`, undefined, { entities }),
+  note: (id: string, text: string) => ask<{ incident: string }>('POST', `/api/v1/incidents/${part(id)}/notes`, undefined, { text }),
   findings: (asked: { entity?: string; ongoing?: boolean; tenant?: string; limit?: number }, range: Window, signal?: AbortSignal) =>
     get<Finding[]>('/api/v1/findings' + query({ ...asked, ...span(range) }), signal),
 
@@ -177,6 +184,18 @@ export const api = {
   startReplay: (plan: ReplayPlan) => ask<{ id: string }>('POST', '/api/v1/replays', undefined, plan),
   replay: (id: string, signal?: AbortSignal) => get<Replay>(`/api/v1/replays/${part(id)}`, signal),
   cancelReplay: (id: string) => ask<{ id: string }>('POST', `/api/v1/replays/${part(id)}/cancel`, undefined, {}),
+
+  alerts: (asked: { state?: string; entity?: string; tenant?: string; limit?: number }, signal?: AbortSignal) => get<Alerts>('/api/v1/alerts' + query(asked), signal),
+  silences: (tenant: string, signal?: AbortSignal) => get<Silence[]>('/api/v1/silences' + query({ tenant }), signal),
+  setSilence: (said: SilenceSaid) => ask<Silence>('POST', '/api/v1/silences', undefined, said),
+  endSilence: (id: string) => ask<{ id: string }>('POST', `/api/v1/silences/${part(id)}/end`, undefined, {}),
+  previewSilence: (said: SilenceSaid, signal?: AbortSignal) => ask<SilencePreview>('POST', '/api/v1/silences/preview', signal, said),
+  routes: (signal?: AbortSignal) => get<RouteTable>('/api/v1/routes', signal),
+  setRoutes: (routes: Route[]) => ask<{ routes: Route[] }>('POST', '/api/v1/routes', undefined, { routes }),
+  previewRoutes: (routes: Route[], signal?: AbortSignal) => ask<RoutesPreview>('POST', '/api/v1/routes/preview', signal, { routes }),
+  deliveries: (asked: { incident?: string; limit?: number }, signal?: AbortSignal) => get<Delivery[]>('/api/v1/deliveries' + query(asked), signal),
+  retry: (id: string) => ask<{ id: string }>('POST', `/api/v1/deliveries/${part(id)}/retry`, undefined, {}),
+  noise: (range: Window, signal?: AbortSignal) => get<Noise>('/api/v1/noise' + query(span(range)), signal),
 
   sql: (text: string, signal?: AbortSignal) => ask<SqlAnswer>('POST', '/api/v1/sql', signal, { query: text }),
 

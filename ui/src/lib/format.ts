@@ -94,6 +94,11 @@ export function entityPath(id: string): string {
   return kind === 'service' ? path : `${path}?kind=${encodeURIComponent(kind)}`;
 }
 
+/** Links come from outside: only those to the web may be followed. */
+export function webLink(link: string | null | undefined): string | undefined {
+  return link && /^https?:\/\//i.test(link) ? link : undefined;
+}
+
 const SEVERITIES = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 export type LogLevel = (typeof SEVERITIES)[number] | 'unset';
 

@@ -60,11 +60,18 @@ export interface TimelineEntry {
   finding: string | null;
 }
 
+/** How soon somebody should look; level 1 (now) to 4, 0 where nothing was said yet. */
+export interface Priority {
+  level: number;
+  reason: string;
+}
+
 export interface Incident {
   id: string;
   tenant: string;
   state: IncidentState;
   severity: Severity;
+  priority?: Priority;
   title: string;
   summary: string;
   started_at: string;
@@ -369,4 +376,138 @@ export interface JournalRow {
   at: string;
   kind: string;
   subject: string;
+}
+
+/** An earlier incident that looks like another. */
+export interface Similar {
+  id: string;
+  title: string;
+  severity: Severity;
+  started_at: string;
+  resolved_at: string | null;
+  /** 0 to 1. */
+  score: number;
+  shared: string[];
+  ended_by: string[];
+}
+
+/** An alert of another program. */
+export interface Alert {
+  tenant: string;
+  fingerprint: string;
+  entity: string;
+  name: string;
+  severity: string;
+  labels: Record<string, string>;
+  summary: string;
+  url: string | null;
+  starts_at: string;
+  ends_at: string | null;
+  firing: boolean;
+  flapping: boolean;
+  silenced_by: string | null;
+  heard_at: string;
+  received: number;
+  flipped_at: string[];
+  incident: string | null;
+}
+
+/** Since the data folder was made. */
+export type AlertCounts = Record<'received' | 'fired' | 'repeated' | 'resolved' | 'resolved_unknown' | 'over_limit' | 'expired' | 'silenced', number>;
+export type NoticeCounts = Record<'notices' | 'spared', number>;
+
+export interface Alerts {
+  alerts: Alert[];
+  total: number;
+  counts: AlertCounts;
+}
+
+export interface Silence {
+  id: string;
+  tenant: string;
+  matchers: string[];
+  starts_at: string;
+  ends_at: string;
+  comment: string;
+  actor: string | null;
+  kept_quiet: number;
+  state: 'active' | 'planned' | 'over';
+}
+
+/** As a person makes one: either `ends_at` or `lasts` (`30m`, `2h`, `1d`). */
+export interface SilenceSaid {
+  id?: string;
+  matchers: string[];
+  starts_at?: string;
+  ends_at?: string;
+  lasts?: string;
+  comment: string;
+}
+
+export type Short = Pick<Incident, 'id' | 'title' | 'severity' | 'opened_at'>;
+
+export interface SilencePreview {
+  from: string;
+  to: string;
+  findings: number;
+  kept_quiet: number;
+  incidents: number;
+  incidents_smaller: number;
+  incidents_not_opened: Short[];
+  alerts_now: number;
+  alerts_firing_now: number;
+  examples: { at: string; entity: string; summary: string }[];
+}
+
+export interface Route {
+  name: string;
+  matchers: string[];
+  min_severity: Severity;
+  channels: string[];
+  wait_s: number;
+  updates: boolean;
+  goes_on: boolean;
+}
+
+export interface RouteTable {
+  routes: Route[];
+  channels: string[];
+  counts: NoticeCounts;
+}
+
+export interface RoutesPreview {
+  from: string;
+  to: string;
+  incidents: number;
+  routes: { route: string; channels: string[]; incidents: number; examples: Short[] }[];
+  told_to_nobody: number;
+  examples_told_to_nobody: Short[];
+}
+
+export interface Delivery {
+  id: string;
+  at: string;
+  route: string;
+  channel: string;
+  reason: string;
+  incident: Short;
+  state: 'due' | 'sending' | 'delivered' | 'dead' | 'unknown';
+  attempts: number;
+  next_at: string;
+  outcome: string;
+  updated_at: string;
+}
+
+export interface Noise {
+  from: string;
+  to: string;
+  findings: number;
+  incidents: number;
+  findings_in_incidents: number;
+  dismissed: number;
+  alerts: AlertCounts;
+  notices: NoticeCounts;
+  loudest: { entity: string; measure: string; scope: string; count: number }[];
+  flapping: { entity: string; name: string; flips: number; flapping: boolean; received: number; labels: Record<string, string> }[];
+  silences: { id: string; matchers: string[]; kept_quiet: number }[];
 }
