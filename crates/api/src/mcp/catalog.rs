@@ -55,11 +55,17 @@ const fn must(name: &'static str, kind: Kind, says: &'static str) -> Field {
     Field { name, kind, needed: true, says }
 }
 
-const ENTITY: Field = may("entity", Kind::Entity, "Only of this entity, as list_services names it: kind:namespace/name");
+const ENTITY: Field =
+    may("entity", Kind::Entity, "Only of this entity, as list_services names it: kind:namespace/name");
 const FROM: Field = may("from", Kind::Moment, "From when on; an hour before `to` if left out");
 const TO: Field = may("to", Kind::Moment, "Until when; now if left out");
-const LABELS: Field = may("labels", Kind::Text(1000), "Only series with these labels: name=value, several separated by commas");
-const TENANT: Field = may("tenant", Kind::Text(200), "`_self` for Bellwether's own host and program; leave it out for the observed systems");
+const LABELS: Field =
+    may("labels", Kind::Text(1000), "Only series with these labels: name=value, several separated by commas");
+const TENANT: Field = may(
+    "tenant",
+    Kind::Text(200),
+    "`_self` for Bellwether's own host and program; leave it out for the observed systems",
+);
 
 /// All of them, in the order in which clients list them.
 pub const TOOLS: &[Tool] = &[
@@ -109,12 +115,7 @@ pub const TOOLS: &[Tool] = &[
         name: "list_changes",
         title: "List changes",
         says: "Deployments and other changes: what was changed, when, to which version, by whom.",
-        takes: &[
-            may("from", Kind::Moment, "From when on; all that is known if both are left out"),
-            TO,
-            ENTITY,
-            TENANT,
-        ],
+        takes: &[may("from", Kind::Moment, "From when on; all that is known if both are left out"), TO, ENTITY, TENANT],
         gives: &[("changes", "array", "One row a change")],
     },
     Tool {
@@ -187,7 +188,11 @@ pub const TOOLS: &[Tool] = &[
         gives: &[
             ("series", "object", "Which series it is"),
             ("unit", "string", "Unit of the values"),
-            ("outlook", "object", "steps (time, mean, low, high), seasons, notes, and reach: when the threshold is reached"),
+            (
+                "outlook",
+                "object",
+                "steps (time, mean, low, high), seasons, notes, and reach: when the threshold is reached",
+            ),
             ("warnings", "array", "What could not be read"),
         ],
     },
@@ -255,9 +260,8 @@ impl Tool {
         let takes: Map<String, Value> =
             self.takes.iter().map(|field| (field.name.to_owned(), field.schema())).collect();
         let needed: Vec<&str> = self.takes.iter().filter(|field| field.needed).map(|field| field.name).collect();
-        let give = |(name, kind, says): &(&str, &str, &str)| {
-            ((*name).to_owned(), json!({"type": kind, "description": says}))
-        };
+        let give =
+            |(name, kind, says): &(&str, &str, &str)| ((*name).to_owned(), json!({"type": kind, "description": says}));
         let mut gives: Map<String, Value> = self.gives.iter().map(give).collect();
         gives.insert(
             "cut".into(),
@@ -281,9 +285,10 @@ impl Tool {
         })
     }
 
-    /// The arguments without those that are null; an error names the field and what it may be.
+    /// The arguments without those that are null or empty; an error names the field and what it may be.
     pub fn checked(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, String> {
-        let arguments: Map<String, Value> = arguments.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        let is_said = |(_, value): &(String, Value)| !value.is_null() && value != "";
+        let arguments: Map<String, Value> = arguments.into_iter().filter(is_said).collect();
         for (name, value) in &arguments {
             let field = self.takes.iter().find(|field| field.name == name).ok_or_else(|| {
                 let names: Vec<&str> = self.takes.iter().map(|field| field.name).collect();
@@ -303,7 +308,9 @@ impl Field {
         let mut schema = match self.kind {
             Kind::Text(most) => json!({"type": "string", "maxLength": most}),
             Kind::Entity => json!({"type": "string", "maxLength": ENTITY_MOST, "examples": ["service:shop/payments"]}),
-            Kind::Moment => json!({"type": "string", "maxLength": MOMENT_MOST, "examples": ["now-15m", "2026-01-02T03:04:05Z"]}),
+            Kind::Moment => {
+                json!({"type": "string", "maxLength": MOMENT_MOST, "examples": ["now-15m", "2026-01-02T03:04:05Z"]})
+            }
             Kind::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
             Kind::Number => json!({"type": "number"}),
             Kind::Flag => json!({"type": "boolean"}),
@@ -372,7 +379,7 @@ mod tests {
         assert!(wrong(json!({"metric": "m", "limit": 1.5})).starts_with("limit must be"));
         assert!(wrong(json!({"metric": "m", "until": "now"})).starts_with("until: metric_series takes no such"));
         assert!(wrong(json!({"metric": "m".repeat(501)})).starts_with("metric must be"));
-        let right = tool.checked(arguments(json!({"metric": "m", "entity": null, "limit": 50}))).unwrap();
+        let right = tool.checked(arguments(json!({"metric": "m", "entity": null, "from": "", "limit": 50}))).unwrap();
         assert_eq!(right, arguments(json!({"metric": "m", "limit": 50})), "null is the same as left out");
         let state = Tool::named("list_incidents").unwrap().checked(arguments(json!({"state": "closed"})));
         assert!(state.unwrap_err().contains("one of open, acknowledged, resolved"));

@@ -163,7 +163,8 @@ async fn handle(headers: &HeaderMap, message: Value, tools: &impl Tools) -> Resu
     let said = params.get("_meta").and_then(|meta| meta.get(META_VERSION));
     let is_modern = said.is_some_and(|said| LEGACY.iter().all(|legacy| said != legacy)) || version == Some(MODERN);
     if is_modern {
-        check_modern(headers, version, &method, &params).map_err(|fault| Fault { status: StatusCode::BAD_REQUEST, ..fault })?;
+        check_modern(headers, version, &method, &params)
+            .map_err(|fault| Fault { status: StatusCode::BAD_REQUEST, ..fault })?;
         return modern(&method, params, tools).await.map(Some);
     }
     known(version.unwrap_or(UNNAMED))?;
@@ -555,14 +556,16 @@ mod tests {
 
     #[tokio::test]
     async fn clients_of_2025_are_served_without_a_session() {
-        let ask = |method: &str, params: Value| json!({"jsonrpc": "2.0", "id": "a", "method": method, "params": params});
+        let ask =
+            |method: &str, params: Value| json!({"jsonrpc": "2.0", "id": "a", "method": method, "params": params});
         for (asked, given) in [
             ("2025-11-25", "2025-11-25"),
             ("2025-06-18", "2025-06-18"),
             ("2025-03-26", "2025-03-26"),
             ("2099-01-01", "2025-11-25"),
         ] {
-            let params = json!({"protocolVersion": asked, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+            let params =
+                json!({"protocolVersion": asked, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
             let (status, body) = post(&[], &ask("initialize", params)).await;
             assert_eq!((status, &body["result"]["protocolVersion"]), (200, &json!(given)));
             assert_eq!(body["result"]["serverInfo"]["name"], "bellwether");
@@ -617,7 +620,10 @@ mod tests {
         let note = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
         let (status, body) = post(&[], &json!([ping(json!(1)), note, ping(json!("b")), 7])).await;
         assert_eq!((status, body.as_array().unwrap().len()), (200, 3));
-        assert_eq!((&body[0]["id"], &body[1]["id"], &body[2]["error"]["code"]), (&json!(1), &json!("b"), &json!(-32600)));
+        assert_eq!(
+            (&body[0]["id"], &body[1]["id"], &body[2]["error"]["code"]),
+            (&json!(1), &json!("b"), &json!(-32600))
+        );
         assert_eq!(post(&[], &json!([note, note])).await, (202, Value::Null));
         assert_eq!(code(&post(&[], &json!([])).await), (400, -32600));
         assert_eq!(code(&post(&[], &vec![ping(json!(1)); 21].into()).await), (400, -32600));

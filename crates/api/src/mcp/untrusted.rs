@@ -147,7 +147,14 @@ fn shown(c: char) -> Option<char> {
         c if c.is_control() => None,
         // Soft hyphen, joiners, marks of direction, overrides and isolates, invisible operators, byte order mark,
         // fillers, variation selectors, annotation marks, tags.
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' => None,
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{61c}'
+        | '\u{115f}'
+        | '\u{1160}'
+        | '\u{17b4}'
+        | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' => None,
         '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' => None,
         '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}' => None,
         c => Some(c),
@@ -158,11 +165,14 @@ fn shown(c: char) -> Option<char> {
 fn size(value: &Value) -> usize {
     let text = value.to_string();
     // As a text within JSON each quote and backslash takes one byte more, each escaped bracket six.
-    let more: usize = text.bytes().map(|b| match b {
-        b'"' | b'\\' => 1,
-        b'<' | b'>' => 6,
-        _ => 0,
-    }).sum();
+    let more: usize = text
+        .bytes()
+        .map(|b| match b {
+            b'"' | b'\\' => 1,
+            b'<' | b'>' => 6,
+            _ => 0,
+        })
+        .sum();
     2 * text.len() + more
 }
 
@@ -256,7 +266,10 @@ mod tests {
         assert!(sent(&fitted_value) <= ANSWER_MOST);
         assert_eq!(fitted_value["incidents"][0]["id"], "inc-1");
         let cut = fitted_value["cut"][0].as_str().unwrap();
-        assert!(cut.starts_with("incidents.0.timeline: the first ") && cut.ends_with(" of 900 rows are shown"), "{cut}");
+        assert!(
+            cut.starts_with("incidents.0.timeline: the first ") && cut.ends_with(" of 900 rows are shown"),
+            "{cut}"
+        );
         let members = |n: usize| (0..n).map(|i| (format!("m{i}"), json!("x".repeat(600)))).collect::<Value>();
         assert!(fitted(json!({"one": members(100), "two": members(100)})).is_err());
         let fat = fitted(json!({ "rows": [members(150)] })).unwrap();
