@@ -35,8 +35,8 @@ pub fn fitted(value: Value) -> Result<Value, String> {
         let path = largest_list(&value).ok_or("the answer is too large: ask for less")?;
         let Some(Value::Array(rows)) = value.pointer_mut(&path) else { break };
         cut.lists.entry(path).or_insert(rows.len());
-        // Half of it, or at once to about what fits.
-        rows.truncate((rows.len() / 2).min((rows.len() * 2 * ANSWER_MOST / size).max(1)));
+        // To about what fits, were it the only list; again where that was not enough.
+        rows.truncate((rows.len() * (ANSWER_MOST - FRAME) / size * 15 / 16).min(rows.len() - 1));
     }
     let lines = cut.lines(&value);
     if let (Value::Object(members), false) = (&mut value, lines.is_empty()) {
