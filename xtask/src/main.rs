@@ -99,11 +99,15 @@ fn test(args: &[String]) -> Result<()> {
             "opentelemetry-exporter-otlp-proto-grpc==1.45.1",
             "opentelemetry-exporter-otlp-proto-http==1.45.1",
             "opentelemetry-exporter-otlp-json-http==0.66b1",
+            "mcp==2.3.*",
         ],
         |python| {
-            run(std::process::Command::new(python)
-                .arg(root().join("xtask/senders/otel_python.py"))
-                .arg(tools::binary()))
+            for script in ["otel_python.py", "mcp_client.py"] {
+                run(std::process::Command::new(python)
+                    .arg(root().join("xtask/senders").join(script))
+                    .arg(tools::binary()))?;
+            }
+            Ok(())
         },
     )?;
     tools::with_prometheus(|prometheus| {

@@ -97,8 +97,11 @@ fn check_site(app: &App, request: &Request) -> Result<(), ApiError> {
     let text = |name: HeaderName| request.headers().get(name).and_then(|h| h.to_str().ok());
     let foreign_site =
         text(HeaderName::from_static("sec-fetch-site")).is_some_and(|s| s == "cross-site" || s == "same-site");
-    let foreign_origin =
-        text(header::ORIGIN).is_some_and(|o| !o.split_once("://").is_some_and(|(_, h)| is_ours(app, h)));
+    // One that is no text is none of ours either.
+    let foreign_origin = request.headers().get(header::ORIGIN).is_some_and(|origin| {
+        let host = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        !host.is_some_and(|(_, host)| is_ours(app, host))
+    });
     if foreign_site || foreign_origin {
         return Err(ApiError::foreign("a page of another site may not change anything here"));
     }

@@ -14,6 +14,7 @@ mod intake;
 mod linger;
 mod listen;
 mod live;
+mod mcp;
 mod openapi;
 mod own_logs;
 pub mod replay;

@@ -1,13 +1,13 @@
 //! The REST API under `/api/v1`, health, and `/metrics`. One file a subject.
 
-mod alerts;
-mod contrast;
+pub(crate) mod alerts;
+pub(crate) mod contrast;
 pub(crate) mod detection;
-mod explore;
-mod forecast;
+pub(crate) mod explore;
+pub(crate) mod forecast;
 mod health;
-mod incidents;
-mod services;
+pub(crate) mod incidents;
+pub(crate) mod services;
 mod slos;
 mod sql;
 mod system;

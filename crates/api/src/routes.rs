@@ -11,7 +11,7 @@ use axum::{
 };
 use tower_http::compression::CompressionLayer;
 
-use crate::{auth::Permission, grpc, guard, intake, linger, openapi, rest, state::App, ui};
+use crate::{auth::Permission, grpc, guard, intake, linger, mcp, openapi, rest, state::App, ui};
 
 /// One route, for the list.
 #[derive(Clone, Debug)]
@@ -72,6 +72,7 @@ pub fn all(app: &Arc<App>) -> Routes {
     rest::add(&mut routes);
     intake::add_otlp(&mut routes);
     intake::add_others(&mut routes);
+    mcp::add(&mut routes);
     routes.add(Method::GET, "/api/v1/openapi.json", Permission::Public, "This description", openapi::serve);
     routes
 }

@@ -1,6 +1,7 @@
 //! The real server on free ports, asked over real sockets.
 
 mod desk;
+mod mcp;
 mod wire;
 
 use std::time::Duration;

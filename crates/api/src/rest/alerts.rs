@@ -72,7 +72,7 @@ fn add_reads(routes: &mut Routes, get: &Method) {
 }
 
 #[derive(Deserialize)]
-struct AlertsQuery {
+pub(crate) struct AlertsQuery {
     tenant: Option<String>,
     entity: Option<String>,
     /// `firing`, `resolved`, `silenced` or `flapping`.
@@ -80,7 +80,10 @@ struct AlertsQuery {
     limit: Option<usize>,
 }
 
-async fn alerts(State(app): State<Arc<App>>, Query(query): Query<AlertsQuery>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn alerts(
+    State(app): State<Arc<App>>,
+    Query(query): Query<AlertsQuery>,
+) -> Result<Json<Value>, ApiError> {
     let asked = tenant(query.tenant.as_deref());
     let entity = query.entity.as_deref().filter(|e| !e.is_empty()).map(entity_of).transpose()?;
     let state = query.state.as_deref().unwrap_or("");

@@ -41,7 +41,7 @@ pub fn add(routes: &mut Routes) {
 }
 
 #[derive(Deserialize)]
-struct ContrastQuery {
+pub(crate) struct ContrastQuery {
     tenant: Option<String>,
     entity: Option<String>,
     /// Answers at most, default 20.
@@ -50,7 +50,10 @@ struct ContrastQuery {
     to: Option<String>,
 }
 
-async fn differing(State(app): State<Arc<App>>, Query(query): Query<ContrastQuery>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn differing(
+    State(app): State<Arc<App>>,
+    Query(query): Query<ContrastQuery>,
+) -> Result<Json<Value>, ApiError> {
     let (from, to) = Range { from: query.from, to: query.to }.resolve()?;
     let filter = SeriesQuery {
         tenant: query.tenant,

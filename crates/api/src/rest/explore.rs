@@ -58,7 +58,7 @@ fn entity(text: Option<&str>) -> Result<Option<EntityId>, ApiError> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct SeriesQuery {
+pub(crate) struct SeriesQuery {
     pub tenant: Option<String>,
     pub metric: Option<String>,
     pub search: Option<String>,
@@ -98,7 +98,7 @@ async fn series(State(app): State<Arc<App>>, Query(query): Query<SeriesQuery>) -
 }
 
 #[derive(Deserialize)]
-struct PointsQuery {
+pub(crate) struct PointsQuery {
     /// Series numbers separated by commas; or the fields of `/api/v1/series`.
     series: Option<String>,
     tenant: Option<String>,
@@ -112,7 +112,10 @@ struct PointsQuery {
 }
 
 /// Each chart with what its series is. Times are milliseconds since the epoch, as charts take them.
-async fn points(State(app): State<Arc<App>>, Query(query): Query<PointsQuery>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn points(
+    State(app): State<Arc<App>>,
+    Query(query): Query<PointsQuery>,
+) -> Result<Json<Value>, ApiError> {
     let (from, to) = Range { from: query.from, to: query.to }.resolve()?;
     let numbers: Vec<u32> = match query.series.as_deref().filter(|s| !s.is_empty()) {
         Some(list) => list
@@ -182,7 +185,10 @@ pub(super) fn by_number(app: &App, numbers: &[u32]) -> Vec<SeriesInfo> {
     numbers.iter().take(SERIES_MAX).filter_map(info).collect()
 }
 
-async fn names(State(app): State<Arc<App>>, Query(query): Query<SeriesQuery>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn names(
+    State(app): State<Arc<App>>,
+    Query(query): Query<SeriesQuery>,
+) -> Result<Json<Value>, ApiError> {
     let mut filter = query.filter(usize::MAX)?;
     filter.limit = usize::MAX;
     let mut counts: std::collections::BTreeMap<String, (u64, String)> = Default::default();
@@ -196,7 +202,7 @@ async fn names(State(app): State<Arc<App>>, Query(query): Query<SeriesQuery>) ->
 }
 
 #[derive(Deserialize)]
-struct LogQuery {
+pub(crate) struct LogQuery {
     tenant: Option<String>,
     entity: Option<String>,
     severity: Option<u8>,
@@ -210,7 +216,7 @@ struct LogQuery {
     to: Option<String>,
 }
 
-async fn logs(State(app): State<Arc<App>>, Query(query): Query<LogQuery>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn logs(State(app): State<Arc<App>>, Query(query): Query<LogQuery>) -> Result<Json<Value>, ApiError> {
     let (from, to) = Range { from: query.from, to: query.to }.resolve()?;
     let filter = RecordFilter {
         tenant: tenant(query.tenant.as_deref()),

@@ -35,7 +35,7 @@ pub fn add(routes: &mut Routes) {
 }
 
 #[derive(Deserialize)]
-struct ForecastQuery {
+pub(crate) struct ForecastQuery {
     /// A series number; or the fields of `/api/v1/series`, which must match one.
     series: Option<u32>,
     tenant: Option<String>,
@@ -51,7 +51,10 @@ struct ForecastQuery {
     confidence: Option<f64>,
 }
 
-async fn forecast(State(app): State<Arc<App>>, Query(query): Query<ForecastQuery>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn forecast(
+    State(app): State<Arc<App>>,
+    Query(query): Query<ForecastQuery>,
+) -> Result<Json<Value>, ApiError> {
     let now = now();
     let from = query.from.as_deref().map_or(Ok(now.plus(-HISTORY_NS)), |text| moment(text, now))?;
     let horizon = query.horizon.as_deref().unwrap_or("1d");

@@ -76,14 +76,17 @@ pub fn add(routes: &mut Routes) {
 }
 
 #[derive(Deserialize)]
-struct ListQuery {
+pub(crate) struct ListQuery {
     tenant: Option<String>,
     state: Option<String>,
     limit: Option<usize>,
 }
 
 /// The published incidents first (they are the newest state), older ones from the store.
-async fn list(State(app): State<Arc<App>>, Query(query): Query<ListQuery>) -> Result<Json<Vec<Incident>>, ApiError> {
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Vec<Incident>>, ApiError> {
     let asked = tenant(query.tenant.as_deref());
     let limit = query.limit.unwrap_or(100).min(1000);
     let states: Vec<IncidentState> =
@@ -104,7 +107,7 @@ fn state(text: &str) -> Result<IncidentState, ApiError> {
 }
 
 /// The incident, with the findings behind it under `finding_details`.
-async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     let incident = find(&app, &id).await?;
     let details = app.store.findings_by_id(&incident.findings).await?;
     let mut value = serde_json::to_value(&incident).map_err(|e| ApiError::bad_request(e.to_string()))?;
@@ -146,7 +149,10 @@ async fn past(app: &App, incident: &Incident) -> Result<Vec<Similar>, ApiError> 
     Ok(engine::similar(incident, &all, 5))
 }
 
-async fn similar(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Vec<Similar>>, ApiError> {
+pub(crate) async fn similar(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<Similar>>, ApiError> {
     Ok(Json(past(&app, &find(&app, &id).await?).await?))
 }
 
@@ -260,7 +266,7 @@ async fn tell(
 }
 
 #[derive(Deserialize)]
-struct FindingsQuery {
+pub(crate) struct FindingsQuery {
     tenant: Option<String>,
     entity: Option<String>,
     ongoing: Option<bool>,
@@ -270,7 +276,7 @@ struct FindingsQuery {
     to: Option<String>,
 }
 
-async fn findings(
+pub(crate) async fn findings(
     State(app): State<Arc<App>>,
     Query(query): Query<FindingsQuery>,
 ) -> Result<Json<Vec<Finding>>, ApiError> {

@@ -51,11 +51,11 @@ pub fn add(routes: &mut Routes) {
 }
 
 #[derive(Deserialize)]
-struct TenantQuery {
+pub(crate) struct TenantQuery {
     tenant: Option<String>,
 }
 
-async fn list(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
+pub(crate) async fn list(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
     let asked = tenant(query.tenant.as_deref());
     let snapshot = app.snapshot.load();
     Json(snapshot.services.iter().filter(|s| wanted(&asked, &s.tenant)).map(|s| json!(s)).collect())
@@ -100,7 +100,7 @@ fn versions(app: &App, id: &EntityId) -> (Vec<String>, Vec<String>) {
     (versions, instances)
 }
 
-async fn topology(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
+pub(crate) async fn topology(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
     let asked = tenant(query.tenant.as_deref());
     let snapshot = app.snapshot.load();
     let rows: Vec<_> = snapshot.services.iter().filter(|s| wanted(&asked, &s.tenant)).collect();
@@ -181,14 +181,17 @@ async fn add_alias(
 }
 
 #[derive(Deserialize)]
-struct ChangeQuery {
+pub(crate) struct ChangeQuery {
     entity: Option<String>,
 
     from: Option<String>,
     to: Option<String>,
 }
 
-async fn changes(State(app): State<Arc<App>>, Query(query): Query<ChangeQuery>) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn changes(
+    State(app): State<Arc<App>>,
+    Query(query): Query<ChangeQuery>,
+) -> Result<Json<Value>, ApiError> {
     let (from, to) = match (&query.from, &query.to) {
         (None, None) => (Time(0), now().plus(types::HOUR)),
         _ => Range { from: query.from.clone(), to: query.to.clone() }.resolve()?,
