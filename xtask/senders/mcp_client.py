@@ -166,7 +166,6 @@ async def incidents(client):
     for row in rows:
         result = await client.call_tool("explain_incident", {"id": row["id"]})
         assert not result.is_error and result.structured_content["incident"]["summary"], row
-row
         assert inside(result.content[0].text) == result.structured_content
         assert "https://" not in result.content[0].text and "\u202e" not in result.content[0].text, row
 
