@@ -16,7 +16,7 @@ impl Secret {
     }
 
     /// The text, for the one place that puts it on the wire.
-    pub(crate) fn reveal(&self) -> &str {
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }
@@ -28,7 +28,7 @@ impl std::fmt::Debug for Secret {
 }
 
 /// Reads the secret that `secret_env` or `secret_file` points to. The error is the field and what is wrong with it.
-pub(crate) fn read(
+pub fn read(
     env_name: Option<&str>,
     file: Option<&Path>,
     env: &dyn Fn(&str) -> Option<String>,

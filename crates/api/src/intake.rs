@@ -1,6 +1,7 @@
 //! Telemetry over HTTP: bounded bodies, decoding, the log, and each protocol's own words for what became of it.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -145,6 +146,34 @@ pub fn add_others(routes: &mut Routes) {
         Permission::Ingest,
         "Take in alerts from an Alertmanager's webhook",
         alertmanager_webhook,
+    );
+    routes.add(
+        post.clone(),
+        "/api/v1/webhooks/github",
+        Permission::Public,
+        "Take in a webhook of GitHub; its signature is checked",
+        |a, c, r| outside(Sender::GitHub, a, c, r),
+    );
+    routes.add(
+        post.clone(),
+        "/api/v1/webhooks/gitlab",
+        Permission::Public,
+        "Take in a webhook of GitLab; its token is checked",
+        |a, c, r| outside(Sender::GitLab, a, c, r),
+    );
+    routes.add(
+        post.clone(),
+        "/api/v1/events",
+        Permission::Write,
+        "Take in CloudEvents (binary, structured or a batch); CDEvents are understood",
+        |a, c, r| outside(Sender::CloudEvents, a, c, r),
+    );
+    routes.add(
+        post.clone(),
+        "/api/v1/topology",
+        Permission::Write,
+        "Say in TOML what of the map cannot be seen",
+        declared_map,
     );
     routes.add(
         post.clone(),
@@ -348,7 +377,11 @@ async fn events(
         let (body, _held) = read_body(&app, request).await?;
         take(&app, backfill, caller, compression, Some(&path), body, decode).await
     };
-    match take_events.await {
+    events_answer(take_events.await)
+}
+
+fn events_answer(taken_events: Result<Decoded, ApiError>) -> Response {
+    match taken_events {
         Ok(decoded) if taken(&decoded) == 0 && !decoded.rejects.is_empty() => {
             ApiError::bad_request(decoded.reasons()).into_response()
         }
@@ -358,6 +391,60 @@ async fn events(
         }
         Err(error) => error.into_response(),
     }
+}
+
+/// Who tells of changes with headers of its own.
+#[derive(Clone, Copy, Debug)]
+enum Sender {
+    GitHub,
+    GitLab,
+    CloudEvents,
+}
+
+/// Webhooks and CloudEvents. What was taken before is answered like what is new.
+async fn outside(
+    sender: Sender,
+    State(app): Shared,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    let take_events = async {
+        let compression = compression(request.headers())?;
+        let headers: BTreeMap<String, String> = request
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect();
+        let (body, _held) = read_body(&app, request).await?;
+        let settings = app.clone();
+        take(&app, false, caller, compression, None, body, move |ingest, request, body| {
+            let header = |name: &str| headers.get(name).cloned();
+            let webhooks = &settings.config.webhooks;
+            match sender {
+                Sender::GitHub => ingest.github(request, &header, body, &webhooks.github, &webhooks.places),
+                Sender::GitLab => ingest.gitlab(request, &header, body, &webhooks.gitlab, &webhooks.places),
+                Sender::CloudEvents => ingest.cloudevents(request, &header, body, &webhooks.places),
+            }
+        })
+        .await
+    };
+    events_answer(take_events.await)
+}
+
+/// What of the map cannot be seen, as a file; all its problems are told with their lines.
+async fn declared_map(State(app): Shared, Extension(caller): Extension<Caller>, request: Request) -> Response {
+    let take_map = async {
+        let (body, _held) = read_body(&app, request).await?;
+        let decode = |ingest: &Ingest, request: &ingest::Request, body: &[u8]| {
+            let bad = |reason: String| BadRequest { kind: BadKind::Malformed, reason };
+            let text = std::str::from_utf8(body).map_err(|_| bad("the file is not UTF-8".to_owned()))?;
+            ingest
+                .topology(request, text)
+                .map_err(|problems| bad(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+        };
+        take(&app, false, caller, Compression::Identity, None, body, decode).await
+    };
+    events_answer(take_map.await)
 }
 
 /// An Alertmanager's answers: nothing where all was taken, 400 with the reasons where some was not (the rest is kept).
@@ -461,6 +548,7 @@ where
             return Err(error);
         }
     }
+    app.ingest.taken(&decoded.once);
     for (counter, count) in
         [&counters.samples, &counters.records, &counters.spans, &counters.events].into_iter().zip(rows)
     {

@@ -74,12 +74,25 @@ pub struct ServerConfig {
     pub channels: BTreeMap<String, act::Channel>,
     /// Where Bellwether may connect to.
     pub egress: act::EgressSettings,
+    /// Who may tell of changes by webhook, and which entities their names stand for.
+    pub webhooks: Webhooks,
     /// Bytes of request bodies that may be in the works at once; more is answered 503.
     pub intake_bytes: usize,
     /// The demo's faults, if this is the demo; set once it runs.
     pub demo: Arc<std::sync::OnceLock<shop::DemoControl>>,
     /// Bellwether's own log lines, to be stored as tenant `_self`.
     pub own_logs: Option<OwnLogs>,
+}
+
+/// Senders of webhooks. Without a secret a sender is refused.
+#[derive(Clone, Default)]
+pub struct Webhooks {
+    /// Secrets that GitHub may sign with.
+    pub github: Vec<String>,
+    /// Tokens that GitLab may send.
+    pub gitlab: Vec<String>,
+    /// Which entities repositories and environments stand for.
+    pub places: ingest::Places,
 }
 
 impl ServerConfig {
@@ -101,6 +114,7 @@ impl ServerConfig {
             base_url: None,
             channels: BTreeMap::new(),
             egress: act::EgressSettings::default(),
+            webhooks: Webhooks::default(),
             intake_bytes: 256 << 20,
             demo: Arc::default(),
             own_logs: None,

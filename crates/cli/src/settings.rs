@@ -43,6 +43,26 @@ pub struct Settings {
     pub channels: BTreeMap<String, act::ChannelSettings>,
     /// Where Bellwether may connect to, beside public addresses.
     pub egress: act::EgressSettings,
+    /// Who may tell of changes by webhook.
+    pub webhooks: Webhooks,
+}
+
+/// Senders of webhooks, and which entities their names stand for. It holds no secret, only where secrets are.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhooks {
+    /// Variable of the environment with the secret that GitHub signs with.
+    pub github_secret_env: Option<String>,
+    /// File with it.
+    pub github_secret_file: Option<PathBuf>,
+    /// Variable of the environment with the token that GitLab sends.
+    pub gitlab_secret_env: Option<String>,
+    /// File with it.
+    pub gitlab_secret_file: Option<PathBuf>,
+    /// Only deployments to these environments count as changes; none: all.
+    pub environments: Vec<String>,
+    /// Entities by repository, `owner/name` or `owner/name@environment`.
+    pub entities: BTreeMap<String, String>,
 }
 
 /// Days to keep each signal.
@@ -81,6 +101,7 @@ impl Default for Settings {
             base_url: String::new(),
             channels: BTreeMap::new(),
             egress: act::EgressSettings::default(),
+            webhooks: Webhooks::default(),
         }
     }
 }

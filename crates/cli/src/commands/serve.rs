@@ -1,6 +1,6 @@
 //! `serve`: the server until SIGTERM or Ctrl-C.
 
-use std::{collections::BTreeMap, io::Write};
+use std::{collections::BTreeMap, io::Write, path::PathBuf};
 
 use serde_json::json;
 
@@ -66,6 +66,7 @@ pub fn server_config(settings: &Settings) -> Outcome<api::ServerConfig> {
     }
     config.egress = settings.egress.clone();
     config.channels = channels(settings)?;
+    config.webhooks = webhooks(settings)?;
     Ok(config)
 }
 
@@ -74,6 +75,29 @@ fn channels(settings: &Settings) -> Outcome<BTreeMap<String, act::Channel>> {
     act::open_all(&settings.channels, &|name| std::env::var(name).ok()).map_err(|problems| {
         let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::new(Kind::Usage, "the channels of the settings cannot be used").cause(all.join("; "))
+    })
+}
+
+/// The senders of webhooks, with their secrets read.
+fn webhooks(settings: &Settings) -> Outcome<api::Webhooks> {
+    let said = &settings.webhooks;
+    let secret = |name: &str, env: &Option<String>, file: &Option<PathBuf>| -> Outcome<Vec<String>> {
+        let read = act::secret::read(env.as_deref(), file.as_deref(), &|name| std::env::var(name).ok());
+        let secret =
+            read.map_err(|(field, what)| Failure::new(Kind::Usage, format!("webhooks.{name}_{field}: {what}")))?;
+        Ok(secret.into_iter().map(|secret| secret.reveal().to_owned()).collect())
+    };
+    let entity = |(name, text): (&String, &String)| {
+        let entity = types::EntityId::parse(text).ok_or_else(|| {
+            Failure::new(Kind::Usage, format!("webhooks.entities {name:?}: {text:?} is not kind:namespace/name"))
+        });
+        Ok((name.clone(), entity?))
+    };
+    let entities = said.entities.iter().map(entity).collect::<Outcome<Vec<_>>>()?;
+    Ok(api::Webhooks {
+        github: secret("github", &said.github_secret_env, &said.github_secret_file)?,
+        gitlab: secret("gitlab", &said.gitlab_secret_env, &said.gitlab_secret_file)?,
+        places: ingest::Places::new(entities, said.environments.clone()),
     })
 }
 
