@@ -49,6 +49,10 @@ pub struct App {
     pub addresses: OnceLock<(SocketAddr, SocketAddr, SocketAddr)>,
 }
 
+/// How far back events are remembered at a start, and how many of them.
+const RECALL_NS: i64 = 3 * types::DAY;
+const RECALL_MOST: usize = 50_000;
+
 /// Bytes of one permit of [`App::intake`].
 pub const INTAKE_UNIT: usize = 1024;
 
@@ -139,6 +143,7 @@ impl App {
             addresses: OnceLock::new(),
         };
         app.reload_aliases().await?;
+        app.recall_events().await?;
         Ok(Arc::new(app))
     }
 
@@ -159,6 +164,22 @@ impl App {
     /// Takes the tokens from the store, after one was made or revoked.
     pub async fn reload_tokens(&self) -> Result<(), store::StoreError> {
         *self.tokens.write() = self.store.tokens().await?;
+        Ok(())
+    }
+
+    /// Reminds the decoders of what webhooks told in the last days, so that it is not taken again.
+    async fn recall_events(&self) -> Result<(), store::StoreError> {
+        for kind in ["change.", "event."] {
+            let filter = store::EventFilter {
+                from: Some(now().plus(-RECALL_NS)),
+                kind_prefix: Some(kind.to_owned()),
+                limit: RECALL_MOST,
+                ..store::EventFilter::default()
+            };
+            for event in self.store.events(filter).await?.iter().rev() {
+                self.ingest.recall(&event.attributes.to_string());
+            }
+        }
         Ok(())
     }
 

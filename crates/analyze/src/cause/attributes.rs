@@ -189,7 +189,7 @@ mod tests {
         for i in 0..1000_u64 {
             let value = &values[(scrambled(i) % 50) as usize];
             requests.push(request(
-                scrambled(i ^ 77) % 10 == 0,
+                scrambled(i ^ 77).is_multiple_of(10),
                 &[("customer", value), ("zone", ["a", "b"][(i % 2) as usize])],
             ));
         }

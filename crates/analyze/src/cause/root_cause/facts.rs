@@ -190,10 +190,10 @@ fn around(view: &View, incident: &Incident) -> BTreeSet<EntityId> {
     let keys: Vec<EntityKey> = incident.entities.iter().filter_map(|e| view.registry.find_entity(e)).collect();
     let all_needs: Vec<Vec<EntityKey>> = keys.iter().map(|key| needs(view, incident, *key)).collect();
     let needs_mutually = |i: usize, j: usize| all_needs[i].contains(&keys[j]) && all_needs[j].contains(&keys[i]);
-    for i in 0..keys.len() {
-        let suffers = (0..keys.len()).any(|j| i != j && all_needs[i].contains(&keys[j]) && !needs_mutually(i, j));
+    for (i, own_needs) in all_needs.iter().enumerate() {
+        let suffers = (0..keys.len()).any(|j| i != j && own_needs.contains(&keys[j]) && !needs_mutually(i, j));
         if !suffers {
-            found.extend(all_needs[i].iter().filter_map(|k| view.registry.entity_id(*k).cloned()));
+            found.extend(own_needs.iter().filter_map(|k| view.registry.entity_id(*k).cloned()));
         }
     }
     found
