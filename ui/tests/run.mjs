@@ -50,12 +50,13 @@ async function tooWide(page) {
 
 /** `PAGES=alerts,routes` looks at these only. */
 const some = (process.env.PAGES ?? '').split(',').filter(Boolean);
+const chosen = (pages) => Object.entries(pages).filter(([name]) => !some.length || some.includes(name));
 
 async function eachPage(base, scene, pages = PAGES) {
   fixture.scene.name = scene;
   for (const theme of ['light', 'dark']) {
     for (const width of [1440, 360]) {
-      for (const [name, path] of Object.entries(pages).filter(([name]) => !some.length || some.includes(name))) {
+      for (const [name, path] of chosen(pages)) {
         await test(`${scene}: ${name}, ${theme}, ${width} px`, async () => {
           const view = await open(browser, { theme, width });
           await view.page.goto(base + path);
@@ -265,7 +266,7 @@ async function behaviour() {
   });
   await test('loading: the place is held', async () => {
     const problems = [];
-    for (const [name, path] of Object.entries(PAGES)) {
+    for (const [name, path] of chosen(PAGES)) {
       fixture.scene.name = 'normal';
       fixture.scene.delay = 900;
       const view = await open(browser);
@@ -283,7 +284,7 @@ async function behaviour() {
   await test('errors say what, why, what to do, and a code', async () => {
     fixture.scene.name = 'error';
     const problems = [];
-    for (const [name, path] of Object.entries(PAGES)) {
+    for (const [name, path] of chosen(PAGES)) {
       if (name === 'welcome') continue;
       const view = await open(browser);
       await view.page.goto(fixture.url + path);
@@ -312,7 +313,7 @@ async function behaviour() {
   await test('huge: every page stays small and quick', async () => {
     fixture.scene.name = 'huge';
     const problems = [];
-    for (const [name, path] of Object.entries(PAGES)) {
+    for (const [name, path] of chosen(PAGES)) {
       const view = await open(browser);
       const began = Date.now();
       await view.page.goto(fixture.url + path);
@@ -330,7 +331,7 @@ async function behaviour() {
   await test('hostile text is shown as text', async () => {
     fixture.scene.name = 'hostile';
     const problems = [];
-    for (const [name, path] of Object.entries(PAGES)) {
+    for (const [name, path] of chosen(PAGES)) {
       const view = await open(browser);
       await view.page.goto(fixture.url + path);
       await settled(view.page);
@@ -344,7 +345,7 @@ async function behaviour() {
   });
   await test('200 % zoom: nothing is cut off', async () => {
     const problems = [];
-    for (const [name, path] of Object.entries(PAGES)) {
+    for (const [name, path] of chosen(PAGES)) {
       const view = await open(browser, { width: 640, height: 400 });
       await view.page.goto(fixture.url + path);
       await settled(view.page);
