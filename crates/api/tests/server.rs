@@ -260,6 +260,11 @@ async fn tokens_allow_what_their_scope_says_and_every_route_is_declared() {
             let url = server.url(&path.replace('{', "x").replace('}', ""));
             let ask = || if method == "get" { server.http.get(&url) } else { server.http.post(&url) };
             let without = ask().send().await.unwrap().status();
+            // These are signed instead, which is checked where they are read.
+            if ["/api/v1/webhooks/github", "/api/v1/webhooks/gitlab"].contains(&path.as_str()) {
+                assert_eq!((without, permission), (StatusCode::UNAUTHORIZED, "public"), "{path}");
+                continue;
+            }
             assert_eq!(without == StatusCode::UNAUTHORIZED, permission != "public", "{method} {path}: {without}");
             let with = ask().bearer_auth(&admin).send().await.unwrap().status();
             assert!(with != StatusCode::UNAUTHORIZED && with != StatusCode::FORBIDDEN, "{method} {path}: {with}");
