@@ -8,12 +8,13 @@ use crate::{
 };
 
 /// `bench` runs all micro benchmarks, `bench PACKAGE` those of one package, `bench load` the load test, `bench demo`
-/// the demo's faults.
+/// the demo's faults, `bench alerts` a storm of alerts.
 pub fn bench(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("load") => return load::load(&args[1..]),
         Some("crash") => return load::crash(args.get(1).and_then(|n| n.parse().ok()).unwrap_or(20)),
         Some("demo") => return demo(&args[1..]),
+        Some("alerts") => return alerts(&args[1..]),
         _ => {}
     }
     // The one profile: what is measured is what runs.
@@ -30,5 +31,12 @@ pub fn bench(args: &[String]) -> Result<()> {
 pub fn demo(args: &[String]) -> Result<()> {
     run(cargo().args(["build", "--package", "bellwether"]))?;
     let script = root().join("xtask/senders/demo.py");
+    run(std::process::Command::new(tools::python()?).arg(script).arg(tools::binary()).args(args))
+}
+
+/// A storm of alerts at a fresh server: what it costs, and whether every one is accounted for.
+fn alerts(args: &[String]) -> Result<()> {
+    run(cargo().args(["build", "--package", "bellwether"]))?;
+    let script = root().join("xtask/senders/alerts.py");
     run(std::process::Command::new(tools::python()?).arg(script).arg(tools::binary()).args(args))
 }

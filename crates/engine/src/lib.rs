@@ -74,6 +74,10 @@ const EDGES_FOR_NS: i64 = 35 * DAY;
 /// Most changes that are kept at a time.
 const MAX_CHANGES: usize = 1000;
 
+/// Of more alerts than these the list is published this often only: building it costs more than they do.
+const FEW_ALERTS: usize = 500;
+const SHOW_ALERTS_NS: i64 = 5 * types::SECOND;
+
 /// What the engine runs, and how.
 pub struct EngineConfig {
     /// The analyses, in order; all of the catalogue by default.
@@ -155,6 +159,9 @@ struct Shelf {
     findings: BTreeMap<FindingId, Arc<Finding>>,
     changes: Arc<Vec<Change>>,
     alerts: Arc<Vec<AlertRow>>,
+    /// Something about alerts changed since they were shown, and when that was.
+    alerts_old: bool,
+    alerts_at: Time,
 }
 
 /// What both strata of a step share.
@@ -294,8 +301,11 @@ impl Engine {
         let updates = self.grouper.name_causes(&input, &said);
         self.take_updates(updates, now, &mut effects);
         effects.extend(self.desk.notices(self.grouper.incidents(), now).into_iter().map(Effect::Notice));
-        if alerts_changed || grouped {
+        self.shelf.alerts_old |= alerts_changed || grouped;
+        let due = self.shelf.alerts.len() < FEW_ALERTS || now.since(self.shelf.alerts_at) >= SHOW_ALERTS_NS;
+        if self.shelf.alerts_old && due {
             self.show_alerts();
+            (self.shelf.alerts_old, self.shelf.alerts_at) = (false, now);
         }
 
         self.forget(now);

@@ -26,6 +26,9 @@ const MOST_POINTS: usize = 20_000;
 const MOST_RESOLVED: usize = 200;
 /// How far before an incident changes are shown in its timeline.
 const CHANGES_BEFORE_NS: i64 = 30 * MINUTE;
+/// From so many lines on, further ones are said this often, at most.
+const LONG_TIMELINE: usize = 30;
+const GREW_EVERY_NS: i64 = 10 * SECOND;
 /// Counts of requests alone are said again this often, at most.
 const COUNTS_EVERY_NS: i64 = 30 * SECOND;
 
@@ -768,7 +771,10 @@ impl Grouper {
                 || case.public.findings != before.findings
                 || case.public.entities != before.entities
                 || case.public.title != before.title;
-            let counts_due = input.now.since(case.counts_said_at) >= COUNTS_EVERY_NS;
+            let since_said = input.now.since(case.counts_said_at);
+            let counts_due = since_said >= COUNTS_EVERY_NS;
+            // A storm of evidence is not said line by line.
+            let grew = grew && (case.public.timeline.len() < LONG_TIMELINE || since_said >= GREW_EVERY_NS);
             if list.is_empty() && (grew || counts_due && case.public != before) {
                 list.push(News::Grew);
             }
