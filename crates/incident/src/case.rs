@@ -181,6 +181,12 @@ impl Case {
         self.public.timeline.iter().any(|l| l.at == at && l.kind == kind && l.entity.as_ref() == Some(entity))
     }
 
+    /// Whether it holds evidence of the same measure and scope of the same entity.
+    pub fn has_more_of(&self, piece: &Piece) -> bool {
+        let same = |p: &Piece| p.entity == piece.entity && p.measure == piece.measure && p.scope == piece.scope;
+        self.pieces.values().any(same)
+    }
+
     /// Evidence that hurts, or all evidence where none does.
     pub fn telling(&self, hurts_impact: f64) -> Vec<&Piece> {
         let hurting: Vec<&Piece> = self.pieces.values().filter(|p| p.impact >= hurts_impact).collect();

@@ -9,7 +9,7 @@ use types::{
 };
 
 use crate::{
-    Command, GroupingConfig, Input, MOST_ENTITIES, News, RequestPoint, Update,
+    Change, Command, GroupingConfig, Input, MOST_ENTITIES, News, RequestPoint, Update,
     case::{Case, Piece, rounded},
     inbox,
     learned::Learned,
@@ -65,22 +65,21 @@ impl Grouper {
     /// Takes in what one step said; answers with the incidents that changed, in order of their number.
     pub fn step(&mut self, input: &Input) -> Vec<Update> {
         let mut news: BTreeMap<u64, Vec<News>> = BTreeMap::new();
-        let map = Neighbourhood::new(input.registry, input.topology, input.now);
+        let ground = Ground::new(input);
         self.take_points(input);
         for command in input.commands {
             self.obey(command, input.now, &mut news);
         }
         self.take_findings(input.said);
-        let changed = lately_changed(input);
-        self.attach(&map, &changed);
-        self.open(input, &map, &changed, &mut news);
-        self.attach(&map, &changed);
-        self.join_neighbours(input.now, &map, &changed, &mut news);
+        self.attach(&ground);
+        self.open(input, &ground, &mut news);
+        self.attach(&ground);
+        self.join_neighbours(input.now, &ground, &mut news);
         self.learn_from_opened(&news);
         self.resolve_quiet(input.now, &mut news);
         self.note_changes(input);
         self.forget(input.now);
-        self.publish(input, &map, news)
+        self.publish(input, &ground.map, news)
     }
 
     /// Writes the causes that were said into their incidents; answers with those that changed. A cause of the same
@@ -261,25 +260,36 @@ impl Grouper {
         case.pieces = left.into_iter().map(|piece| (piece.id, piece)).collect();
         case.public.causes.retain(|cause| !entities.contains(&cause.entity));
         case.public.undecided |= case.public.causes.is_empty();
-        self.state.last_number += 1;
-        let new = self.state.last_number;
-        let new_id = IncidentId(format!("inc-{new}"));
-        if let Some(case) = self.state.cases.get_mut(&number) {
-            case.note(at, "state", None, by(&format!("split: {} goes on by itself", new_id.0), actor), None);
-        }
         let started_at = out.iter().map(|piece| piece.start).min().unwrap_or(now);
-        let mut case = Case::new(new, tenant.clone(), started_at, now);
-        case.note(at, "state", None, by(&format!("split off {}", incident.0), actor), None);
-        for piece in out {
-            self.state.home.insert(piece.id, new);
-            case.add(piece);
+        let new = self.new_case(tenant.clone(), started_at, now, at, by(&format!("split off {}", incident.0), actor));
+        if let Some(case) = self.state.cases.get_mut(&number) {
+            case.note(at, "state", None, by(&format!("split: inc-{new} goes on by itself"), actor), None);
         }
-        self.state.cases.insert(new, case);
+        self.give(new, out);
         for (a, b) in entities.iter().flat_map(|a| kept.iter().map(move |b| (a, b))).take(100) {
             self.state.learned.say(&tenant, a, b, false);
         }
         news.entry(number).or_default().push(News::Grew);
         news.entry(new).or_default().push(News::Opened);
+    }
+
+    /// A new incident, with the first line of its timeline; its number.
+    fn new_case(&mut self, tenant: Tenant, started_at: Time, now: Time, at: Time, words: String) -> u64 {
+        self.state.last_number += 1;
+        let number = self.state.last_number;
+        let mut case = Case::new(number, tenant, started_at, now);
+        case.note(at, "state", None, words, None);
+        self.state.cases.insert(number, case);
+        number
+    }
+
+    /// Puts evidence into an incident.
+    fn give(&mut self, number: u64, pieces: impl IntoIterator<Item = Piece>) {
+        let Some(case) = self.state.cases.get_mut(&number) else { return };
+        for piece in pieces {
+            self.state.home.insert(piece.id, number);
+            case.add(piece);
+        }
     }
 
     fn active(&mut self, id: &IncidentId) -> Option<&mut Case> {
@@ -332,57 +342,57 @@ impl Grouper {
         map.hops(&a.entity, &b.entity).or_else(|| is_near().then_some(1))
     }
 
-    /// Names under which a finding, or one near it, is listed in an [`Index`].
-    fn near<'a>(&'a self, map: &Neighbourhood, piece: &'a Piece) -> Vec<Listed> {
-        let mut near = vec![Listed::Entity(piece.entity.clone())];
-        near.extend(map.near(&piece.entity).keys().cloned().map(Listed::Entity));
-        near.extend(self.state.learned.near(&piece.tenant, &piece.entity).cloned().map(Listed::Entity));
-        if piece.measure == inbox::MEASURE && !map.knows(&piece.entity) {
-            near.push(Listed::Rule(piece.scope.clone()));
+    /// Names under which findings, or those near them, are listed in an [`Index`].
+    fn near(&self, map: &Neighbourhood, pieces: &[&Piece]) -> BTreeSet<Listed> {
+        let mut near = BTreeSet::new();
+        let entities: BTreeSet<(&Tenant, &EntityId)> = pieces.iter().map(|p| (&p.tenant, &p.entity)).collect();
+        for (tenant, entity) in entities {
+            near.insert(Listed::Entity(entity.clone()));
+            near.extend(map.near(entity).keys().cloned().map(Listed::Entity));
+            near.extend(self.state.learned.near(tenant, entity).cloned().map(Listed::Entity));
         }
+        let alerts = pieces.iter().filter(|p| p.measure == inbox::MEASURE && !map.knows(&p.entity));
+        near.extend(alerts.map(|p| Listed::Rule(p.scope.clone())));
         near
     }
 
     /// Gives each waiting finding to the best related incident, until none fits any more.
-    fn attach(&mut self, map: &Neighbourhood, changed: &Changed) {
+    fn attach(&mut self, ground: &Ground) {
         if self.state.pending.is_empty() || !self.state.cases.values().any(Case::is_active) {
             return;
         }
         loop {
-            let mut waiting: Vec<(Time, FindingId)> = self.state.pending.values().map(|p| (p.start, p.id)).collect();
-            waiting.sort();
-            let mut found_one = false;
             let mut index: Index<u64> = Index::default();
-            let mut roots = BTreeMap::new();
             for case in self.state.cases.values().filter(|case| case.is_active()) {
                 let telling = case.telling(self.config.hurts_impact);
                 telling.iter().for_each(|known| index.list(known, case.number));
-                roots.insert(
-                    case.number,
-                    self.with_world(&case.public.tenant, map, changed, |w| Roots::of(&telling, w)),
-                );
             }
-            for (_, id) in waiting {
+            let near = |piece: &Piece| index.any_of(&self.near(&ground.map, &[piece]));
+            let mut waiting: Vec<(Time, FindingId, BTreeSet<u64>)> =
+                self.state.pending.values().map(|p| (p.start, p.id, near(p))).collect();
+            waiting.sort();
+            let numbers: BTreeSet<u64> = waiting.iter().flat_map(|(_, _, near)| near).copied().collect();
+            let cases = numbers.iter().filter_map(|number| self.state.cases.get(number));
+            let roots = |case: &Case| {
+                let telling = case.telling(self.config.hurts_impact);
+                (case.number, Roots::of(&telling, &self.world(&case.public.tenant, ground)))
+            };
+            let roots: BTreeMap<u64, Roots> = cases.map(roots).collect();
+            let mut found_one = false;
+            for (_, id, near) in waiting {
                 let Some(piece) = self.state.pending.get(&id) else { continue };
-                let near = index.any_of(&self.near(map, piece));
                 let cases = near.iter().filter_map(|number| self.state.cases.get(number));
                 let best = cases.filter_map(|case| {
-                    let hops = self.distance(case, piece, map)?;
+                    let hops = self.distance(case, piece, &ground.map)?;
                     let roots = &roots[&case.number];
-                    let is_more = case
-                        .pieces
-                        .values()
-                        .any(|p| p.entity == piece.entity && p.measure == piece.measure && p.scope == piece.scope);
-                    let fits = is_more || self.with_world(&piece.tenant, map, changed, |w| roots.takes(piece, w));
+                    let fits = case.has_more_of(piece) || roots.takes(piece, &self.world(&piece.tenant, ground));
                     // Of two that fit as well, the one that is about this very entity.
                     fits.then_some((hops, !roots.contains(&piece.entity), case.number))
                 });
                 let Some((_, _, number)) = best.min() else { continue };
-                if let (Some(piece), Some(case)) = (self.state.pending.remove(&id), self.state.cases.get_mut(&number)) {
-                    self.state.home.insert(id, number);
-                    case.add(piece);
-                    found_one = true;
-                }
+                let piece = self.state.pending.remove(&id);
+                self.give(number, piece);
+                found_one = true;
             }
             if !found_one {
                 return;
@@ -454,10 +464,10 @@ impl Grouper {
     }
 
     /// Opens an incident for each group of waiting findings that is heavy enough.
-    fn open(&mut self, input: &Input, map: &Neighbourhood, changed: &Changed, news: &mut BTreeMap<u64, Vec<News>>) {
-        for group in
-            self.groups(map).into_iter().flat_map(|group| self.by_root(group, map, changed)).collect::<Vec<_>>()
-        {
+    fn open(&mut self, input: &Input, ground: &Ground, news: &mut BTreeMap<u64, Vec<News>>) {
+        let groups = self.groups(&ground.map);
+        let groups: Vec<_> = groups.into_iter().flat_map(|group| self.by_root(group, ground)).collect();
+        for group in groups {
             let pieces: Vec<&Piece> = group.iter().filter_map(|id| self.state.pending.get(id)).collect();
             if !self.is_heavy(&pieces, input.now) {
                 continue;
@@ -470,11 +480,7 @@ impl Grouper {
                     number
                 }
                 None => {
-                    self.state.last_number += 1;
-                    let number = self.state.last_number;
-                    let mut case = Case::new(number, tenant, start, input.now);
-                    case.note(input.now, "state", None, "opened".to_owned(), None);
-                    self.state.cases.insert(number, case);
+                    let number = self.new_case(tenant, start, input.now, input.now, "opened".to_owned());
                     news.entry(number).or_default().push(News::Opened);
                     number
                 }
@@ -485,10 +491,8 @@ impl Grouper {
                 case.public.resolved_at = None;
                 case.note(input.now, "state", None, "came back: reopened".to_owned(), None);
             }
-            for piece in group.iter().filter_map(|id| self.state.pending.remove(id)) {
-                self.state.home.insert(piece.id, number);
-                case.add(piece);
-            }
+            let pieces: Vec<Piece> = group.iter().filter_map(|id| self.state.pending.remove(id)).collect();
+            self.give(number, pieces);
         }
     }
 
@@ -521,7 +525,7 @@ impl Grouper {
         let mut union = Union::new(pieces.len());
         // What hurts links the groups; what does not only joins one, at the end.
         for i in (0..pieces.len()).filter(|i| hurts(*i)) {
-            for j in index.any_of(&self.near(map, pieces[i])) {
+            for j in index.any_of(&self.near(map, &[pieces[i]])) {
                 if j == i || pieces[i].tenant != pieces[j].tenant || hurts(j) && (j < i || union.are_one(i, j)) {
                     continue;
                 }
@@ -541,33 +545,24 @@ impl Grouper {
     }
 
     /// A group of related findings in parts, one for each cause.
-    fn by_root(&self, group: Vec<FindingId>, map: &Neighbourhood, changed: &Changed) -> Vec<Vec<FindingId>> {
+    fn by_root(&self, group: Vec<FindingId>, ground: &Ground) -> Vec<Vec<FindingId>> {
         let pieces: Vec<&Piece> = group.iter().filter_map(|id| self.state.pending.get(id)).collect();
         let Some(first) = pieces.first() else { return Vec::new() };
-        self.with_world(&first.tenant, map, changed, |world| {
-            let roots = Roots::of(&pieces, world);
-            if roots.clusters.len() < 2 {
-                return vec![group.clone()];
-            }
-            let mut parts = vec![Vec::new(); roots.clusters.len()];
-            pieces.iter().for_each(|piece| parts[roots.cluster_of(&piece.entity, world)].push(piece.id));
-            parts.retain(|part| !part.is_empty());
-            parts
-        })
+        let world = self.world(&first.tenant, ground);
+        let roots = Roots::of(&pieces, &world);
+        if roots.clusters.len() < 2 {
+            return vec![group];
+        }
+        let mut parts = vec![Vec::new(); roots.clusters.len()];
+        pieces.iter().for_each(|piece| parts[roots.cluster_of(&piece.entity, &world)].push(piece.id));
+        parts.retain(|part| !part.is_empty());
+        parts
     }
 
     /// What the search for roots needs to know.
-    fn with_world<T>(
-        &self,
-        tenant: &Tenant,
-        map: &Neighbourhood,
-        changed: &Changed,
-        ask: impl FnOnce(&World) -> T,
-    ) -> T {
-        let nothing = BTreeMap::new();
-        let learned = |a: &EntityId, b: &EntityId| self.state.learned.related(tenant, a, b);
-        let changed = changed.get(tenant).unwrap_or(&nothing);
-        ask(&World { map, config: &self.config, changed, learned: &learned })
+    fn world<'a, 'b>(&'a self, tenant: &'a Tenant, ground: &'a Ground<'b>) -> World<'a, 'b> {
+        let (map, changed) = (&ground.map, ground.changed.get(tenant));
+        World { tenant, map, config: &self.config, changed, learned: &self.state.learned }
     }
 
     /// Whether findings together are an incident. Of one measure of one entity only the heaviest counts.
@@ -592,28 +587,17 @@ impl Grouper {
     }
 
     /// Two incidents that began together and are neighbours are one: the younger goes into the older.
-    fn join_neighbours(
-        &mut self,
-        now: Time,
-        map: &Neighbourhood,
-        changed: &Changed,
-        news: &mut BTreeMap<u64, Vec<News>>,
-    ) {
+    fn join_neighbours(&mut self, now: Time, ground: &Ground, news: &mut BTreeMap<u64, Vec<News>>) {
         let mut index: Index<u64> = Index::default();
         let mut near: BTreeMap<u64, BTreeSet<Listed>> = BTreeMap::new();
         for case in self.state.cases.values().filter(|case| case.is_active()) {
-            for piece in self.of_onset(case) {
-                index.list(piece, case.number);
-                near.entry(case.number).or_default().extend(self.near(map, piece));
-            }
-        }
-        if near.len() < 2 {
-            return;
+            let pieces = self.of_onset(case);
+            pieces.iter().for_each(|piece| index.list(piece, case.number));
+            near.insert(case.number, self.near(&ground.map, &pieces));
         }
         for (older, listed) in near {
-            let listed: Vec<Listed> = listed.into_iter().collect();
             for younger in index.any_of(&listed).into_iter().filter(|number| *number > older) {
-                if self.are_one(older, younger, map, changed) {
+                if self.are_one(older, younger, ground) {
                     self.take_in(older, younger, now, news);
                 }
             }
@@ -625,7 +609,7 @@ impl Grouper {
         case.telling(self.config.hurts_impact).into_iter().filter(|piece| self.is_of_onset(case, piece)).collect()
     }
 
-    fn are_one(&self, older: u64, younger: u64, map: &Neighbourhood, changed: &Changed) -> bool {
+    fn are_one(&self, older: u64, younger: u64, ground: &Ground) -> bool {
         let (Some(a), Some(b)) = (self.state.cases.get(&older), self.state.cases.get(&younger)) else { return false };
         if !a.is_active() || !b.is_active() || a.public.tenant != b.public.tenant {
             return false;
@@ -638,12 +622,12 @@ impl Grouper {
         // Only how they began counts: later on both may hurt the same ones above them.
         let (ours, theirs) = (self.of_onset(a), self.of_onset(b));
         let both: Vec<&Piece> = ours.iter().chain(&theirs).copied().collect();
-        if self.with_world(&a.public.tenant, map, changed, |world| Roots::of(&both, world).clusters.len()) > 1 {
+        if Roots::of(&both, &self.world(&a.public.tenant, ground)).clusters.len() > 1 {
             return false;
         }
         ours.iter().any(|x| {
-            let near = |y: &&&Piece| self.hops(map, x, y).is_some_and(|hops| hops <= 1);
-            theirs.iter().filter(near).any(|y| self.together_in_time(x, y, map))
+            let near = |y: &&&Piece| self.hops(&ground.map, x, y).is_some_and(|hops| hops <= 1);
+            theirs.iter().filter(near).any(|y| self.together_in_time(x, y, &ground.map))
         })
     }
 
@@ -668,11 +652,8 @@ impl Grouper {
         } else {
             news.entry(younger).or_default().push(News::MergedInto(older_id));
         }
+        self.give(older, pieces);
         let Some(case) = self.state.cases.get_mut(&older) else { return };
-        for piece in pieces {
-            self.state.home.insert(piece.id, older);
-            case.add(piece);
-        }
         if !was_opened_now {
             case.note(now, "state", None, format!("took in {}: same cause", gone_id.0), None);
             news.entry(older).or_default().push(News::TookIn(gone_id));
@@ -791,15 +772,22 @@ impl Grouper {
     }
 }
 
-/// What was changed lately in a way that may break it, by tenant, and when.
-type Changed = BTreeMap<Tenant, BTreeMap<EntityId, Time>>;
+/// What the findings of a step are held against.
+struct Ground<'a> {
+    map: Neighbourhood<'a>,
+    /// What was changed lately in a way that may break it, by tenant, and when it last was.
+    changed: BTreeMap<Tenant, BTreeMap<EntityId, Time>>,
+}
 
-fn lately_changed(input: &Input) -> Changed {
-    let mut changed = Changed::new();
-    for change in input.changes.iter().filter(|c| input.now.since(c.at) <= CHANGES_BEFORE_NS) {
-        changed.entry(change.tenant.clone()).or_default().insert(change.entity.clone(), change.at);
+impl<'a> Ground<'a> {
+    fn new(input: &Input<'a>) -> Ground<'a> {
+        let mut changed: BTreeMap<Tenant, BTreeMap<EntityId, Time>> = BTreeMap::new();
+        let lately = |c: &&Change| input.now.since(c.at) <= CHANGES_BEFORE_NS && types::change::can_break(&c.kind);
+        for change in input.changes.iter().filter(lately) {
+            changed.entry(change.tenant.clone()).or_default().insert(change.entity.clone(), change.at);
+        }
+        Ground { map: Neighbourhood::new(input.registry, input.topology, input.now), changed }
     }
-    changed
 }
 
 /// A name under which findings are looked up.
@@ -827,7 +815,7 @@ impl<T: Copy + Ord> Index<T> {
         }
     }
 
-    fn any_of(&self, names: &[Listed]) -> BTreeSet<T> {
+    fn any_of(&self, names: &BTreeSet<Listed>) -> BTreeSet<T> {
         names.iter().filter_map(|name| self.0.get(name)).flatten().copied().collect()
     }
 }

@@ -47,9 +47,12 @@ impl Learned {
 
     /// Entities that are related to one by what was learned.
     pub fn near<'a>(&'a self, tenant: &'a Tenant, entity: &'a EntityId) -> impl Iterator<Item = &'a EntityId> {
-        let of_it = self.pairs.iter().filter(move |p| p.tenant == *tenant && (p.a == *entity || p.b == *entity));
-        let related = of_it.filter(|pair| pair.said.unwrap_or_else(|| self.is_habit(pair)));
-        related.map(move |pair| if pair.a == *entity { &pair.b } else { &pair.a })
+        // Most pairs are no habit, which is seen without comparing names.
+        let may_be = self.pairs.iter().filter(|pair| pair.said.unwrap_or(pair.together >= TOGETHER));
+        let of_it = may_be.filter(move |p| p.tenant == *tenant && (p.a == *entity || p.b == *entity));
+        of_it
+            .filter(|pair| pair.said.unwrap_or_else(|| self.is_habit(pair)))
+            .map(move |pair| if pair.a == *entity { &pair.b } else { &pair.a })
     }
 
     /// A person said whether two entities belong together.

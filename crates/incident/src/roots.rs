@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::{Direction, EntityId, Time};
+use types::{Direction, EntityId, Tenant, Time};
 
-use crate::{GroupingConfig, case::Piece, related::Neighbourhood};
+use crate::{GroupingConfig, case::Piece, learned::Learned, related::Neighbourhood};
 
 /// The roots among some findings.
 #[derive(Clone, Debug, Default)]
@@ -39,12 +39,13 @@ fn is_own_by_nature(piece: &Piece) -> bool {
 
 /// What the search for roots needs to know beside the findings.
 pub(crate) struct World<'a, 'b> {
+    /// Whose entities these are.
+    pub tenant: &'a Tenant,
     pub map: &'a Neighbourhood<'b>,
     pub config: &'a GroupingConfig,
-    /// What was changed lately, and when.
-    pub changed: &'a BTreeMap<EntityId, Time>,
-    /// Whether two entities are related by what was learned.
-    pub learned: &'a dyn Fn(&EntityId, &EntityId) -> Option<bool>,
+    /// What was changed lately, and when; `None`: nothing.
+    pub changed: Option<&'a BTreeMap<EntityId, Time>>,
+    pub learned: &'a Learned,
 }
 
 impl Roots {
@@ -142,7 +143,7 @@ impl Roots {
         if a == b {
             return true;
         }
-        if let Some(said) = (world.learned)(a, b) {
+        if let Some(said) = world.learned.related(world.tenant, a, b) {
             return said;
         }
         if !world.map.knows(a) || !world.map.knows(b) {
@@ -167,7 +168,7 @@ impl World<'_, '_> {
         }
         let fails = matches!(piece.measure.as_str(), "error_ratio" | "latency_ms_p95") && !is_symptom(piece);
         let changed = || {
-            let at = self.changed.get(&piece.entity);
+            let at = self.changed.and_then(|changed| changed.get(&piece.entity));
             at.is_some_and(|at| {
                 (-self.config.unseen_ns..=self.config.onset_window_ns).contains(&piece.start.since(*at))
             })
