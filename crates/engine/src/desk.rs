@@ -78,6 +78,9 @@ impl Desk {
             said = self.inbox.silence_again(now, silence);
         }
         said.extend(self.inbox.step(alerts, now, silence));
+        for id in self.inbox.take_quieted() {
+            self.silences.count(&id);
+        }
         self.active = active;
         self.silences.forget(now);
         said

@@ -93,7 +93,6 @@ pub struct KnownAlert {
     pub received: u64,
     /// When it last went on or off, oldest first, at most twenty in the last hour that it did.
     pub flipped_at: VecDeque<Time>,
-    until_told: bool,
     /// It ended because nothing was heard of it.
     expired: bool,
 }
@@ -121,7 +120,7 @@ pub struct InboxCounts {
 }
 
 /// All instances of one rule at one entity.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Rule {
     /// When the finding began.
     start: Time,
@@ -131,8 +130,8 @@ struct Rule {
     quiet_since: Option<Time>,
     flapping: bool,
     flips: VecDeque<Time>,
-    /// Whether the finding was said.
-    said: bool,
+    /// The finding that was said and goes on.
+    said: Option<FindingId>,
 }
 
 type RuleKey = (Tenant, EntityId, String);
@@ -147,6 +146,8 @@ pub struct Inbox {
     counts: InboxCounts,
     /// Next moment at which something may expire.
     next_expiry: Option<Time>,
+    #[serde(skip)]
+    quieted: Vec<String>,
 }
 
 impl Inbox {
@@ -161,7 +162,7 @@ impl Inbox {
         for alert in came {
             self.take(alert, &silence, &mut touched);
         }
-        if self.next_expiry.is_some_and(|at| at <= now) || !came.is_empty() {
+        if self.next_expiry.is_some_and(|at| at <= now) {
             self.expire(now, &mut touched);
         }
         touched.into_iter().filter_map(|key| self.judge(&key, now)).collect()
@@ -182,10 +183,12 @@ impl Inbox {
             known.silenced_by = by;
             let key = rule_key(&self.rules, tenant, known);
             if known.firing && known.silenced_by.is_none() {
-                let (start, fingerprint) = (known.starts_at, *fingerprint);
-                rule_of(&mut self.rules, &key, start).go_on(fingerprint, start, now);
+                self.rules.entry(key.clone()).or_default().go_on(*fingerprint, known.starts_at, now);
             } else if let Some(rule) = self.rules.get_mut(&key) {
                 rule.go_off(*fingerprint, now);
+            }
+            if known.firing {
+                self.quieted.extend(known.silenced_by.clone());
             }
             touched.insert(key);
         }
@@ -195,10 +198,14 @@ impl Inbox {
     /// All known alerts with the id of the finding that speaks of each.
     pub fn alerts(&self) -> impl Iterator<Item = (&Tenant, u64, &KnownAlert, Option<FindingId>)> {
         self.alerts.iter().map(|((tenant, fingerprint), known)| {
-            let key = rule_key(&self.rules, tenant, known);
-            let rule = self.rules.get(&key).filter(|rule| rule.said);
-            (tenant, *fingerprint, known, rule.map(|rule| finding_of(&key, rule, &[], known.starts_at).compute_id()))
+            let rule = self.rules.get(&rule_key(&self.rules, tenant, known));
+            (tenant, *fingerprint, known, rule.and_then(|rule| rule.said))
         })
+    }
+
+    /// Silences that kept an alert quiet since this was last asked, once for each alert.
+    pub fn take_quieted(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.quieted)
     }
 
     /// What became of all that came in.
@@ -240,14 +247,14 @@ impl Inbox {
                 known.renew(alert, starts_at, ends_at);
                 known.flip(alert.at);
                 known.silenced_by = silence(&alert.tenant, known);
-                if known.silenced_by.is_some() {
+                if let Some(silence) = &known.silenced_by {
                     self.counts.silenced += 1;
-                    self.next_expiry = earlier(self.next_expiry, ends_at);
-                    return;
+                    self.quieted.push(silence.clone());
+                } else {
+                    let key = rule_key(&self.rules, &alert.tenant, known);
+                    self.rules.entry(key.clone()).or_default().go_on(alert.fingerprint, starts_at, alert.at);
+                    touched.insert(key);
                 }
-                let key = rule_key(&self.rules, &alert.tenant, known);
-                rule_of(&mut self.rules, &key, starts_at).go_on(alert.fingerprint, starts_at, alert.at);
-                touched.insert(key);
             }
             (true, true) => {
                 self.counts.repeated += 1;
@@ -276,13 +283,16 @@ impl Inbox {
         self.alerts.retain(|(tenant, fingerprint), known| {
             let Some(ends_at) = known.ends_at else { return true };
             if !known.firing {
-                return now.since(ends_at.max(known.heard_at)) <= KEEP_NS;
+                let gone_at = ends_at.max(known.heard_at).plus(KEEP_NS);
+                self.next_expiry = earlier(self.next_expiry, Some(gone_at.plus(1)));
+                return now <= gone_at;
             }
             if ends_at > now {
                 self.next_expiry = earlier(self.next_expiry, Some(ends_at));
                 return true;
             }
             known.end(ends_at, true);
+            self.next_expiry = earlier(self.next_expiry, Some(ends_at.max(known.heard_at).plus(KEEP_NS + 1)));
             self.counts.expired += 1;
             let key = rule_key(&self.rules, tenant, known);
             if let Some(rule) = self.rules.get_mut(&key) {
@@ -291,16 +301,15 @@ impl Inbox {
             }
             true
         });
-        let last = |rule: &Rule| rule.flips.back().copied().unwrap_or(rule.start);
-        self.rules.retain(|_, rule| rule.said || !rule.firing.is_empty() || now.since(last(rule)) <= FLAP_NS);
-        for (key, rule) in &self.rules {
-            match rule.over_at().filter(|_| rule.said) {
-                Some(at) if at <= now => {
-                    touched.insert(key.clone());
-                }
-                Some(at) => self.next_expiry = earlier(self.next_expiry, Some(at)),
-                None => {}
+        let forgotten_at = |rule: &Rule| rule.flips.back().copied().unwrap_or(rule.start).plus(FLAP_NS + 1);
+        self.rules.retain(|_, rule| rule.said.is_some() || !rule.firing.is_empty() || now < forgotten_at(rule));
+        for (key, rule) in self.rules.iter().filter(|(_, rule)| rule.firing.is_empty()) {
+            let next = rule.over_at().filter(|_| rule.said.is_some());
+            if next.is_some_and(|at| at <= now) {
+                touched.insert(key.clone());
             }
+            let later = next.filter(|at| *at > now).unwrap_or_else(|| forgotten_at(rule));
+            self.next_expiry = earlier(self.next_expiry, Some(later));
         }
     }
 
@@ -308,15 +317,15 @@ impl Inbox {
     fn judge(&mut self, key: &RuleKey, now: Time) -> Option<Finding> {
         let rule = self.rules.get_mut(key)?;
         let is_over = rule.over_at().is_some_and(|at| at <= now);
-        if !rule.said && rule.firing.is_empty() {
+        if rule.said.is_none() && rule.firing.is_empty() {
             return None;
         }
-        rule.said = !is_over;
         let known = |fingerprint: &u64| self.alerts.get(&(key.0.clone(), *fingerprint));
         let firing: Vec<&KnownAlert> = rule.firing.iter().filter_map(known).collect();
         let end = if is_over { rule.quiet_since.unwrap_or(now) } else { now };
         let mut finding = finding_of(key, rule, &firing, end);
         finding.ongoing = !is_over;
+        rule.said = (!is_over).then_some(finding.id);
         // Quiet just now, but held since it flaps.
         let over_at = rule.over_at().filter(|_| !is_over);
         self.next_expiry = earlier(self.next_expiry, over_at);
@@ -341,14 +350,13 @@ impl KnownAlert {
             heard_at: alert.at,
             received: 0,
             flipped_at: VecDeque::new(),
-            until_told: alert.until_told,
             expired: false,
         }
     }
 
     fn renew(&mut self, alert: &Alert, starts_at: Time, ends_at: Option<Time>) {
         (self.summary, self.url) = (alert.summary.clone(), alert.url.clone());
-        (self.starts_at, self.ends_at, self.until_told) = (starts_at, ends_at, alert.until_told);
+        (self.starts_at, self.ends_at) = (starts_at, ends_at);
         (self.firing, self.expired) = (true, false);
     }
 
@@ -365,7 +373,7 @@ impl KnownAlert {
 
 impl Rule {
     fn go_on(&mut self, fingerprint: u64, starts_at: Time, at: Time) {
-        if !self.said && self.firing.is_empty() {
+        if self.said.is_none() && self.firing.is_empty() {
             self.start = starts_at;
         }
         if self.firing.is_empty() && self.quiet_since.take().is_some() {
@@ -414,17 +422,6 @@ fn rule_key(rules: &BTreeMap<RuleKey, Rule>, tenant: &Tenant, known: &KnownAlert
     let shared = (tenant.clone(), known.entity.clone(), String::new());
     let others = rules.range(shared.clone()..).take_while(|((t, e, _), _)| t == tenant && *e == known.entity);
     if others.count() < MOST_RULES { own } else { shared }
-}
-
-fn rule_of<'a>(rules: &'a mut BTreeMap<RuleKey, Rule>, key: &RuleKey, start: Time) -> &'a mut Rule {
-    rules.entry(key.clone()).or_insert_with(|| Rule {
-        start,
-        firing: BTreeSet::new(),
-        quiet_since: None,
-        flapping: false,
-        flips: VecDeque::new(),
-        said: false,
-    })
 }
 
 /// The finding of a rule. Everything that makes its id stays the same while the rule goes on.
