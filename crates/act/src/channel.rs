@@ -12,6 +12,7 @@ pub mod webhook;
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
+pub use types::NoticeReason as Reason;
 use types::{EntityId, Incident, IncidentId, IncidentState, Severity, Tenant, Time, incident::Impact};
 
 use crate::{
@@ -19,41 +20,6 @@ use crate::{
     egress::{Answer, Outgoing},
     secret::{self, Secret},
 };
-
-/// Why people are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// It is new.
-    Opened,
-    /// It was over and goes on.
-    Reopened,
-    /// It is worse than was told.
-    Escalated,
-    /// Why it broke became known, or another cause is likelier.
-    Cause,
-    /// Somebody took it.
-    Acknowledged,
-    /// It is over.
-    Resolved,
-    /// Somebody tries the channel out.
-    Test,
-}
-
-impl Reason {
-    /// The word in messages for programs.
-    pub fn word(self) -> &'static str {
-        match self {
-            Reason::Opened => "opened",
-            Reason::Reopened => "reopened",
-            Reason::Escalated => "escalated",
-            Reason::Cause => "cause",
-            Reason::Acknowledged => "acknowledged",
-            Reason::Resolved => "resolved",
-            Reason::Test => "test",
-        }
-    }
-}
 
 /// One thing to tell through one channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

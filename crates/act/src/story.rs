@@ -1,7 +1,7 @@
 //! What every channel tells of an incident, in the same words: clean of what telemetry could have hidden in it, and cut
 //! to a length. Each channel escapes it in its own way.
 
-use types::{Cause, EntityId, Incident, IncidentState, SECOND, Severity, Time};
+use types::{Cause, EntityId, Incident, IncidentState, SECOND, Time};
 
 use crate::{
     channel::{Notice, Reason},
@@ -54,7 +54,7 @@ impl Story {
             cause: cause(incident),
             affected: affected(&incident.entities),
             impact: impact(incident),
-            severity: severity(incident.severity),
+            severity: incident.severity.as_str(),
             state: state(incident),
             service: service(incident),
             since: when(incident.started_at),
@@ -81,16 +81,6 @@ pub(crate) fn short(text: &str, units_max: usize) -> String {
     cut(&clean(text), units_max)
 }
 
-/// The word for a severity.
-pub(crate) fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Major => "major",
-        Severity::Critical => "critical",
-    }
-}
-
 /// The name of the service that is affected most; of whatever is, where no service is.
 pub(crate) fn service(incident: &Incident) -> String {
     let first = incident.entities.iter().find(|e| e.kind() == "service").or(incident.entities.first());
@@ -102,7 +92,7 @@ fn lead(notice: &Notice) -> String {
     match notice.reason {
         Reason::Opened => "Opened".into(),
         Reason::Reopened => "Reopened".into(),
-        Reason::Escalated => format!("Now {}", severity(incident.severity)),
+        Reason::Escalated => format!("Now {}", incident.severity.as_str()),
         Reason::Cause => "Cause".into(),
         Reason::Acknowledged => "Acknowledged".into(),
         Reason::Resolved => match incident.resolved_at {

@@ -58,7 +58,7 @@ fn bodies_are_as_kept() {
                 notice.receipt = Some("1767323045.000100".into());
             }
             let body = body(&channel, &notice);
-            let path = format!("{dir}/{name}-{}.json", reason.word());
+            let path = format!("{dir}/{name}-{}.json", reason.as_str());
             if std::env::var_os("UPDATE").is_some() {
                 std::fs::write(&path, serde_json::to_string_pretty(&body).unwrap() + "\n").unwrap();
             }

@@ -2,7 +2,10 @@
 //! channel, and notes what became of each. A delivery is marked as being sent before it leaves, so that a crash never
 //! makes one out of two; see [`store::DeliveryState`].
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use act::{Channel, Notice, Outcome, backoff};
 use store::{Delivery, DeliveryState, StoreError};
@@ -14,7 +17,9 @@ use crate::state::{App, now};
 const TICK: Duration = Duration::from_secs(1);
 /// Deliveries that are on their way at the same time.
 const AT_ONCE: usize = 8;
-/// Tries before a delivery is given up: a little over an hour.
+/// How often it is looked for what must be told again, and for what may be forgotten.
+const TEND: Duration = Duration::from_secs(60);
+/// Tries before a delivery is given up: about three quarters of an hour.
 const MOST_TRIES: u32 = 12;
 /// How long what was delivered or given up is kept.
 const KEEP_NS: i64 = 90 * DAY;
@@ -25,8 +30,13 @@ pub async fn run(app: Arc<App>) {
         tracing::error!(%error, "the outbox cannot be read; nobody is told of anything until a restart");
         return;
     }
+    let mut tended: Option<Instant> = None;
     while !app.stop.is_set() {
-        if let Err(error) = once(&app).await {
+        let tend = tended.is_none_or(|at| at.elapsed() >= TEND);
+        if tend {
+            tended = Some(Instant::now());
+        }
+        if let Err(error) = once(&app, tend).await {
             tracing::warn!(%error, "the outbox cannot be worked on at the moment, trying again");
         }
         tokio::select! {
@@ -44,12 +54,14 @@ async fn settle(app: &App) -> Result<(), StoreError> {
     if again + unknown > 0 {
         tracing::warn!(again, unknown, "notices were on their way when the program stopped");
     }
-    app.store.forget_deliveries(now().plus(-KEEP_NS)).await?;
     Ok(())
 }
 
-async fn once(app: &Arc<App>) -> Result<(), StoreError> {
-    refresh(app).await?;
+async fn once(app: &Arc<App>, tend: bool) -> Result<(), StoreError> {
+    if tend {
+        refresh(app).await?;
+        app.store.forget_deliveries(now().plus(-KEEP_NS)).await?;
+    }
     let due = app.store.due_deliveries(now(), AT_ONCE).await?;
     let tasks: Vec<_> = due.into_iter().map(|delivery| tokio::spawn(carry_out(app.clone(), delivery))).collect();
     for task in tasks {
@@ -65,17 +77,13 @@ async fn carry_out(app: Arc<App>, mut delivery: Delivery) -> Result<(), StoreErr
         end(&mut delivery, DeliveryState::Dead, "the settings have no such channel any more");
         return app.store.mark_delivery(&delivery).await;
     };
-    let Some(reason) = reason(&delivery.reason) else {
-        end(&mut delivery, DeliveryState::Dead, "this program does not know why it was to be sent");
-        return app.store.mark_delivery(&delivery).await;
-    };
     let receipt = app.store.receipt(&delivery.incident.id.0, &delivery.channel).await?;
     delivery.attempts += 1;
     end(&mut delivery, DeliveryState::Sending, "on its way");
     app.store.mark_delivery(&delivery).await?;
     let notice = Notice {
         delivery: delivery.id.clone(),
-        reason,
+        reason: delivery.reason,
         incident: delivery.incident.clone(),
         link: app.link(&format!("/incidents/{}", delivery.incident.id.0)),
         receipt,
@@ -83,10 +91,6 @@ async fn carry_out(app: Arc<App>, mut delivery: Delivery) -> Result<(), StoreErr
     let outcome = act::deliver(&app.egress, channel, &notice, now()).await;
     note(&mut delivery, channel, outcome);
     app.store.mark_delivery(&delivery).await
-}
-
-fn reason(text: &str) -> Option<act::Reason> {
-    serde_json::from_value(text.into()).ok()
 }
 
 fn end(delivery: &mut Delivery, state: DeliveryState, outcome: &str) {
@@ -132,15 +136,4 @@ async fn refresh(app: &App) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn every_reason_that_is_decided_can_be_sent() {
-        for reason in ["opened", "reopened", "escalated", "cause", "acknowledged", "resolved"] {
-            assert!(super::reason(reason).is_some(), "{reason}");
-        }
-        assert!(super::reason("because").is_none());
-    }
 }

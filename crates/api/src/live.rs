@@ -241,13 +241,12 @@ impl<'a> Live<'a> {
 
 /// A notice as it waits in the outbox.
 fn delivery(notice: Notice) -> Delivery {
-    let reason = serde_json::to_value(notice.reason).unwrap_or_default();
     Delivery {
         id: notice.id,
         at: notice.at,
         route: notice.route,
         channel: notice.channel,
-        reason: reason.as_str().unwrap_or("opened").to_owned(),
+        reason: notice.reason,
         incident: notice.incident,
         state: DeliveryState::Due,
         attempts: 0,

@@ -48,8 +48,8 @@ use view::{
 
 pub use budget::Rate;
 pub use incident::{
-    Change, GroupingConfig, InboxCounts, MOST_SILENCES, Matcher, Notice, Reason, Route, Silence,
-    past::{Similar, similar},
+    Change, GroupingConfig, InboxCounts, MOST_SILENCES, Matcher, Notice, Route, Silence,
+    past::{Similar, similar, was_dismissed},
     report::markdown as postmortem,
     route::{RouterCounts, check as check_routes, routes_of},
 };

@@ -354,9 +354,10 @@ impl Case {
         if let (Some(piece), true) = (slow, facts.is_empty()) {
             facts.push(format!("{} answers slowly", piece.entity.name()));
         }
-        let alerts: f64 = ongoing("alert").count() as f64;
-        if alerts > 0.0 && facts.is_empty() {
-            facts.push(format!("{alerts} rules of other programs fire"));
+        match ongoing("alert").count() {
+            alerts if alerts == 0 || !facts.is_empty() => {}
+            1 => facts.push("a rule of another program fires".to_owned()),
+            alerts => facts.push(format!("{alerts} rules of other programs fire")),
         }
         match dependents {
             0 => {}

@@ -35,7 +35,7 @@ use types::{MINUTE, SECOND};
 pub use grouper::Grouper;
 pub use inbox::{Alert, Inbox, InboxCounts, KnownAlert};
 pub use matcher::{Matcher, Operator};
-pub use route::{Notice, Reason, Route, Router};
+pub use route::{Notice, Route, Router};
 pub use silence::{MOST_SILENCES, Silence, Silences};
 
 /// Most pieces of evidence, timeline entries and entities of one incident; what comes beyond is counted only.

@@ -23,7 +23,7 @@ pub fn markdown(incident: &Incident, findings: &[Finding], similar: &[Similar], 
     ));
     line("| | |\n|---|---|".into());
     line(format!("| incident | {} |", incident.id.0));
-    line(format!("| severity | {} |", word(&incident.severity)));
+    line(format!("| severity | {} |", incident.severity.as_str()));
     line(format!("| priority | {} |", plain(&incident.priority.reason)));
     line(format!("| began | {} |", minute(incident.started_at)));
     line(format!(
@@ -166,10 +166,6 @@ fn length(ns: i64) -> String {
         7200..172_800 => format!("{} h", seconds / 3600),
         _ => format!("{} d", seconds / 86_400),
     }
-}
-
-fn word<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 #[cfg(test)]

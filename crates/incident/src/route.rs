@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use types::{Incident, IncidentId, IncidentState, SECOND, Severity, Time};
+use types::{Incident, IncidentId, IncidentState, NoticeReason as Reason, SECOND, Severity, Time};
 
 use crate::{Matcher, silence::entity_label};
 
@@ -57,16 +57,12 @@ const LONGEST_WAIT_S: u32 = 3600;
 impl Route {
     /// Whether it is meant for an incident.
     pub fn fits(&self, incident: &Incident) -> bool {
-        let cause = incident.causes.first().filter(|_| !incident.undecided);
-        let cause = cause.and_then(|cause| serde_json::to_value(cause.kind).ok());
-        let severity = serde_json::to_value(incident.severity).ok();
-        let text = |value: &'_ Option<serde_json::Value>| value.as_ref().and_then(|v| v.as_str()).map(str::to_owned);
-        let (cause, severity) = (text(&cause), text(&severity));
+        let cause = incident.causes.first().filter(|_| !incident.undecided).map(|cause| cause.kind.as_str());
         let fits = |entity: Option<&types::EntityId>| {
             self.matchers.iter().all(|matcher| {
                 matcher.fits(|name| match name {
-                    "severity" => severity.as_deref(),
-                    "cause" => cause.as_deref(),
+                    "severity" => Some(incident.severity.as_str()),
+                    "cause" => cause,
                     "tenant" => Some(incident.tenant.as_str()),
                     _ => entity_label(entity?, name),
                 })
@@ -118,24 +114,6 @@ pub fn check(routes: &[Route], channels: &BTreeSet<String>) -> Result<(), String
         }
     }
     Ok(())
-}
-
-/// Why somebody is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// An incident was opened.
-    Opened,
-    /// One that was over is back.
-    Reopened,
-    /// It is worse than was told.
-    Escalated,
-    /// Another cause stands first.
-    Cause,
-    /// Somebody took it.
-    Acknowledged,
-    /// It is over.
-    Resolved,
 }
 
 /// One thing to tell one channel.
@@ -201,6 +179,9 @@ impl Router {
 
     /// What is to be told now, of incidents as they are now.
     pub fn step<'a>(&mut self, incidents: impl Iterator<Item = &'a Incident>, now: Time) -> Vec<Notice> {
+        if self.routes.is_empty() && self.told.is_empty() {
+            return Vec::new();
+        }
         let mut notices = Vec::new();
         let mut present = BTreeSet::new();
         for incident in incidents.filter(|incident| !incident.tenant.is_self()) {

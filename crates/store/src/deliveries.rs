@@ -6,11 +6,11 @@
 //! back to be sent again only where the channel says that twice is once.
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
-use types::{Incident, Time};
+use types::{Incident, NoticeReason, Time};
 
 use crate::{
     StoreError,
-    metadata::{Metadata, from_json, to_json},
+    metadata::{Metadata, from_json, of_word, to_json, word},
 };
 
 pub(crate) const TABLE: &str = "
@@ -39,28 +39,6 @@ pub enum DeliveryState {
     Unknown,
 }
 
-impl DeliveryState {
-    fn as_str(self) -> &'static str {
-        match self {
-            DeliveryState::Due => "due",
-            DeliveryState::Sending => "sending",
-            DeliveryState::Delivered => "delivered",
-            DeliveryState::Dead => "dead",
-            DeliveryState::Unknown => "unknown",
-        }
-    }
-
-    fn read(text: &str) -> DeliveryState {
-        match text {
-            "due" => DeliveryState::Due,
-            "sending" => DeliveryState::Sending,
-            "delivered" => DeliveryState::Delivered,
-            "dead" => DeliveryState::Dead,
-            _ => DeliveryState::Unknown,
-        }
-    }
-}
-
 /// One thing to tell one channel.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Delivery {
@@ -72,8 +50,8 @@ pub struct Delivery {
     pub route: String,
     /// Whom to tell.
     pub channel: String,
-    /// Why: `opened`, `reopened`, `escalated`, `cause`, `acknowledged`, `resolved`.
-    pub reason: String,
+    /// Why.
+    pub reason: NoticeReason,
     /// The incident as it was when it was decided.
     pub incident: Incident,
     /// Where it stands.
@@ -115,7 +93,7 @@ impl Metadata {
         sqlx::query(
             "UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, outcome = ?, updated_at = ?, receipt = ? WHERE id = ?",
         )
-        .bind(delivery.state.as_str())
+        .bind(word(&delivery.state))
         .bind(i64::from(delivery.attempts))
         .bind(delivery.next_at.0)
         .bind(&delivery.outcome)
@@ -144,11 +122,10 @@ impl Metadata {
         before: Time,
         now: Time,
     ) -> Result<(), StoreError> {
-        let last = "SELECT id FROM deliveries WHERE incident = ?1 AND channel = ?2 ORDER BY at DESC, id DESC LIMIT 1";
-        let due = format!(
-            "SELECT id FROM deliveries WHERE id = ({last}) AND state = 'delivered' AND reason <> 'resolved' AND updated_at < ?3"
-        );
-        let found = sqlx::query(sqlx::AssertSqlSafe(due)).bind(incident).bind(channel).bind(before.0);
+        let due = "SELECT id FROM deliveries WHERE id = (
+              SELECT id FROM deliveries WHERE incident = ?1 AND channel = ?2 ORDER BY at DESC, id DESC LIMIT 1)
+            AND state = 'delivered' AND reason <> 'resolved' AND updated_at < ?3";
+        let found = sqlx::query(due).bind(incident).bind(channel).bind(before.0);
         let Some(row) = found.fetch_optional(self.pool()).await? else { return Ok(()) };
         let _one = self.write_lock().await;
         sqlx::query("UPDATE deliveries SET state = 'due', attempts = 0, next_at = ? WHERE id = ?")
@@ -205,10 +182,10 @@ pub(crate) async fn put(connection: &mut SqliteConnection, delivery: &Delivery) 
         .bind(delivery.at.0)
         .bind(&delivery.route)
         .bind(&delivery.channel)
-        .bind(&delivery.reason)
+        .bind(delivery.reason.as_str())
         .bind(&delivery.incident.id.0)
         .bind(to_json(&delivery.incident)?)
-        .bind(delivery.state.as_str())
+        .bind(word(&delivery.state))
         .bind(i64::from(delivery.attempts))
         .bind(delivery.next_at.0)
         .bind(&delivery.outcome)
@@ -225,9 +202,9 @@ fn of_row(row: &SqliteRow) -> Result<Delivery, StoreError> {
         at: Time(row.get("at")),
         route: row.get("route"),
         channel: row.get("channel"),
-        reason: row.get("reason"),
+        reason: of_word(row.get("reason"))?,
         incident: from_json(row.get::<&str, _>("body"))?,
-        state: DeliveryState::read(row.get("state")),
+        state: of_word(row.get("state"))?,
         attempts: row.get::<i64, _>("attempts") as u32,
         next_at: Time(row.get("next_at")),
         outcome: row.get("outcome"),

@@ -255,6 +255,17 @@ impl Store {
         self.0.metadata.incidents(tenant, limit).await
     }
 
+    /// Incidents of a tenant that were opened in `from..to`, newest first.
+    pub async fn incidents_opened(
+        &self,
+        tenant: &Tenant,
+        from: Time,
+        to: Time,
+        limit: usize,
+    ) -> Result<Vec<Incident>, StoreError> {
+        self.0.metadata.incidents_opened(tenant, from, to, limit).await
+    }
+
     /// One incident.
     pub async fn incident(&self, id: &str) -> Result<Option<Incident>, StoreError> {
         self.0.metadata.incident(id).await

@@ -209,7 +209,8 @@ impl Metadata {
                 sqlx::raw_sql(step).execute(&mut *tx).await?;
             }
         }
-        sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *tx).await?;
+        let version = format!("PRAGMA user_version = {SCHEMA_VERSION}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(version)).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -343,6 +344,21 @@ impl Metadata {
         rows.iter().map(|row| from_json(row.get::<&str, _>(0))).collect()
     }
 
+    /// Incidents of a tenant that were opened in `from..to`, newest first.
+    pub async fn incidents_opened(
+        &self,
+        tenant: &Tenant,
+        from: Time,
+        to: Time,
+        limit: usize,
+    ) -> Result<Vec<Incident>, StoreError> {
+        let query = "SELECT body FROM incidents WHERE tenant = ? AND opened_at >= ? AND opened_at < ?
+             ORDER BY opened_at DESC, id DESC LIMIT ?";
+        let query = sqlx::query(query).bind(tenant.as_str().to_owned()).bind(from.0).bind(to.0);
+        let rows = query.bind(limit.min(1 << 20) as i64).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| from_json(row.get::<&str, _>(0))).collect()
+    }
+
     pub async fn incident(&self, id: &str) -> Result<Option<Incident>, StoreError> {
         let row = sqlx::query("SELECT body FROM incidents WHERE id = ?").bind(id).fetch_optional(&self.pool).await?;
         row.map(|row| from_json(row.get::<&str, _>(0))).transpose()
@@ -418,7 +434,7 @@ impl Metadata {
         )
         .bind(filter.before.map_or(i64::MAX, |b| b as i64))
         .bind(filter.subject)
-        .bind(filter.kind.map(kind_text))
+        .bind(filter.kind.as_ref().map(word))
         .bind(limit as i64)
         .fetch_all(&self.pool)
         .await?;
@@ -688,12 +704,11 @@ async fn put_finding(connection: &mut SqliteConnection, finding: &Finding) -> Re
 }
 
 async fn put_incident(connection: &mut SqliteConnection, incident: &Incident) -> Result<(), StoreError> {
-    let state = serde_json::to_value(incident.state).unwrap_or_default();
     sqlx::query("INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?, ?)")
         .bind(&incident.id.0)
         .bind(incident.tenant.as_str())
         .bind(incident.opened_at.0)
-        .bind(state.as_str().unwrap_or("open"))
+        .bind(incident.state.as_str())
         .bind(to_json(incident)?)
         .execute(connection)
         .await?;
@@ -770,7 +785,7 @@ async fn append_journal(connection: &mut SqliteConnection, entries: &[JournalEnt
     let (mut seq, mut prev) = head(&mut *connection).await?;
     for entry in entries {
         seq += 1;
-        let kind = kind_text(entry.kind);
+        let kind = word(&entry.kind);
         let data = to_json(&entry.data)?;
         let mut digest = None;
         if let Some(text) = &entry.text {
@@ -859,11 +874,10 @@ fn check_line(row: &SqliteRow, expected: i64, prev: &[u8]) -> Result<Vec<u8>, St
 fn journal_of_row(row: &SqliteRow) -> Result<JournalRow, StoreError> {
     let text: Option<String> = row.get(7);
     let had_text: bool = row.get(5);
-    let kind = serde_json::from_value(serde_json::Value::String(row.get(2)));
     Ok(JournalRow {
         seq: row.get::<i64, _>(0) as u64,
         at: Time(row.get(1)),
-        kind: kind.map_err(|e| StoreError::fatal(format!("journal: {e}")))?,
+        kind: of_word(row.get(2))?,
         subject: row.get(3),
         data: from_json(row.get::<&str, _>(4))?,
         erased: had_text && text.is_none(),
@@ -872,8 +886,15 @@ fn journal_of_row(row: &SqliteRow) -> Result<JournalRow, StoreError> {
     })
 }
 
-fn kind_text(kind: JournalKind) -> String {
-    serde_json::to_value(kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+/// The word that stands for a value in JSON and in the tables.
+pub(crate) fn word<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The value that a word of a table stands for.
+pub(crate) fn of_word<T: serde::de::DeserializeOwned>(text: String) -> Result<T, StoreError> {
+    let value = serde_json::from_value(serde_json::Value::String(text));
+    value.map_err(|e| StoreError::fatal(format!("metadata.db holds an unknown word: {e}")))
 }
 
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {

@@ -70,6 +70,36 @@ pub enum CauseKind {
     External,
 }
 
+impl CauseKind {
+    /// All of them.
+    pub const ALL: [CauseKind; 9] = [
+        CauseKind::Change,
+        CauseKind::Resource,
+        CauseKind::Software,
+        CauseKind::Dependency,
+        CauseKind::Traffic,
+        CauseKind::Data,
+        CauseKind::Host,
+        CauseKind::Model,
+        CauseKind::External,
+    ];
+
+    /// The name used in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CauseKind::Change => "change",
+            CauseKind::Resource => "resource",
+            CauseKind::Software => "software",
+            CauseKind::Dependency => "dependency",
+            CauseKind::Traffic => "traffic",
+            CauseKind::Data => "data",
+            CauseKind::Host => "host",
+            CauseKind::Model => "model",
+            CauseKind::External => "external",
+        }
+    }
+}
+
 /// Which way a value left its band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

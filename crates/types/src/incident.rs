@@ -20,6 +20,17 @@ pub enum IncidentState {
     Resolved,
 }
 
+impl IncidentState {
+    /// The name used in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IncidentState::Open => "open",
+            IncidentState::Acknowledged => "acknowledged",
+            IncidentState::Resolved => "resolved",
+        }
+    }
+}
+
 /// How bad, by impact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,6 +43,53 @@ pub enum Severity {
     Major,
     /// Many users cannot use it.
     Critical,
+}
+
+impl Severity {
+    /// The name used in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Major => "major",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// Why people are told of an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeReason {
+    /// It is new.
+    Opened,
+    /// It was over and goes on.
+    Reopened,
+    /// It is worse than was told.
+    Escalated,
+    /// Why it broke became known, or another cause is likelier.
+    Cause,
+    /// Somebody took it.
+    Acknowledged,
+    /// It is over.
+    Resolved,
+    /// Somebody tries a channel out.
+    Test,
+}
+
+impl NoticeReason {
+    /// The name used in SQL and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NoticeReason::Opened => "opened",
+            NoticeReason::Reopened => "reopened",
+            NoticeReason::Escalated => "escalated",
+            NoticeReason::Cause => "cause",
+            NoticeReason::Acknowledged => "acknowledged",
+            NoticeReason::Resolved => "resolved",
+            NoticeReason::Test => "test",
+        }
+    }
 }
 
 /// A suspected cause.
@@ -128,4 +186,27 @@ pub struct Incident {
     pub timeline: Vec<TimelineEntry>,
     /// Its findings.
     pub findings: Vec<FindingId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_json() {
+        let json = |value: serde_json::Value| value.as_str().unwrap().to_owned();
+        for state in [IncidentState::Open, IncidentState::Acknowledged, IncidentState::Resolved] {
+            assert_eq!(json(serde_json::to_value(state).unwrap()), state.as_str());
+        }
+        for severity in [Severity::Info, Severity::Warning, Severity::Major, Severity::Critical] {
+            assert_eq!(json(serde_json::to_value(severity).unwrap()), severity.as_str());
+        }
+        use NoticeReason::{Acknowledged, Cause, Escalated, Opened, Reopened, Resolved, Test};
+        for reason in [Opened, Reopened, Escalated, Cause, Acknowledged, Resolved, Test] {
+            assert_eq!(json(serde_json::to_value(reason).unwrap()), reason.as_str());
+        }
+        for kind in crate::CauseKind::ALL {
+            assert_eq!(json(serde_json::to_value(kind).unwrap()), kind.as_str());
+        }
+    }
 }

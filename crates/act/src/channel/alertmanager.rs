@@ -1,6 +1,6 @@
 //! Prometheus' Alertmanager, `POST /api/v2/alerts`: an alert per incident, ended when the incident is.
 //!
-//! An alert is known by its labels. When they change (another severity, another service most affected) the alert under
+//! An alert is known by its labels. When they change (another another service most affected) the alert under
 //! the old ones is ended in the same request; the receipt is what the labels were. An alert without an end would be
 //! taken for over after Alertmanager's `resolve_timeout`, so an incident that goes on carries one that lies
 //! `hold_hours` ahead, and is told again at half of that.
@@ -15,7 +15,7 @@ use super::{Notice, Reason, Wrong, body, checked_url, json_headers};
 use crate::{
     egress::Outgoing,
     secret::{self, Secret},
-    story::{Story, service, severity, short},
+    story::{Story, service, short},
 };
 
 const LABEL_UNITS_MAX: usize = 200;
@@ -139,7 +139,7 @@ impl Alertmanager {
         let test = notice.reason == Reason::Test;
         let own = [
             ("alertname", if test { "BellwetherTest" } else { "BellwetherIncident" }.to_owned()),
-            ("severity", severity(incident.severity).to_owned()),
+            ("severity", incident.severity.as_str().to_owned()),
             ("service", service(incident)),
             ("incident", short(&incident.id.0, LABEL_UNITS_MAX)),
             ("tenant", short(incident.tenant.as_str(), LABEL_UNITS_MAX)),

@@ -10,12 +10,7 @@ use serde_json::{Value, json};
 use types::{SECOND, Time};
 
 use super::{Notice, Wrong, body, checked_url, json_headers, needed};
-use crate::{
-    egress::Outgoing,
-    secret::Secret,
-    story::{severity, short},
-    text::link,
-};
+use crate::{egress::Outgoing, secret::Secret, story::short, text::link};
 
 /// A shorter secret could be guessed.
 const SECRET_BYTES_MIN: usize = 16;
@@ -93,13 +88,13 @@ fn told(notice: &Notice) -> Value {
     json!({
         "version": 1,
         "delivery": notice.delivery,
-        "reason": notice.reason.word(),
+        "reason": notice.reason.as_str(),
         "link": notice.link.as_deref().and_then(link),
         "incident": {
             "id": short(&incident.id.0, TITLE_UNITS_MAX),
             "tenant": short(incident.tenant.as_str(), TITLE_UNITS_MAX),
             "state": incident.state,
-            "severity": severity(incident.severity),
+            "severity": incident.severity.as_str(),
             "title": short(&incident.title, TITLE_UNITS_MAX),
             "summary": short(&incident.summary, TEXT_UNITS_MAX),
             "started_at": incident.started_at,

@@ -25,8 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use types::{
-    CauseKind, Direction, EntityId, Evidence, Finding, FindingId, HOUR, Incident, IncidentState, MINUTE, SECOND, Shape,
-    Tenant, Time,
+    Direction, EntityId, Evidence, Finding, FindingId, HOUR, Incident, IncidentState, MINUTE, SECOND, Shape, Tenant,
+    Time,
 };
 use view::{Analysis, Findings, Fleet, Pages, Params, State, StateData, Stratum, Trigger, View};
 
@@ -192,7 +192,7 @@ impl Book {
         let said = self.said.entry(incident.id.0.clone()).or_default();
         let mut left: BTreeSet<String> = said.keys().cloned().collect();
         for candidate in ranked {
-            let scope = kind_name(candidate.kind);
+            let scope = candidate.kind.as_str();
             let key = format!("{} {scope}", candidate.entity);
             left.remove(&key);
             let known = said.get(&key);
@@ -270,7 +270,7 @@ fn finding_of(view: &View, incident: &Incident, candidate: Candidate, decided: b
         entity: candidate.entity,
         shape: Shape::Cause,
         measure: "cause".into(),
-        scope: kind_name(candidate.kind).into(),
+        scope: candidate.kind.as_str().into(),
         start: candidate.onset.min(view.now),
         end: view.now,
         ongoing: true,
@@ -286,21 +286,6 @@ fn finding_of(view: &View, incident: &Incident, candidate: Candidate, decided: b
         incident: Some(incident.id.clone()),
         summary: candidate.summary,
         evidence,
-    }
-}
-
-/// The kind as it is written in JSON and SQL.
-fn kind_name(kind: CauseKind) -> &'static str {
-    match kind {
-        CauseKind::Change => "change",
-        CauseKind::Resource => "resource",
-        CauseKind::Software => "software",
-        CauseKind::Dependency => "dependency",
-        CauseKind::Traffic => "traffic",
-        CauseKind::Data => "data",
-        CauseKind::Host => "host",
-        CauseKind::Model => "model",
-        CauseKind::External => "external",
     }
 }
 
@@ -325,6 +310,8 @@ fn version_of(attributes: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use types::CauseKind;
+
     use super::*;
     use crate::detect::fake_shop::{Fault, Shop, service};
     use crate::detect::{logs, requests};

@@ -1,7 +1,7 @@
 //! The outbox: once in, once out, and nothing forgotten across a crash.
 
 use bellwether_store::{Commit, Delivery, DeliveryState, Store};
-use types::{Incident, IncidentId, IncidentState, SECOND, Severity, Tenant, Time};
+use types::{Incident, IncidentId, IncidentState, NoticeReason, SECOND, Severity, Tenant, Time};
 
 use crate::world::{Folder, START};
 
@@ -31,7 +31,7 @@ fn delivery(n: i64, channel: &str) -> Delivery {
         at: Time(START + n),
         route: "all".into(),
         channel: channel.into(),
-        reason: "opened".into(),
+        reason: NoticeReason::Opened,
         incident,
         state: DeliveryState::Due,
         attempts: 0,
@@ -90,7 +90,7 @@ async fn an_incident_is_told_in_order_and_goes_on_in_its_thread() {
     let store = folder.open().await;
     let now = Time(START + 10 * SECOND);
     let mut second = delivery(1, "chat");
-    (second.id, second.at, second.reason) = ("inc-1-chat-2".into(), Time(START + 2), "cause".into());
+    (second.id, second.at, second.reason) = ("inc-1-chat-2".into(), Time(START + 2), NoticeReason::Cause);
     decide(&store, vec![delivery(1, "chat"), second]).await;
     let due = store.due_deliveries(now, 10).await.unwrap();
     assert_eq!(due.len(), 1, "the second waits for the first");
