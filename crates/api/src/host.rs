@@ -9,7 +9,7 @@ use std::{
 use sysinfo::{Disks, Networks, Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 use types::{Batch, EntityId, EntityKey, LabelSet, Registry, SeriesDef, SeriesKind, Tenant};
 
-use crate::state::{App, now};
+use crate::state::{App, now, own_entity};
 
 const PERIOD: Duration = Duration::from_secs(10);
 /// How many of the largest processes are followed by name.
@@ -129,7 +129,7 @@ impl Points<'_> {
             self.push(entity, "process.cpu.utilization", "1", Gauge, &labels, f64::from(process.cpu_usage()) / 100.0);
         }
         if let Some(own) = system.process(Pid::from_u32(std::process::id())) {
-            let entity = EntityId::new("service", "_self", "bellwether");
+            let entity = own_entity();
             self.push(&entity, "process.memory.usage", "By", Gauge, &[], own.memory() as f64);
             self.push(&entity, "process.cpu.utilization", "1", Gauge, &[], f64::from(own.cpu_usage()) / 100.0);
             if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
@@ -139,7 +139,7 @@ impl Points<'_> {
     }
 
     fn of_self(&mut self) {
-        let entity = EntityId::new("service", "_self", "bellwether");
+        let entity = own_entity();
         let c = &self.app.counters;
         let counts = [
             ("bellwether.intake.requests", &c.requests_ok, 1.0),

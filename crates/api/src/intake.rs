@@ -1,7 +1,6 @@
 //! Telemetry over HTTP: bounded bodies, decoding, the log, and each protocol's own words for what became of it.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -381,14 +380,18 @@ async fn events(
 }
 
 fn events_answer(taken_events: Result<Decoded, ApiError>) -> Response {
-    match taken_events {
+    answer(taken_events, |decoded, rejected| {
+        (StatusCode::ACCEPTED, axum::Json(json!({"ids": decoded.ids, "rejected": rejected}))).into_response()
+    })
+}
+
+/// A refusal where nothing was taken; else what `accepted` makes of it and of the reasons for the rest.
+fn answer(result: Result<Decoded, ApiError>, accepted: impl FnOnce(&Decoded, Vec<&str>) -> Response) -> Response {
+    match result {
         Ok(decoded) if taken(&decoded) == 0 && !decoded.rejects.is_empty() => {
             ApiError::bad_request(decoded.reasons()).into_response()
         }
-        Ok(decoded) => {
-            let rejected: Vec<_> = decoded.rejects.iter().map(|r| r.reason.as_str()).collect();
-            (StatusCode::ACCEPTED, axum::Json(json!({"ids": decoded.ids, "rejected": rejected}))).into_response()
-        }
+        Ok(decoded) => accepted(&decoded, decoded.rejects.iter().map(|r| r.reason.as_str()).collect()),
         Err(error) => error.into_response(),
     }
 }
@@ -410,15 +413,15 @@ async fn outside(
 ) -> Response {
     let take_events = async {
         let compression = compression(request.headers())?;
-        let headers: BTreeMap<String, String> = request
-            .headers()
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
-            .collect();
+        let headers = request.headers().clone();
         let (body, _held) = read_body(&app, request).await?;
         let settings = app.clone();
         take(&app, false, caller, compression, None, body, move |ingest, request, body| {
-            let header = |name: &str| headers.get(name).cloned();
+            // Of a header that comes twice the last counts.
+            let header = |name: &str| {
+                let mut said = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+                said.next_back().map(str::to_owned)
+            };
             let webhooks = &settings.config.webhooks;
             match sender {
                 Sender::GitHub => ingest.github(request, &header, body, &webhooks.github, &webhooks.places),
@@ -458,16 +461,9 @@ async fn alerts(State(app): Shared, Extension(caller): Extension<Caller>, reques
 
 /// 2xx where anything was taken: an Alertmanager would not send the rest in another way.
 async fn alertmanager_webhook(State(app): Shared, Extension(caller): Extension<Caller>, request: Request) -> Response {
-    match take_alerts(&app, caller, request, Ingest::alertmanager_webhook).await {
-        Ok(decoded) if taken(&decoded) == 0 && !decoded.rejects.is_empty() => {
-            ApiError::bad_request(decoded.reasons()).into_response()
-        }
-        Ok(decoded) => {
-            let rejected: Vec<_> = decoded.rejects.iter().map(|r| r.reason.as_str()).collect();
-            axum::Json(json!({"taken": taken(&decoded), "rejected": rejected})).into_response()
-        }
-        Err(error) => error.into_response(),
-    }
+    answer(take_alerts(&app, caller, request, Ingest::alertmanager_webhook).await, |decoded, rejected| {
+        axum::Json(json!({"taken": taken(decoded), "rejected": rejected})).into_response()
+    })
 }
 
 /// The same alert said again is news: it still fires. So nothing is taken for a retry here.

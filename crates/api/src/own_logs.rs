@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use types::{Batch, EntityId, LabelSet, ResourceDef, TemplateId, Tenant};
+use types::{Batch, LabelSet, ResourceDef, TemplateId, Tenant};
 
-use crate::state::{App, now};
+use crate::state::{App, now, own_entity};
 
 /// Lines waiting to be stored; more are dropped.
 const WAITING: usize = 256;
@@ -50,7 +50,7 @@ impl OwnLogs {
 fn batch(app: &App, lines: Vec<(u8, String)>) -> Batch {
     let tenant = Tenant::own();
     let mut registry = app.store.directory().write();
-    let entity = registry.entity(&EntityId::new("service", "_self", "bellwether"));
+    let entity = registry.entity(&own_entity());
     let attributes =
         LabelSet::pack(&mut vec![("service.name", "bellwether"), ("service.version", env!("CARGO_PKG_VERSION"))]);
     let resource = registry.resource(ResourceDef { tenant: tenant.clone(), entity, attributes });

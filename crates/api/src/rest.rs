@@ -38,6 +38,26 @@ pub fn add(routes: &mut Routes) {
     health::add(routes);
 }
 
+/// A tenant in a query string.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct TenantQuery {
+    /// See [`tenant`].
+    pub tenant: Option<String>,
+}
+
+/// A JSON body; the error says what is wrong in it and where.
+fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|e| ApiError::bad_request(e.to_string()))
+}
+
+/// An entity in a query string; nothing where none or an empty one is named.
+fn entity(text: Option<&str>) -> Result<Option<EntityId>, ApiError> {
+    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
+    EntityId::parse(text)
+        .map(Some)
+        .ok_or_else(|| ApiError::bad_request(format!("not an entity (kind:namespace/name): {text:?}")))
+}
+
 /// A time range in a query string: RFC 3339, `now`, or `now-15m` (s, m, h, d).
 #[derive(Debug, Default, Deserialize)]
 pub struct Range {

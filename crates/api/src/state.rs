@@ -13,7 +13,7 @@ use ingest::{Ingest, Limits};
 use parking_lot::RwLock;
 use store::{Store, StoredToken};
 use tokio::sync::Semaphore;
-use types::Time;
+use types::{EntityId, Time};
 
 use crate::ServerConfig;
 
@@ -169,6 +169,7 @@ impl App {
 
     /// Reminds the decoders of what webhooks told in the last days, so that it is not taken again.
     async fn recall_events(&self) -> Result<(), store::StoreError> {
+        let mut events = Vec::new();
         for kind in ["change.", "event."] {
             let filter = store::EventFilter {
                 from: Some(now().plus(-RECALL_NS)),
@@ -176,9 +177,11 @@ impl App {
                 limit: RECALL_MOST,
                 ..store::EventFilter::default()
             };
-            for event in self.store.events(filter).await?.iter().rev() {
-                self.ingest.recall(&event.attributes.to_string());
-            }
+            events.extend(self.store.events(filter).await?);
+        }
+        events.sort_by_key(|event| event.time);
+        for event in events {
+            self.ingest.recall(&event.attributes.to_string());
         }
         Ok(())
     }
@@ -196,6 +199,11 @@ impl App {
         self.ingest.set_aliases(rows.into_iter().map(alias).collect());
         Ok(())
     }
+}
+
+/// What Bellwether is to itself.
+pub fn own_entity() -> EntityId {
+    EntityId::new("service", "_self", "bellwether")
 }
 
 /// The wall clock.

@@ -48,6 +48,12 @@ pub fn plain(text: &str) -> String {
     text.chars().map(|c| if bad(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// A time of an answer in a table: to the second, without a `T`.
+pub fn moment(time: &Value) -> Value {
+    let text = time.as_str().unwrap_or_default();
+    text.get(..19).unwrap_or(text).replace('T', " ").into()
+}
+
 /// Writes to standard output; a closed pipe ends the program quietly, as `head` expects.
 pub fn write(text: &str) {
     let mut out = std::io::stdout().lock();

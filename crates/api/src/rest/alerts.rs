@@ -12,13 +12,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use types::{DAY, EntityId, HOUR, Incident, MINUTE, Tenant, Time};
 
-use super::{Range, moment, say, tenant, wanted};
+use super::{Range, TenantQuery, entity, moment, read, say, tenant, wanted};
 use crate::{
     auth::Permission,
     errors::ApiError,
     guard::Caller,
     routes::Routes,
-    state::{App, now},
+    state::{App, now, own_entity},
 };
 
 pub fn add(routes: &mut Routes) {
@@ -85,7 +85,7 @@ pub(crate) async fn alerts(
     Query(query): Query<AlertsQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let asked = tenant(query.tenant.as_deref());
-    let entity = query.entity.as_deref().filter(|e| !e.is_empty()).map(entity_of).transpose()?;
+    let entity = entity(query.entity.as_deref())?;
     let state = query.state.as_deref().unwrap_or("");
     if !["", "firing", "resolved", "silenced", "flapping"].contains(&state) {
         return Err(ApiError::bad_request(format!("no state {state:?}: use firing, resolved, silenced or flapping")));
@@ -109,15 +109,6 @@ pub(crate) async fn alerts(
     let total = found.len();
     found.truncate(query.limit.unwrap_or(500).min(10_000));
     Ok(Json(json!({ "alerts": found, "total": total, "counts": snapshot.inbox })))
-}
-
-fn entity_of(text: &str) -> Result<EntityId, ApiError> {
-    EntityId::parse(text).ok_or_else(|| ApiError::bad_request(format!("not an entity: {text:?}")))
-}
-
-#[derive(Deserialize)]
-struct TenantQuery {
-    tenant: Option<String>,
 }
 
 async fn silences(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
@@ -202,13 +193,9 @@ fn length(text: &str) -> Result<i64, ApiError> {
     if number > 0 { Ok(number.saturating_mul(unit)) } else { Err(bad()) }
 }
 
-fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|e| ApiError::bad_request(e.to_string()))
-}
-
 /// Settings of the desk go through the log as events of Bellwether itself.
 async fn tell(app: &App, tenant: Tenant, kind: &str, attributes: Value) -> Result<(), ApiError> {
-    say(app, tenant, &EntityId::new("service", "_self", "bellwether"), kind, attributes).await
+    say(app, tenant, &own_entity(), kind, attributes).await
 }
 
 async fn set_silence(
@@ -290,9 +277,7 @@ fn short(incident: &Incident) -> Value {
 
 /// Incidents of a stretch of history.
 async fn stored(app: &App, tenant: &Tenant, from: Time, to: Time) -> Result<Vec<Incident>, ApiError> {
-    let mut incidents = app.store.incidents(Some(tenant.clone()), 10_000).await?;
-    incidents.retain(|incident| from <= incident.opened_at && incident.opened_at < to);
-    Ok(incidents)
+    Ok(app.store.incidents_opened(tenant, from, to, 10_000).await?)
 }
 
 async fn routes_table(State(app): State<Arc<App>>) -> Json<Value> {
@@ -418,17 +403,16 @@ async fn noise(
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<Value>, ApiError> {
     let (from, to) = query.range()?;
-    let findings = app.store.findings(Some(caller.tenant.clone()), from, to, 50_000).await?;
+    let mut findings = app.store.findings(Some(caller.tenant.clone()), from, to, 50_000).await?;
+    findings.retain(|f| f.shape != types::Shape::Cause);
     let incidents = stored(&app, &caller.tenant, from, to).await?;
     let snapshot = app.snapshot.load_full();
-    let said = findings.iter().filter(|f| f.shape != types::Shape::Cause).count();
     let grouped: usize = incidents.iter().map(|incident| incident.findings.len()).sum();
     let mut sources: BTreeMap<(&EntityId, &str, &str), u64> = BTreeMap::new();
-    for finding in findings.iter().filter(|f| f.shape != types::Shape::Cause) {
+    for finding in &findings {
         *sources.entry((&finding.entity, &finding.measure, &finding.scope)).or_default() += 1;
     }
-    let dismissed =
-        incidents.iter().filter(|i| i.timeline.iter().any(|l| l.text.starts_with("said to be no incident")));
+    let dismissed = incidents.iter().filter(|incident| engine::was_dismissed(incident)).count();
     let mut loudest: Vec<_> = sources.into_iter().collect();
     loudest.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     let loudest: Vec<_> = loudest
@@ -453,8 +437,8 @@ async fn noise(
         .map(|s| json!({"id": s.id, "matchers": s.matchers, "kept_quiet": s.kept_quiet}))
         .collect();
     Ok(Json(json!({
-        "from": from, "to": to, "findings": said, "incidents": incidents.len(), "findings_in_incidents": grouped,
-        "dismissed": dismissed.count(), "alerts": snapshot.inbox, "notices": snapshot.told,
+        "from": from, "to": to, "findings": findings.len(), "incidents": incidents.len(), "findings_in_incidents": grouped,
+        "dismissed": dismissed, "alerts": snapshot.inbox, "notices": snapshot.told,
         "loudest": loudest, "flapping": flapping, "silences": silences,
     })))
 }

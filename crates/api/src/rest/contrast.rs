@@ -20,7 +20,7 @@ use store::{SeriesInfo, SpanFilter, SpanRow};
 use types::{EntityId, Time};
 
 use super::{
-    Range,
+    Range, entity,
     explore::{SeriesQuery, values},
     tenant,
 };
@@ -115,10 +115,7 @@ async fn attributes(
     Query(query): Query<AttributesQuery>,
 ) -> Result<Json<Value>, ApiError> {
     let (from, to) = Range { from: query.from, to: query.to }.resolve()?;
-    let entity = query.entity.as_deref().filter(|e| !e.is_empty());
-    let entity = entity
-        .map(|e| EntityId::parse(e).ok_or_else(|| ApiError::bad_request(format!("not an entity: {e:?}"))))
-        .transpose()?;
+    let entity = entity(query.entity.as_deref())?;
     if query.slow_ms.is_some_and(|ms| !(ms > 0.0 && ms.is_finite())) {
         return Err(ApiError::bad_request("slow_ms must be a number above 0"));
     }

@@ -15,14 +15,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use types::{EntityId, HOUR, Tenant, Time};
 
-use super::{Range, moment, say, tenant, wanted};
+use super::{Range, TenantQuery, moment, read, say, tenant, wanted};
 use crate::{
     auth::Permission,
     errors::ApiError,
     guard::Caller,
     replay::{self, Plan, Progress, ReplayError, Report},
     routes::Routes,
-    state::{App, now},
+    state::{App, now, own_entity},
 };
 
 pub fn add(routes: &mut Routes) {
@@ -66,11 +66,6 @@ pub fn add(routes: &mut Routes) {
     routes.add(post, "/api/v1/replays/{id}/cancel", Permission::Write, "End a replay", cancel);
 }
 
-#[derive(Deserialize)]
-struct TenantQuery {
-    tenant: Option<String>,
-}
-
 async fn show(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
     let asked = tenant(query.tenant.as_deref());
     let snapshot = app.snapshot.load_full();
@@ -95,10 +90,10 @@ async fn budget(
     Extension(caller): Extension<Caller>,
     body: axum::body::Bytes,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let said: BudgetSaid = serde_json::from_slice(&body).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    let said: BudgetSaid = read(&body)?;
     check_budget(said.per_week)?;
     let actor = said.actor.unwrap_or(caller.name);
-    let entity = EntityId::new("service", "_self", "bellwether");
+    let entity = own_entity();
     say(&app, Tenant::default(), &entity, "detection.budget", json!({"per_week": said.per_week, "actor": actor}))
         .await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"per_week": said.per_week}))))
@@ -129,7 +124,7 @@ async fn missed(
     Extension(caller): Extension<Caller>,
     body: axum::body::Bytes,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let said: MissedSaid = serde_json::from_slice(&body).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    let said: MissedSaid = read(&body)?;
     let entity = EntityId::parse(&said.entity)
         .ok_or_else(|| ApiError::bad_request(format!("not an entity: {:?}; write kind:namespace/name", said.entity)))?;
     if app.store.directory().read().find_entity(&entity).is_none() {
@@ -198,7 +193,7 @@ struct ReplaySaid {
 }
 
 async fn start(State(app): State<Arc<App>>, body: axum::body::Bytes) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let said: ReplaySaid = serde_json::from_slice(&body).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    let said: ReplaySaid = read(&body)?;
     check_budget(said.budget_per_week)?;
     let at = now();
     let (from, to) = (moment(&said.from, at)?, said.to.as_deref().map_or(Ok(at), |t| moment(t, at))?);

@@ -11,9 +11,9 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use store::{EventFilter, FieldFilter, RecordFilter, SeriesChart, SeriesFilter, SeriesInfo, SpanFilter, SqlRequest};
-use types::{EntityId, SeriesId, SeriesKind, TemplateId};
+use types::{SeriesId, SeriesKind, TemplateId};
 
-use super::{Range, tenant};
+use super::{Range, TenantQuery, entity, tenant};
 use crate::{auth::Permission, errors::ApiError, routes::Routes, state::App};
 
 /// Series of one request for points.
@@ -48,13 +48,6 @@ pub fn add(routes: &mut Routes) {
     routes.add(get.clone(), "/api/v1/traces", Permission::Read, "Root spans, newest first", traces);
     routes.add(get.clone(), "/api/v1/traces/{id}", Permission::Read, "All spans of one trace", trace);
     routes.add(get, "/api/v1/events", Permission::Read, "Events, newest first", events);
-}
-
-fn entity(text: Option<&str>) -> Result<Option<EntityId>, ApiError> {
-    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
-    EntityId::parse(text)
-        .map(Some)
-        .ok_or_else(|| ApiError::bad_request(format!("not an entity (kind:namespace/name): {text:?}")))
 }
 
 #[derive(Deserialize)]
@@ -338,11 +331,6 @@ async fn traces(State(app): State<Arc<App>>, Query(query): Query<TraceQuery>) ->
         limit: query.limit.unwrap_or(100).min(2000),
     };
     Ok(Json(json!(app.store.spans(filter).await?)))
-}
-
-#[derive(Deserialize)]
-struct TenantQuery {
-    tenant: Option<String>,
 }
 
 async fn trace(

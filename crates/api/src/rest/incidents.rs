@@ -13,13 +13,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use types::{EntityId, Finding, Incident, IncidentState, Tenant};
 
-use super::{Range, say, tenant, wanted};
+use super::{Range, read, say, tenant, wanted};
 use crate::{
     auth::Permission,
     errors::ApiError,
     guard::Caller,
     routes::Routes,
-    state::{App, now},
+    state::{App, now, own_entity},
 };
 
 pub fn add(routes: &mut Routes) {
@@ -239,10 +239,6 @@ async fn note(
     tell(&app, &incident, "incident.noted", json!({"text": said.text.trim(), "actor": caller.name})).await
 }
 
-fn read<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|e| ApiError::bad_request(e.to_string()))
-}
-
 /// An incident that is not over.
 async fn active(app: &App, id: &str) -> Result<Incident, ApiError> {
     let incident = find(app, id).await?;
@@ -260,7 +256,7 @@ async fn tell(
     mut attributes: Value,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     attributes["incident"] = incident.id.0.as_str().into();
-    let entity = incident.entities.first().cloned().unwrap_or_else(|| EntityId::new("service", "_self", "bellwether"));
+    let entity = incident.entities.first().cloned().unwrap_or_else(own_entity);
     say(app, incident.tenant.clone(), &entity, kind, attributes).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({"incident": incident.id.0, "said": kind}))))
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use store::AliasRow;
 use types::{EntityId, JournalEntry, JournalKind, Time};
 
-use super::{Range, tenant, wanted};
+use super::{Range, TenantQuery, read, tenant, wanted};
 use crate::{
     auth::Permission,
     errors::ApiError,
@@ -48,11 +48,6 @@ pub fn add(routes: &mut Routes) {
         add_alias,
     );
     routes.add(get, "/api/v1/changes", Permission::Read, "Changes, newest first", changes);
-}
-
-#[derive(Deserialize)]
-pub(crate) struct TenantQuery {
-    tenant: Option<String>,
 }
 
 pub(crate) async fn list(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
@@ -158,7 +153,7 @@ async fn add_alias(
     Extension(caller): Extension<Caller>,
     body: axum::body::Bytes,
 ) -> Result<StatusCode, ApiError> {
-    let said: NewAlias = serde_json::from_slice(&body).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    let said: NewAlias = read(&body)?;
     if said.name == said.entity {
         return Err(ApiError::bad_request("a name cannot mean itself"));
     }

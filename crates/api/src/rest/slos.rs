@@ -7,11 +7,10 @@ use axum::{
     extract::{Path, Query, State},
     http::{Method, StatusCode},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 use types::{Slo, Tenant};
 
-use super::{say, tenant, wanted};
+use super::{TenantQuery, say, tenant, wanted};
 use crate::{auth::Permission, errors::ApiError, guard::Caller, routes::Routes, state::App};
 
 pub fn add(routes: &mut Routes) {
@@ -27,11 +26,6 @@ pub fn add(routes: &mut Routes) {
     );
     routes.add(get, "/api/v1/slos/{name}", Permission::Read, "One objective and how its budget stands", one);
     routes.add(post, "/api/v1/slos/{name}/remove", Permission::Write, "Remove an objective", remove);
-}
-
-#[derive(Deserialize)]
-struct TenantQuery {
-    tenant: Option<String>,
 }
 
 async fn list(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use types::{JournalEntry, JournalKind};
 
+use super::read;
 use crate::{
     auth::{Permission, Scope, create_token},
     errors::ApiError,
@@ -51,7 +52,7 @@ struct NewToken {
 }
 
 async fn make(State(app): State<Arc<App>>, body: axum::body::Bytes) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let said: NewToken = serde_json::from_slice(&body).map_err(|e| ApiError::bad_request(e.to_string()))?;
+    let said: NewToken = read(&body)?;
     if Scope::parse(&said.scope).is_none() {
         return Err(ApiError::bad_request(format!("no scope {:?}: use ingest, read, write or admin", said.scope)));
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     args::{Alerts, Format, Silences},
     client::Client,
-    failure::Outcome,
+    failure::{Failure, Kind, Outcome},
     output::{self, plain},
 };
 
@@ -31,18 +31,9 @@ pub async fn run(flags: Alerts) -> Outcome {
             (Some(true), ..) => "firing",
             _ => "resolved",
         };
-        let since = alert["starts_at"].as_str().unwrap_or_default();
-        let since = since.get(..19).unwrap_or(since).replace('T', " ");
+        let since = output::moment(&alert["starts_at"]);
         let cell = |name: &str| alert[name].clone();
-        vec![
-            state.into(),
-            cell("name"),
-            cell("severity"),
-            cell("entity"),
-            since.into(),
-            cell("incident"),
-            cell("summary"),
-        ]
+        vec![state.into(), cell("name"), cell("severity"), cell("entity"), since, cell("incident"), cell("summary")]
     };
     output::rows(&columns, &alerts.iter().map(row).collect::<Vec<_>>(), flags.output);
     let total = answer["total"].as_u64().unwrap_or(0);
@@ -79,8 +70,10 @@ pub async fn silences(what: Silences) -> Outcome {
             output::write(&format!("{} holds until {}\n", text("id"), text("ends_at")));
         }
         Silences::End { id, remote } => {
-            let is_id = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            let id: String = id.chars().filter(|c| is_id(*c)).collect();
+            if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+                return Err(Failure::new(Kind::Usage, format!("not a silence's id: {id:?}"))
+                    .hint("`bellwether silences list` shows them"));
+            }
             Client::new(&remote)?.post(&format!("/api/v1/silences/{id}/end"), &json!({})).await?;
             output::write(&format!("{id} is over\n"));
         }
@@ -99,13 +92,11 @@ fn print(list: &Value, format: Format) {
     let columns = ["id", "state", "conditions", "until", "kept quiet", "comment"].map(str::to_owned);
     let row = |s: &Value| {
         let conditions: Vec<&str> = s["matchers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let until = s["ends_at"].as_str().unwrap_or_default();
-        let until = until.get(..19).unwrap_or(until).replace('T', " ");
         vec![
             s["id"].clone(),
             s["state"].clone(),
             conditions.join(" ").into(),
-            until.into(),
+            output::moment(&s["ends_at"]),
             s["kept_quiet"].clone(),
             s["comment"].clone(),
         ]

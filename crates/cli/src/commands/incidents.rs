@@ -69,8 +69,7 @@ fn print_similar(list: &Value, format: Format) {
         words.join("; ").into()
     };
     let row = |s: &Value| {
-        let began = s["started_at"].as_str().unwrap_or_default();
-        let began = began.get(..19).unwrap_or(began).replace('T', " ").into();
+        let began = output::moment(&s["started_at"]);
         vec![s["id"].clone(), s["score"].clone(), began, s["title"].clone(), words(&s["shared"]), words(&s["ended_by"])]
     };
     output::rows(&columns, &found.iter().map(row).collect::<Vec<_>>(), format);
@@ -96,12 +95,11 @@ fn print_list(list: &Value, format: Format) {
                 }
                 None => "undecided".to_owned(),
             };
-            let opened = i["opened_at"].as_str().unwrap_or_default();
             vec![
                 i["id"].clone(),
                 i["state"].clone(),
                 i["severity"].clone(),
-                opened.get(..19).unwrap_or(opened).replace('T', " ").into(),
+                output::moment(&i["opened_at"]),
                 i["title"].clone(),
                 cause.into(),
             ]
