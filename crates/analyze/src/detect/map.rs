@@ -392,14 +392,7 @@ fn value_of<'a>(labels: &'a LabelSet, names: &[&str]) -> Option<&'a str> {
 /// The service of this name, in whichever namespace its own telemetry puts it.
 fn service(registry: &Registry, namespace: &str, name: &str) -> EntityId {
     let named = EntityId::new("service", namespace, name);
-    if registry.find_entity(&named).is_some() {
-        return named;
-    }
-    let mut known = registry.entities().iter().filter(|id| id.kind() == "service" && id.name() == name);
-    match (known.next(), known.next()) {
-        (Some(only), None) => only.clone(),
-        _ => named,
-    }
+    registry.known_service(&named).unwrap_or(named)
 }
 
 fn queue_of(spans: &Spans, i: usize) -> Option<EntityId> {
