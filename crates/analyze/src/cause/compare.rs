@@ -205,11 +205,6 @@ impl Usual {
         }
     }
 
-    /// Whether nothing was learned.
-    pub fn is_empty(&self) -> bool {
-        self.operations.is_empty()
-    }
-
     fn renamed_lines(&self, lines: &[Line]) -> Vec<Line> {
         let now = |l: &Line| Line { template: *self.renamed.get(&l.template).unwrap_or(&l.template), ..*l };
         lines.iter().map(now).collect()
