@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytemuck::{Pod, Zeroable};
 use regex_lite::Regex;
-use types::slo::{Indicator, LabelMatcher, LabelOperator, Part, Selector, Slo};
+use types::slo::{Indicator, LabelMatcher, LabelOperator, Part, Selector, Slo, whole_pattern};
 use types::{Registry, SeriesDef, SeriesId, SeriesKind, Tenant};
 use view::Column;
 
@@ -216,7 +216,7 @@ impl Counters {
 fn compiled(selector: &Selector) -> Vec<(LabelMatcher, Option<Regex>)> {
     let regex = |m: &LabelMatcher| match m.operator {
         LabelOperator::Is | LabelOperator::IsNot => None,
-        LabelOperator::Fits | LabelOperator::FitsNot => Regex::new(&format!("^(?:{})$", m.value)).ok(),
+        LabelOperator::Fits | LabelOperator::FitsNot => Regex::new(&whole_pattern(&m.value)).ok(),
     };
     selector.matchers.iter().map(|m| (m.clone(), regex(m))).collect()
 }
