@@ -98,7 +98,7 @@ pub fn run(
 }
 
 /// The same where these service level objectives are promised.
-pub fn run_promised(
+fn run_promised(
     analysis: &'static Analysis,
     world: &World,
     slos: &[Slo],

@@ -159,19 +159,7 @@ fn find_entity(ingest: &Ingest, sent: &str, at: Time) -> Result<EntityId, String
 }
 
 pub(crate) fn only_service(registry: &Registry, plain: EntityId) -> EntityId {
-    known_service(registry, &plain).unwrap_or(plain)
-}
-
-/// The service itself if it is known, else the one known service of its name in another namespace.
-pub(crate) fn known_service(registry: &Registry, plain: &EntityId) -> Option<EntityId> {
-    if registry.find_entity(plain).is_some() {
-        return Some(plain.clone());
-    }
-    let mut known = registry.entities().iter().filter(|id| id.kind() == "service" && id.name() == plain.name());
-    match (known.next(), known.next()) {
-        (Some(only), None) => Some(only.clone()),
-        _ => None,
-    }
+    registry.known_service(&plain).unwrap_or(plain)
 }
 
 fn finish(ingest: &Ingest, request: &Request, sent: Vec<Event>) -> Result<Decoded, BadRequest> {

@@ -10,7 +10,7 @@ use types::{Batch, EntityId, EntityKey, Events, Registry, Reject, Time};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::limits::{Window, show};
-use crate::{BadRequest, Decoded, Ingest, Request, Written, changes};
+use crate::{BadRequest, Decoded, Ingest, Request, Written};
 
 /// Most characters of a word (a version, a name), a sentence (a title), and a link.
 pub(crate) const WORD: usize = 120;
@@ -106,9 +106,9 @@ impl<'a> Names<'a> {
             return known.clone();
         }
         let plain = EntityId::new("service", "", name);
-        let found = changes::known_service(self.registry, &plain).or_else(|| {
+        let found = self.registry.known_service(&plain).or_else(|| {
             let lower = EntityId::new("service", "", &name.to_lowercase());
-            changes::known_service(self.registry, &lower)
+            self.registry.known_service(&lower)
         });
         self.known.insert(name.to_owned(), found.clone());
         found

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -87,21 +88,40 @@ pub fn list(folder: &Path, expected: &str, keep: impl Fn(&str) -> bool) -> Resul
     Ok(names)
 }
 
-/// Rows of a file of separated values, with or without quotes; `header` says whether the first line names columns
-/// (it is then the first row returned). Rows may differ in length.
+/// Rows of a file of separated values, with or without quotes; the line that names columns, if there is one, is the
+/// first row returned. Rows may differ in length.
 pub fn rows(path: &Path, separator: u8, expected: &str) -> Result<Vec<Vec<String>>, Problem> {
-    let problem = |e: csv::Error| Problem::new(path, e.to_string(), expected);
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator).from_path(path);
     let mut found = Vec::new();
-    let reader = reader.as_mut().map_err(|e| Problem::new(path, e.to_string(), expected))?;
-    let mut record = csv::ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(problem)? {
-        found.push(record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect());
-    }
-    if found.is_empty() {
-        return Err(Problem::new(path, "an empty file", expected));
-    }
+    each_record(path, separator, expected, |_, row| {
+        found.push(row.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect());
+        Ok(())
+    })?;
     Ok(found)
+}
+
+/// The same one by one, with the number of the line from 1 on; a file whose name ends with `.gz` is unpacked.
+pub fn each_record(
+    path: &Path,
+    separator: u8,
+    expected: &str,
+    mut work: impl FnMut(usize, &csv::ByteRecord) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    let problem = |e: &dyn fmt::Display| Problem::new(path, e.to_string(), expected);
+    let file = std::io::BufReader::new(std::fs::File::open(path).map_err(|e| problem(&e))?);
+    let is_packed = path.extension().is_some_and(|e| e == "gz");
+    let text: Box<dyn Read> =
+        if is_packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator).from_reader(text);
+    let mut record = csv::ByteRecord::new();
+    let mut line = 0;
+    while reader.read_byte_record(&mut record).map_err(|e| problem(&e))? {
+        line += 1;
+        work(line, &record)?;
+    }
+    if line == 0 {
+        return Err(problem(&"an empty file"));
+    }
+    Ok(())
 }
 
 /// A number in a row; the error names line and column.

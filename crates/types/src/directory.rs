@@ -192,6 +192,19 @@ impl Registry {
         self.entity_by_id.get(id).copied()
     }
 
+    /// The service itself if it is known, else the one known service of its name in another namespace; `None` where
+    /// none or several are. Cost: one look where it is known, else a walk over all entities.
+    pub fn known_service(&self, plain: &EntityId) -> Option<EntityId> {
+        if self.entity_by_id.contains_key(plain) {
+            return Some(plain.clone());
+        }
+        let mut known = self.entities.iter().filter(|id| id.kind() == "service" && id.name() == plain.name());
+        match (known.next(), known.next()) {
+            (Some(only), None) => Some(only.clone()),
+            _ => None,
+        }
+    }
+
     /// The definition of a series.
     pub fn series_def(&self, id: SeriesId) -> Option<&SeriesDef> {
         self.series.get(id.0 as usize)

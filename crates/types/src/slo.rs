@@ -203,6 +203,11 @@ impl std::fmt::Display for Selector {
     }
 }
 
+/// A label's pattern as a regular expression that fits the whole value only.
+pub fn whole_pattern(pattern: &str) -> String {
+    format!("^(?:{pattern})$")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

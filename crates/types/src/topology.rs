@@ -163,9 +163,16 @@ impl Topology {
         held.map(|((_, target, kind), edge)| (*target, *kind, edge))
     }
 
-    /// Who needs `target` directly, or ever needed it.
-    pub fn needed_by(&self, target: EntityKey) -> impl Iterator<Item = (EntityKey, EdgeKind, &Edge)> {
-        self.edges.iter().filter(move |((_, t, _), _)| *t == target).map(|((s, _, kind), edge)| (*s, *kind, edge))
+    /// Who needed `target` directly at any time from `from` to `to`. Cost: a look at every edge.
+    pub fn needed_by_during(
+        &self,
+        target: EntityKey,
+        from: Time,
+        to: Time,
+    ) -> impl Iterator<Item = (EntityKey, EdgeKind, &Edge)> {
+        let of_it = self.edges.iter().filter(move |((_, of, _), _)| *of == target);
+        let held = of_it.filter(move |(key, edge)| self.held(key, edge, from, to));
+        held.map(|((source, _, kind), edge)| (*source, *kind, edge))
     }
 
     /// Drops edges, and stretches of edges, that ended before `before`.

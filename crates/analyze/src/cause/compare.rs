@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use types::CauseKind;
 
+use self::judge::Requests;
 use self::visits::{Visit, visits_of};
 pub use self::{
     resources::{Reading, Use},
@@ -152,29 +153,30 @@ impl Usual {
     /// Learns a stretch (a minute of requests, or less) that is known to be as usual.
     pub fn learn(&mut self, spans: &[Span], lines: &[Line]) {
         let visits = visits_of(spans, &self.renamed_lines(lines));
-        self.learn_but(&visits, &BTreeSet::new());
+        self.learn_but(&visits, judge::requests_of(&visits), &BTreeSet::new());
     }
 
     /// Learns of a stretch what is not far from usual, operation by operation: a fault must not become usual because it
     /// was there before. What stays as it is for [`STAYS`] stretches becomes usual all the same.
     pub fn learn_unless_odd(&mut self, spans: &[Span], lines: &[Line]) {
         let visits = visits_of(spans, &self.renamed_lines(lines));
-        let mut odd = self.odd_operations(&visits);
+        let requests = judge::requests_of(&visits);
+        let mut odd = self.odd_operations(&requests, &visits);
         odd.retain(|key| {
             let Some(operation) = self.operations.get_mut(key) else { return false };
             operation.left_out += 1;
             operation.left_out <= STAYS
         });
-        self.learn_but(&visits, &odd);
+        self.learn_but(&visits, requests, &odd);
     }
 
-    fn learn_but(&mut self, visits: &[Visit], odd: &BTreeSet<(u32, u32)>) {
+    fn learn_but(&mut self, visits: &[Visit], requests: BTreeMap<(u32, u32), Requests>, odd: &BTreeSet<(u32, u32)>) {
         let block = self.next;
         self.next = self.next.saturating_add(1);
         for visit in visits.iter().filter(|v| !odd.contains(&(v.service, v.operation))) {
             self.learn_visit(visit, block, visits);
         }
-        for (key, requests) in judge::requests_of(visits) {
+        for (key, requests) in requests {
             if odd.contains(&key) {
                 continue;
             }
@@ -201,11 +203,6 @@ impl Usual {
         for operation in self.operations.values_mut() {
             operation.rename(template, goes_on_as);
         }
-    }
-
-    /// Whether nothing was learned.
-    pub fn is_empty(&self) -> bool {
-        self.operations.is_empty()
     }
 
     fn renamed_lines(&self, lines: &[Line]) -> Vec<Line> {

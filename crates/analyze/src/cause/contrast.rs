@@ -100,7 +100,8 @@ fn onset(grid: &Grid, steps: usize, width: i64) -> Option<Time> {
     Some(Time(grid.end - (newest.len() - at) as i64 * width))
 }
 
-fn mean(values: &[f64]) -> Option<f64> {
+/// Mean of the known values; `None` where less than half are known.
+pub(super) fn mean(values: &[f64]) -> Option<f64> {
     let known = values.iter().filter(|v| v.is_finite());
     let (sum, count) = known.fold((0.0, 0), |(sum, count), v| (sum + v, count + 1));
     (2 * count >= values.len() && count > 0).then(|| sum / count as f64)

@@ -321,7 +321,6 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn of(labels: &'a LabelSet) -> Place<'a> {
         let mut place = Place::default();
-        let has = |text: &&str| !text.trim().is_empty() && text.chars().count() <= MAX_NAME;
         for (name, value) in labels.iter() {
             let field = match name {
                 "k8s.pod.name" | "pod" | "k8s_pod_name" => &mut place.pod,
@@ -332,7 +331,7 @@ impl<'a> Place<'a> {
                 "cloud.region" => &mut place.region,
                 _ => continue,
             };
-            *field = Some(value).filter(has).or(*field);
+            *field = Some(value).filter(|text| is_name(text)).or(*field);
         }
         place
     }
@@ -381,25 +380,14 @@ fn ends(registry: &Registry, pair: &Pair, labels: &LabelSet) -> Option<(EntityId
 /// The first of these labels that names something. Meshes write `unknown` for what they do not see, service graphs
 /// `user` for whoever calls from outside.
 fn value_of<'a>(labels: &'a LabelSet, names: &[&str]) -> Option<&'a str> {
-    let says = |value: &&str| {
-        !matches!(*value, "" | "unknown" | "user" | "-" | "none")
-            && !value.trim().is_empty()
-            && value.chars().count() <= MAX_NAME
-    };
+    let says = |value: &&str| !matches!(*value, "unknown" | "user" | "-" | "none") && is_name(value);
     names.iter().find_map(|name| labels.get(name).filter(says))
 }
 
 /// The service of this name, in whichever namespace its own telemetry puts it.
 fn service(registry: &Registry, namespace: &str, name: &str) -> EntityId {
     let named = EntityId::new("service", namespace, name);
-    if registry.find_entity(&named).is_some() {
-        return named;
-    }
-    let mut known = registry.entities().iter().filter(|id| id.kind() == "service" && id.name() == name);
-    match (known.next(), known.next()) {
-        (Some(only), None) => only.clone(),
-        _ => named,
-    }
+    registry.known_service(&named).unwrap_or(named)
 }
 
 fn queue_of(spans: &Spans, i: usize) -> Option<EntityId> {
@@ -410,8 +398,12 @@ fn queue_of(spans: &Spans, i: usize) -> Option<EntityId> {
     let system = text_field(attributes, "messaging.system").unwrap_or("");
     let names = ["messaging.destination.template", "messaging.destination.name", "messaging.destination"];
     let name = names.iter().find_map(|name| text_field(attributes, name))?;
-    let is_name = !name.trim().is_empty() && name.chars().count() <= MAX_NAME;
-    is_name.then(|| EntityId::new("queue", system, name))
+    is_name(name).then(|| EntityId::new("queue", system, name))
+}
+
+/// Not blank, and not too long.
+fn is_name(text: &str) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= MAX_NAME
 }
 
 fn is_exporter(job: &str) -> bool {

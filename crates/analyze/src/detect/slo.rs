@@ -21,12 +21,13 @@
 mod counters;
 mod ledger;
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use types::slo::{Burn, Indicator, Slo, SloStatus};
 use types::{
-    Band, Batch, DAY, Direction, EntityId, EntityKey, Evidence, Finding, FindingId, HOUR, MILLI, MINUTE, SECOND, Shape,
-    Tenant, Time,
+    Band, Batch, DAY, Direction, EntityId, Evidence, Finding, FindingId, HOUR, MILLI, MINUTE, SECOND, Shape, Tenant,
+    Time,
 };
 use view::{
     Analysis, DerivedSample, Findings, NearMiss, Pages, Param, Params, State, StateData, Stratum, Trigger, View,
@@ -223,6 +224,7 @@ impl Book {
     fn take_spans(&mut self, view: &View, batch: &Batch) {
         let spans = &batch.spans;
         let mut sums: Vec<(i64, Sum)> = vec![(i64::MIN, Sum::default()); self.ledgers.len()];
+        let known = self.by_entity.entry(batch.tenant.clone()).or_default();
         for i in 0..spans.len() {
             let is_entry = matches!(spans.kind[i], 2 | 5);
             if !is_entry && spans.parent_span_id[i] != [0; 8] {
@@ -233,12 +235,15 @@ impl Book {
             if !batch.backfill && view.is_late(end) {
                 continue;
             }
-            self.learn_entity(view, &batch.tenant, spans.entity[i]);
-            let known = self.by_entity.get(&batch.tenant).and_then(|known| known.get(spans.entity[i].0 as usize));
-            let Some(Some(slots)) = known else { continue };
-            if slots.is_empty() {
-                continue;
+            let at = spans.entity[i].0 as usize;
+            if known.get(at).is_none_or(Option::is_none) {
+                let Some(entity) = view.registry.entity_id(spans.entity[i]) else { continue };
+                if at >= known.len() {
+                    known.resize(at + 1, None);
+                }
+                known[at] = Some(slots_of(&mut self.ledgers, &mut self.dirty, &batch.tenant, entity));
             }
+            let Some(slots) = known[at].as_deref().filter(|slots| !slots.is_empty()) else { continue };
             let minute = end.min(view.now.0).div_euclid(MINUTE);
             let failed = is_error(spans, i);
             for &slot in slots {
@@ -270,36 +275,6 @@ impl Book {
         }
     }
 
-    /// Looks up which objectives count the spans of an entity, once. The first entity that fits an objective is the
-    /// one it counts.
-    fn learn_entity(&mut self, view: &View, tenant: &Tenant, key: EntityKey) {
-        let at = key.0 as usize;
-        if let Some(Some(_)) = self.by_entity.get(tenant).and_then(|known| known.get(at)) {
-            return;
-        }
-        let Some(entity) = view.registry.entity_id(key) else { return };
-        let mut slots = Vec::new();
-        for (slot, ledger) in self.ledgers.iter_mut().enumerate() {
-            let Some(slo) = ledger.slo.as_ref().filter(|slo| slo.tenant == *tenant) else { continue };
-            let is_it = match &ledger.entity {
-                Some(bound) => bound == entity,
-                None => is_meant(&slo.service, entity),
-            };
-            if is_it && !matches!(slo.indicator, Indicator::Ratio { .. }) {
-                if ledger.entity.is_none() {
-                    ledger.entity = Some(entity.clone());
-                    self.dirty[slot] = true;
-                }
-                slots.push(slot as u32);
-            }
-        }
-        let known = self.by_entity.entry(tenant.clone()).or_default();
-        if at >= known.len() {
-            known.resize(at + 1, None);
-        }
-        known[at] = Some(slots.into());
-    }
-
     /// Counts the rises of counters. A rise over a longer time is spread over its minutes.
     fn take_samples(&mut self, view: &View, batch: &Batch) {
         let rows = &batch.samples;
@@ -329,10 +304,13 @@ impl Book {
             self.end(slot, view.now, out);
             return;
         }
-        let meter = Meter { bins: &self.bins, slot, ledger: &self.ledgers[slot], slo, now: view.now };
+        let meter = &Meter { bins: &self.bins, slot, ledger: &self.ledgers[slot], slo, now: view.now };
         let goes_on = meter.ledger.claim.as_ref().map(|claim| claim.page);
-        let burning = meter.burning(params, goes_on, out);
-        let is_over = goes_on.is_some_and(|page| meter.is_over(page));
+        // Asked of slow and of fast tiers, at most once each.
+        let over = [false, true].map(|page| LazyCell::new(move || meter.is_over(page)));
+        let is_over = |page: bool| *over[usize::from(page)];
+        let burning = meter.burning(params, goes_on, is_over, out);
+        let is_over = goes_on.is_some_and(is_over);
         let known = meter.ledger.claim.as_ref().filter(|_| !is_over).map(|claim| claim.finding.clone());
         let (said, page) = match (burning, known) {
             (Some(burning), _) => {
@@ -387,6 +365,27 @@ impl Book {
         }
         out.slos.push(status);
     }
+}
+
+/// Looks up which objectives count the spans of an entity. The first entity that fits an objective is the one it
+/// counts.
+fn slots_of(ledgers: &mut [Ledger], dirty: &mut [bool], tenant: &Tenant, entity: &EntityId) -> Box<[u32]> {
+    let mut slots = Vec::new();
+    for (slot, ledger) in ledgers.iter_mut().enumerate() {
+        let Some(slo) = ledger.slo.as_ref().filter(|slo| slo.tenant == *tenant) else { continue };
+        let is_it = match &ledger.entity {
+            Some(bound) => bound == entity,
+            None => is_meant(&slo.service, entity),
+        };
+        if is_it && !matches!(slo.indicator, Indicator::Ratio { .. }) {
+            if ledger.entity.is_none() {
+                ledger.entity = Some(entity.clone());
+                dirty[slot] = true;
+            }
+            slots.push(slot as u32);
+        }
+    }
+    slots.into()
 }
 
 /// Adds the events of a minute.
@@ -457,8 +456,14 @@ impl Meter<'_> {
 
     /// The most urgent tier that holds. `goes_on`: something was said before (of a fast tier), so that the numbers need
     /// not be proved again.
-    fn burning(&self, params: &Params, goes_on: Option<bool>, out: &mut Findings) -> Option<Burning> {
-        if goes_on.is_some_and(|page| self.is_over(page)) {
+    fn burning(
+        &self,
+        params: &Params,
+        goes_on: Option<bool>,
+        is_over: impl Fn(bool) -> bool,
+        out: &mut Findings,
+    ) -> Option<Burning> {
+        if goes_on.is_some_and(&is_over) {
             return None;
         }
         let watched = self.ledger.watched_ns(self.now);
@@ -467,7 +472,7 @@ impl Meter<'_> {
             let seen = (watched as f64 / tier.long_ns as f64).clamp(0.0, 1.0);
             let rate = self.rate(long);
             let is_quiet = || self.rate(self.untold(tier.short_ns, tier.page)) < tier.factor;
-            if rate * seen < tier.factor || is_quiet() || self.is_over(tier.page) {
+            if rate * seen < tier.factor || is_quiet() || is_over(tier.page) {
                 continue;
             }
             let surprise = surprise_of(long, self.allowed());
@@ -545,8 +550,9 @@ impl Meter<'_> {
             from: start.plus(-HOUR),
             to: self.now,
         };
+        let seen = self.sum(self.slo.window_ns);
         let mut evidence = vec![chart(METRICS[1]), chart(METRICS[0])];
-        evidence.extend(self.notes(burning).into_iter().map(|text| Evidence::Note { text }));
+        evidence.extend(self.notes(seen, burning).into_iter().map(|text| Evidence::Note { text }));
         let impact = if page { crate::measures::impact(MEASURE) } else { TICKET_IMPACT };
         Finding {
             id: FindingId::default(),
@@ -569,7 +575,7 @@ impl Meter<'_> {
             observed: round3(burning.rate),
             cause: None,
             incident: None,
-            summary: self.summary(burning),
+            summary: self.summary(seen, burning),
             evidence,
         }
     }
@@ -588,7 +594,7 @@ impl Meter<'_> {
         }
     }
 
-    fn summary(&self, burning: &Burning) -> String {
+    fn summary(&self, seen: Sum, burning: &Burning) -> String {
         let (events, were_bad) = self.bad_words();
         let share = burning.long.share().unwrap_or(0.0);
         format!(
@@ -599,21 +605,21 @@ impl Meter<'_> {
             percent(share),
             last(burning.tier.long_ns),
             promised(self.slo.target),
-            self.outlook(burning.long.bad, burning.tier.long_ns),
+            self.outlook(seen, burning.long.bad, burning.tier.long_ns),
         )
     }
 
     /// What becomes of the budget if bad events go on coming as in a window.
-    fn outlook(&self, bad: f64, window_ns: i64) -> String {
+    fn outlook(&self, seen: Sum, bad: f64, window_ns: i64) -> String {
         let of = length(self.slo.window_ns);
-        match self.gone_in(bad, window_ns) {
+        match self.gone_in(seen, bad, window_ns) {
             Gone::Already => format!("the budget of {of} is used up"),
             Gone::In(ns) => format!("the budget of {of} would be gone in {}", length(ns)),
             Gone::Never => format!("the budget of {of} is not used up yet"),
         }
     }
 
-    fn notes(&self, burning: &Burning) -> Vec<String> {
+    fn notes(&self, seen: Sum, burning: &Burning) -> Vec<String> {
         let tier = burning.tier;
         let short = self.sum(tier.short_ns);
         let mut notes = vec![
@@ -633,29 +639,28 @@ impl Meter<'_> {
                 number(tier.factor)
             ),
         ];
-        if let Some(left) = self.budget_left() {
+        if let Some(left) = self.budget_left(seen) {
             notes.push(format!("{} of the budget of {} is left", percent(left.max(0.0)), length(self.slo.window_ns)));
         }
         notes
     }
 
-    /// Bad events that the budget of a whole window allows: what was watched so far stands for the rest.
-    fn budget(&self) -> Option<f64> {
-        let seen = self.sum(self.slo.window_ns);
+    /// Bad events that the budget of a whole window allows: what was watched so far (`seen`) stands for the rest.
+    fn budget(&self, seen: Sum) -> Option<f64> {
         let watched = self.ledger.watched_ns(self.now).clamp(MINUTE, self.slo.window_ns);
         let whole = seen.total * (self.slo.window_ns as f64 / watched as f64);
         (seen.total > 0.0).then_some(whole * self.allowed())
     }
 
-    fn budget_left(&self) -> Option<f64> {
-        let budget = self.budget()?;
-        let left = 1.0 - self.sum(self.slo.window_ns).bad / budget;
+    fn budget_left(&self, seen: Sum) -> Option<f64> {
+        let budget = self.budget(seen)?;
+        let left = 1.0 - seen.bad / budget;
         Some((left * 1e6).round() / 1e6)
     }
 
-    fn gone_in(&self, bad: f64, window_ns: i64) -> Gone {
-        let Some(budget) = self.budget() else { return Gone::Never };
-        let left = budget - self.sum(self.slo.window_ns).bad;
+    fn gone_in(&self, seen: Sum, bad: f64, window_ns: i64) -> Gone {
+        let Some(budget) = self.budget(seen) else { return Gone::Never };
+        let left = budget - seen.bad;
         if left <= 0.0 {
             return Gone::Already;
         }
@@ -667,7 +672,7 @@ impl Meter<'_> {
     fn status(&self) -> SloStatus {
         let seen = self.sum(self.slo.window_ns);
         let hour = self.sum(HOUR);
-        let exhausted_at = match self.gone_in(hour.bad, HOUR) {
+        let exhausted_at = match self.gone_in(seen, hour.bad, HOUR) {
             Gone::In(ns) => Some(self.now.plus(ns).floor(MINUTE)),
             Gone::Already | Gone::Never => None,
         };
@@ -675,7 +680,7 @@ impl Meter<'_> {
             let share = self.sum(window_ns).share()?;
             Some(round3(share / self.allowed()))
         };
-        let missing = self.missing(seen);
+        let missing = self.missing(seen, hour);
         SloStatus {
             name: self.slo.name.clone(),
             tenant: self.slo.tenant.clone(),
@@ -684,7 +689,7 @@ impl Meter<'_> {
             good: round3(seen.total - seen.bad),
             total: round3(seen.total),
             ratio: seen.share().map(|bad| ((1.0 - bad) * 1e9).round() / 1e9),
-            budget_left: self.budget_left(),
+            budget_left: self.budget_left(seen),
             burn: SHOWN_NS.iter().map(|&window_ns| Burn { window_ns, rate: rate(window_ns) }).collect(),
             exhausted_at,
             since: self.ledger.since,
@@ -697,7 +702,7 @@ impl Meter<'_> {
     }
 
     /// Why nothing can be said of the budget yet.
-    fn missing(&self, seen: Sum) -> Option<String> {
+    fn missing(&self, seen: Sum, hour: Sum) -> Option<String> {
         let what = match &self.slo.indicator {
             Indicator::Ratio { total, .. } => format!("no increase of {total} was seen"),
             _ => format!("no request to {} was seen in spans", plain(&self.slo.service)),
@@ -705,7 +710,7 @@ impl Meter<'_> {
         if seen.total <= 0.0 {
             return Some(what);
         }
-        if self.sum(HOUR).total <= 0.0 {
+        if hour.total <= 0.0 {
             return Some(format!("{what} in the last hour"));
         }
         let may_fail = seen.total * self.allowed();

@@ -1,6 +1,6 @@
 //! The part of PromQL that names counters: a selector, alone or within `sum`, `rate` and `increase`.
 
-use types::slo::{LabelMatcher, LabelOperator, Selector};
+use types::slo::{LabelMatcher, LabelOperator, Selector, whole_pattern};
 
 /// What is read, for messages.
 const READ: &str = "what is read is a selector such as requests_total{code=\"500\"}, alone or as rate(SELECTOR[5m]), \
@@ -26,9 +26,9 @@ pub(super) fn parse(text: &str) -> Result<Query, String> {
     }
 }
 
-/// A label's pattern as a regular expression of the whole value.
+/// Whether a label's pattern is a regular expression.
 fn check_pattern(pattern: &str) -> Result<(), String> {
-    regex_lite::Regex::new(&format!("^(?:{pattern})$")).map(|_| ()).map_err(|e| {
+    regex_lite::Regex::new(&whole_pattern(pattern)).map(|_| ()).map_err(|e| {
         let reason = e.to_string();
         format!("the pattern {:?} cannot be read: {}", short(pattern), reason.lines().last().unwrap_or_default())
     })

@@ -108,15 +108,19 @@ impl Limits {
 
 impl Usual {
     /// Operations that are too far from usual to be learned.
-    pub(super) fn odd_operations(&self, visits: &[Visit]) -> BTreeSet<(u32, u32)> {
+    pub(super) fn odd_operations(
+        &self,
+        requests: &BTreeMap<(u32, u32), Requests>,
+        visits: &[Visit],
+    ) -> BTreeSet<(u32, u32)> {
         let mut found = BTreeSet::new();
-        for (key, requests) in requests_of(visits) {
-            let Some(usual) = self.operations.get(&key) else { continue };
+        for (key, requests) in requests {
+            let Some(usual) = self.operations.get(key) else { continue };
             // Times drift with what is stored and who else is busy; that they are long is no reason not to learn them.
-            let odd = usual.odd_marks(&requests, visits, None);
+            let odd = usual.odd_marks(requests, visits, None);
             let farthest = odd.iter().map(|o| o.weight).fold(0.0, f64::max);
             if farthest >= FAR {
-                found.insert(key);
+                found.insert(*key);
             }
         }
         found
@@ -200,17 +204,22 @@ impl Usual {
     }
 
     fn usual_ways(&self, service: u32, limits: &BTreeMap<(u32, u32), Limits>) -> (Rate, Rate) {
-        let mut blocks: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
-        for (pair, ways) in self.ways.iter().filter(|(pair, _)| pair.0 == service || pair.1 == service) {
-            let Some(limits) = limits.get(pair) else { continue };
-            for (block, way) in ways {
-                let counts = blocks.entry(*block).or_default();
-                *counts = (counts.0 + u32::from(*way > limits.slow), counts.1 + 1);
-            }
-        }
-        let never = blocks.values().map(|(_, of)| (0, *of));
-        (Rate::of_blocks(blocks.values().copied()), Rate::of_blocks(never))
+        let ways = self.ways.iter().filter(|(pair, _)| pair.0 == service || pair.1 == service);
+        let limited = ways.filter_map(|(pair, ways)| Some((ways, limits.get(pair)?.slow)));
+        usual_above(limited.flat_map(|(ways, slow)| ways.iter().map(move |(block, way)| (*block, *way > slow))))
     }
+}
+
+/// In which share of times they usually are above a limit, and above one that none was above; from times with their
+/// stretch and whether they were above the first.
+fn usual_above(times: impl Iterator<Item = (u32, bool)>) -> (Rate, Rate) {
+    let mut blocks: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+    for (block, is_above) in times {
+        let counts = blocks.entry(block).or_default();
+        *counts = (counts.0 + u32::from(is_above), counts.1 + 1);
+    }
+    let never = blocks.values().map(|(_, of)| (0, *of));
+    (Rate::of_blocks(blocks.values().copied()), Rate::of_blocks(never))
 }
 
 impl Operation {
@@ -248,15 +257,9 @@ impl Operation {
     }
 
     fn slow(&self, requests: &Requests, visits: &[Visit], limits: Limits) -> [Odd; 2] {
-        let mut blocks: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
-        for (block, time) in &self.times {
-            let counts = blocks.entry(*block).or_default();
-            *counts = (counts.0 + u32::from(*time > limits.slow), counts.1 + 1);
-        }
+        let (slow, slowest) = usual_above(self.times.iter().map(|(block, time)| (*block, *time > limits.slow)));
         let of = requests.values().flatten().count() as u32;
         let above = |limit: i64| requests.values().flatten().filter(|i| visits[**i].own > limit).count() as u32;
-        let slow = Rate::of_blocks(blocks.values().copied());
-        let slowest = Rate::of_blocks(blocks.values().map(|(_, of)| (0, *of)));
         let sum = requests.values().flatten().map(|i| visits[*i].own as f64).sum::<f64>();
         let matters = new_part(&(sum, limits.middle as f64 * f64::from(of)));
         let odd = |mark, hits, rate| Odd::new(mark, true, hits, of, rate, matters);

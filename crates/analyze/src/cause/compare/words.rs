@@ -1,6 +1,6 @@
 //! Evidence in words.
 
-use super::{About, Evidence, Mark};
+use super::{About, Mark};
 
 /// Something that has a number, and a name that the caller knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +27,6 @@ impl About {
             }
             About::Ways => "network time of its calls".into(),
             About::Resource { metric, .. } => name(Named::Metric(*metric)),
-        }
-    }
-}
-
-impl Evidence {
-    /// One sentence without a full stop.
-    pub fn words(&self, name: &dyn Fn(Named) -> String) -> String {
-        let title = self.about.title(name);
-        match &self.about {
-            About::Resource { value, before, .. } => format!("{title} rose to {value:.3} from {before:.3}"),
-            _ => format!("{title} in {} of {}, usually in {:.1} %", self.seen, self.of, self.usual * 100.0),
         }
     }
 }

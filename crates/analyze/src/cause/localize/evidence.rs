@@ -5,6 +5,7 @@ use std::ops::Range;
 use math::beyond::Past;
 
 use super::{DECIDED, Measure, Question, Series, belief, together, walk::Blame};
+use crate::cause::contrast;
 
 /// Known values of the past, at least, for it to say what is usual.
 const PAST_LEAST: usize = 8;
@@ -113,7 +114,7 @@ impl Evidence {
         let is_about_load = alarm.measure == Measure::Requests;
         let has_two_sides = is_about_load || alarm.measure == Measure::Other;
         let is_fall = has_two_sides && mean(alarm.within) < usual[question.alarmed];
-        let weigh = Weigh { question, firsts: &firsts, sign: if is_fall { -1.0 } else { 1.0 } };
+        let weigh = Weigh { question, firsts: &firsts, usual: &usual, sign: if is_fall { -1.0 } else { 1.0 } };
         let (stretch, surprise) = weigh.series(question.alarmed, alarm.entity).scan()?;
         let (callees, callers) = neighbours(count, question.calls);
         let (next, before) = if is_about_load { (&callers, &callees) } else { (&callees, &callers) };
@@ -122,7 +123,7 @@ impl Evidence {
             alarmed: alarm.entity,
             surprise,
             now: question.series.iter().map(|s| mean(part(s.within, &stretch))).collect(),
-            usual,
+            usual: usual.clone(),
             next: next.clone(),
             before: before.clone(),
             callers,
@@ -133,7 +134,8 @@ impl Evidence {
         evidence.weigh_others(&weigh, alarm.measure, &stretch);
         evidence.cut_circles();
         let is_tried = |entity: &usize| evidence.of[*entity].series.is_some() || evidence.of[*entity].other.is_some();
-        evidence.tried = reached(alarm.entity, &evidence.next).iter().filter(|entity| is_tried(entity)).count();
+        let depth = depths(alarm.entity, &evidence.next);
+        evidence.tried = (0..count).filter(|entity| depth[*entity] < usize::MAX && is_tried(entity)).count();
         (evidence.of[alarm.entity].extra > 0.0).then_some(evidence)
     }
 
@@ -264,6 +266,8 @@ impl Firsts {
 struct Weigh<'a> {
     question: &'a Question<'a>,
     firsts: &'a Firsts,
+    /// Usual value of each series.
+    usual: &'a [f64],
     /// -1 where less is what is off.
     sign: f64,
 }
@@ -277,7 +281,7 @@ impl Weigh<'_> {
         let calls = calls.map(|at| &self.question.series[at]);
         let known = series.before.iter().filter(|v| v.is_finite()).count();
         // What was hardly ever called before is extra as a whole.
-        let usual = if known < PAST_LEAST { 0.0 } else { usual(series.before) };
+        let usual = if known < PAST_LEAST { 0.0 } else { self.usual[at] };
         let extra = |(value, times): (&f64, f64)| if times == 0.0 { 0.0 } else { self.sign * times * (value - usual) };
         let times = |of: Option<&[f64]>, i: usize| of.map_or(1.0, |c| c.get(i).copied().unwrap_or(f64::NAN));
         // The past of both ends with the same step.
@@ -425,22 +429,6 @@ fn circles(next: &[Vec<usize>]) -> Vec<usize> {
     circle
 }
 
-/// An entity and all that can be reached from it.
-fn reached(from: usize, next: &[Vec<usize>]) -> Vec<usize> {
-    let (mut found, mut is_found) = (vec![from], vec![false; next.len()]);
-    is_found[from] = true;
-    let mut at = 0;
-    while at < found.len() {
-        for to in &next[found[at]] {
-            if !std::mem::replace(&mut is_found[*to], true) {
-                found.push(*to);
-            }
-        }
-        at += 1;
-    }
-    found
-}
-
 /// The steps of a stretch, as far as they are there.
 fn part<'a>(values: &'a [f64], stretch: &Range<usize>) -> &'a [f64] {
     &values[stretch.start.min(values.len())..stretch.end.min(values.len())]
@@ -458,8 +446,5 @@ fn usual(values: &[f64]) -> f64 {
 
 /// Mean of the known values; NaN where less than half are known, or their sum is no number.
 fn mean(values: &[f64]) -> f64 {
-    let known = values.iter().filter(|v| v.is_finite());
-    let (sum, count) = known.fold((0.0, 0), |(sum, count), v| (sum + v, count + 1));
-    let is_known = count > 0 && 2 * count >= values.len() && f64::is_finite(sum);
-    if is_known { sum / count as f64 } else { f64::NAN }
+    contrast::mean(values).filter(|mean| mean.is_finite()).unwrap_or(f64::NAN)
 }

@@ -176,8 +176,8 @@ impl About<'_> {
         let Some(key) = view.registry.find_entity(entity) else { return };
         self.needs =
             needs(view, incident, key).into_iter().filter_map(|k| view.registry.entity_id(k).cloned()).collect();
-        let held = view.topology.during(incident.started_at, view.now).map(|(edge, _)| edge);
-        let callers = held.filter(|(_, target, kind)| *target == key && *kind == EdgeKind::Calls);
+        let needed_by = view.topology.needed_by_during(key, incident.started_at, view.now);
+        let callers = needed_by.filter(|(_, kind, _)| *kind == EdgeKind::Calls);
         self.callers.extend(callers.filter_map(|(k, _, _)| view.registry.entity_id(k).cloned()));
         self.has_spans |= view.topology.needs(key).any(|(_, kind, _)| kind == EdgeKind::Calls);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytemuck::{Pod, Zeroable};
 use regex_lite::Regex;
-use types::slo::{Indicator, LabelMatcher, LabelOperator, Part, Selector, Slo};
+use types::slo::{Indicator, LabelMatcher, LabelOperator, Part, Selector, Slo, whole_pattern};
 use types::{Registry, SeriesDef, SeriesId, SeriesKind, Tenant};
 use view::Column;
 
@@ -53,7 +53,7 @@ pub(super) struct Counters {
     rows: BTreeMap<u32, u32>,
     free: Vec<u32>,
     /// By tenant and metric.
-    wanted: BTreeMap<(Tenant, String), Vec<Wanted>>,
+    wanted: BTreeMap<Tenant, BTreeMap<String, Vec<Wanted>>>,
     /// Number of its roles by series, 0 for none; how far the registry was looked through is its length.
     roles_of: Vec<u32>,
     roles: Vec<(u32, Vec<Role>)>,
@@ -82,7 +82,8 @@ impl Counters {
             };
             for (selector, (bad, total)) in [(selector, of_part), (total, of_total)] {
                 let wanted = Wanted { role: Role { slot, bad, total }, matchers: compiled(selector) };
-                self.wanted.entry((slo.tenant.clone(), selector.metric.clone())).or_default().push(wanted);
+                let of_tenant = self.wanted.entry(slo.tenant.clone()).or_default();
+                of_tenant.entry(selector.metric.clone()).or_default().push(wanted);
             }
         }
     }
@@ -118,10 +119,11 @@ impl Counters {
     }
 
     fn roles_of_series(&mut self, def: &SeriesDef) -> Vec<Role> {
-        let Some(wanted) = self.wanted.get(&(def.tenant.clone(), def.metric.to_string())) else { return Vec::new() };
         if def.kind == SeriesKind::Derived {
             return Vec::new();
         }
+        let of_tenant = self.wanted.get(&def.tenant);
+        let Some(wanted) = of_tenant.and_then(|metrics| metrics.get(&*def.metric)) else { return Vec::new() };
         let mut roles: Vec<Role> = wanted.iter().filter(|w| fits(&w.matchers, def)).map(|w| w.role).collect();
         let of_slot = &mut self.of_slot;
         let left_out = &mut self.left_out;
@@ -214,7 +216,7 @@ impl Counters {
 fn compiled(selector: &Selector) -> Vec<(LabelMatcher, Option<Regex>)> {
     let regex = |m: &LabelMatcher| match m.operator {
         LabelOperator::Is | LabelOperator::IsNot => None,
-        LabelOperator::Fits | LabelOperator::FitsNot => Regex::new(&format!("^(?:{})$", m.value)).ok(),
+        LabelOperator::Fits | LabelOperator::FitsNot => Regex::new(&whole_pattern(&m.value)).ok(),
     };
     selector.matchers.iter().map(|m| (m.clone(), regex(m))).collect()
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use analyze::cause::compare::{ALARM, About, Named, Reading, Usual, Verdict};
+use types::{SECOND, Time};
 
 use super::{
     PROTOCOL,
@@ -60,7 +61,6 @@ pub struct Day {
     pub services: usize,
 }
 
-const SECOND: i64 = 1_000_000_000;
 /// What is looked at from the given time of a fault on.
 const LOOK_NS: i64 = 180 * SECOND;
 /// How long after a fault began what is seen is not taken for usual, and alarms are its own.
@@ -149,16 +149,7 @@ fn faults(path: &Path) -> Result<Vec<Fault>, Problem> {
 
 /// `YYYY-MM-DD HH:MM:SS` in UTC as ns since 1970.
 fn time_of(text: &str) -> Option<i64> {
-    let numbers: Vec<i64> = text.split(['-', ' ', ':', 'T']).map(|n| n.parse().ok()).collect::<Option<_>>()?;
-    let [year, month, day, hour, minute, second] = numbers[..] else { return None };
-    let in_range = (1970..2200).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    if !in_range || !(0..24).contains(&hour) || !(0..60).contains(&minute) || !(0..61).contains(&second) {
-        return None;
-    }
-    // Days since 1970 in the proleptic Gregorian calendar, with years that begin in March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
-    Some(((days * 24 + hour) * 60 + minute) * 60 * SECOND + second * SECOND)
+    Time::parse(&format!("{text}Z")).map(|at| at.0)
 }
 
 /// One way to ask: what is usual to it, and what it answered.
@@ -268,13 +259,13 @@ impl Stream {
             let began = alarm.bounds().map_or(start, |(first, _)| first);
             if end - began <= ALARM_NS {
                 alarm.add(minute);
-                self.unlearned.push(minute.part(|_| true));
+                self.unlearned.push(minute.clone());
                 return;
             }
             self.close_alarm();
         }
         let verdict = self.judge(&self.found.usual, minute, start, end);
-        self.unlearned.push(minute.part(|_| true));
+        self.unlearned.push(minute.clone());
         if verdict.suspects.first().is_none_or(|s| s.weight < ALARM) {
             return;
         }

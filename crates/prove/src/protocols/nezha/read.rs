@@ -2,12 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    io::Read,
     path::{Path, PathBuf},
 };
 
 use analyze::cause::compare::{Line, Span, Use};
 use math::templates::Miner;
+use types::MINUTE;
 
 use super::PROTOCOL;
 use crate::{Problem, data};
@@ -43,7 +43,7 @@ impl Names {
 }
 
 /// Spans and lines of about a minute that were not in a file before.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Minute {
     /// Spans, in no order.
     pub spans: Vec<Span>,
@@ -84,17 +84,16 @@ impl Minute {
     /// In pieces of a minute, by the begin of their traces.
     pub fn by_minute(self) -> Vec<Minute> {
         let Some((first, last)) = self.bounds() else { return Vec::new() };
-        let pieces = (last - first) / MINUTE_NS + 1;
+        let pieces = (last - first) / MINUTE + 1;
         if pieces <= 1 {
             return vec![self];
         }
-        let mut found: Vec<Minute> = (0..pieces).map(|i| self.part(|start| (start - first) / MINUTE_NS == i)).collect();
+        let mut found: Vec<Minute> = (0..pieces).map(|i| self.part(|start| (start - first) / MINUTE == i)).collect();
         found.retain(|m| !m.spans.is_empty());
         found
     }
 }
 
-const MINUTE_NS: i64 = 60_000_000_000;
 /// Files whose spans and lines are remembered, so that what stands in two files counts once.
 const FILES_REMEMBERED: usize = 8;
 
@@ -225,7 +224,7 @@ pub fn metrics(folder: &Path, services: &mut Names, metrics: &mut Names) -> Resu
         let service = services.number(service_of(name.split("_metric").next().unwrap_or("")));
         let mut all = Vec::new();
         let mut header: Vec<String> = Vec::new();
-        each_record(&path, |line, row| {
+        data::each_record(&path, b',', PROTOCOL.layout, |line, row| {
             if line == 1 {
                 header = row.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
             } else {
@@ -317,7 +316,7 @@ fn each_row(
 ) -> Result<(), Problem> {
     let mut at: Vec<usize> = Vec::new();
     let mut fields: Vec<String> = vec![String::new(); columns.len()];
-    each_record(path, |line, row| {
+    data::each_record(path, b',', PROTOCOL.layout, |line, row| {
         if line == 1 {
             for name in columns {
                 let found = row.iter().position(|field| field == name.as_bytes());
@@ -334,28 +333,6 @@ fn each_row(
         }
         work(line, &fields)
     })
-}
-
-fn each_record(
-    path: &Path,
-    mut work: impl FnMut(usize, &csv::ByteRecord) -> Result<(), Problem>,
-) -> Result<(), Problem> {
-    let problem = |e: &dyn std::fmt::Display| Problem::new(path, e.to_string(), PROTOCOL.layout);
-    let file = std::io::BufReader::new(std::fs::File::open(path).map_err(|e| problem(&e))?);
-    let is_packed = path.extension().is_some_and(|e| e == "gz");
-    let text: Box<dyn Read> =
-        if is_packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
-    let mut record = csv::ByteRecord::new();
-    let mut line = 0;
-    while reader.read_byte_record(&mut record).map_err(|e| problem(&e))? {
-        line += 1;
-        work(line, &record)?;
-    }
-    if line == 0 {
-        return Err(Problem::new(path, "an empty file", PROTOCOL.layout));
-    }
-    Ok(())
 }
 
 fn whole(path: &Path, line: usize, column: &str, field: &str) -> Result<i64, Problem> {
