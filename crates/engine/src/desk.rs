@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use types::{EntityId, Finding, Incident, JournalEntry, JournalKind, Tenant, Time};
 
+use crate::intake::text_of;
+
 /// Longest texts that are taken from alerts and silences, characters.
 const MOST_CHARS: usize = 1000;
 /// Most labels of an alert that are kept.
@@ -104,21 +106,21 @@ impl Desk {
 
 /// Reads an event of kind `alert`; `None` where it lacks what an alert needs.
 pub fn alert(tenant: &Tenant, entity: &EntityId, at: Time, attributes: &Value) -> Option<Alert> {
-    let text = |name: &str| attributes.get(name).and_then(Value::as_str);
+    let text = |name: &str| text_of(attributes, name, MOST_CHARS);
     let cut = |text: &str| text.chars().take(MOST_CHARS).collect::<String>();
-    let time = |name: &str| text(name).and_then(Time::parse);
+    let time = |name: &str| text(name).and_then(|text| Time::parse(&text));
     let labels = attributes.get("labels")?.as_object()?;
     let labels: BTreeMap<String, String> =
         labels.iter().take(MOST_LABELS).filter_map(|(name, value)| Some((cut(name), cut(value.as_str()?)))).collect();
     Some(Alert {
         tenant: tenant.clone(),
         entity: entity.clone(),
-        fingerprint: u64::from_str_radix(text("fingerprint")?, 16).ok()?,
-        name: cut(text("name")?),
-        severity: cut(text("severity").unwrap_or("")),
+        fingerprint: u64::from_str_radix(&text("fingerprint")?, 16).ok()?,
+        name: text("name")?,
+        severity: text("severity").unwrap_or_default(),
         labels,
-        summary: cut(text("summary").unwrap_or("")),
-        url: text("url").map(cut),
+        summary: text("summary").unwrap_or_default(),
+        url: text("url"),
         starts_at: time("starts_at").unwrap_or(at),
         ends_at: time("ends_at"),
         firing: text("status")? == "firing",
@@ -129,8 +131,8 @@ pub fn alert(tenant: &Tenant, entity: &EntityId, at: Time, attributes: &Value) -
 
 /// Reads an event of kind `silence.set`, `silence.ended` or `routes.set`; `None` where it cannot be read.
 pub fn word(kind: &str, tenant: &Tenant, attributes: &Value) -> Option<Word> {
-    let text = |name: &str| attributes.get(name).and_then(Value::as_str).map(|t| t.chars().take(MOST_CHARS).collect());
-    let actor: Option<String> = text("actor");
+    let text = |name: &str| text_of(attributes, name, MOST_CHARS);
+    let actor = text("actor");
     match kind {
         "silence.set" => {
             let matchers = attributes.get("matchers")?.as_array()?;

@@ -195,7 +195,7 @@ impl EventsRead {
             let (kind, at) = (batch.events.kind.get(i), Time(batch.events.time[i]));
             self.kinds.push((kind.to_owned(), at));
             let attributes: Value = serde_json::from_str(batch.events.attributes.get(i)).unwrap_or(Value::Null);
-            let text = |name: &str| attributes.get(name).and_then(Value::as_str).map(|t| t.chars().take(300).collect());
+            let text = |name: &str| text_of(&attributes, name, WORD_CHARS);
             if let Some(kind) = kind.strip_prefix("change.") {
                 let Some(entity) = registry.entity_id(batch.events.entity[i]).cloned() else { continue };
                 let kind = kind.to_owned();
@@ -239,6 +239,15 @@ impl EventsRead {
     }
 }
 
+/// Longest word (a name, an id) and longest note that is taken from an event, characters.
+pub(crate) const WORD_CHARS: usize = 300;
+const NOTE_CHARS: usize = 4000;
+
+/// A text among the attributes of an event, cut.
+pub(crate) fn text_of(attributes: &Value, name: &str, most: usize) -> Option<String> {
+    attributes.get(name).and_then(Value::as_str).map(|text| text.chars().take(most).collect())
+}
+
 /// An edge of a file, whose ends were given their numbers when it was read.
 fn declared_edge(edge: &Value, registry: &Registry) -> Option<EdgeKey> {
     let entity = |name: &str| registry.find_entity(&EntityId::parse(edge.get(name)?.as_str()?)?);
@@ -247,8 +256,7 @@ fn declared_edge(edge: &Value, registry: &Registry) -> Option<EdgeKey> {
 }
 
 fn command(kind: &str, at: Time, attributes: &Value) -> Option<Command> {
-    let text =
-        |name: &str| attributes.get(name).and_then(Value::as_str).map(|t| t.chars().take(300).collect::<String>());
+    let text = |name: &str| text_of(attributes, name, WORD_CHARS);
     if kind == "entity.merged" {
         let (alias, entity) = (EntityId::parse(&text("alias")?)?, EntityId::parse(&text("entity")?)?);
         return (alias != entity).then_some(Command::Merge { alias, entity });
@@ -265,7 +273,7 @@ fn command(kind: &str, at: Time, attributes: &Value) -> Option<Command> {
             Some(Command::Split { incident, entities, actor, at })
         }
         "incident.noted" => {
-            let text = attributes.get("text")?.as_str()?.chars().take(4000).collect();
+            let text = text_of(attributes, "text", NOTE_CHARS)?;
             Some(Command::Note { incident, text, actor, at })
         }
         _ => None,

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use types::{JournalEntry, JournalKind, Slo, SloStatus, Tenant, Time};
 
+use crate::intake;
+
 /// Most objectives of all tenants.
 pub const MOST_SLOS: usize = 1000;
 
@@ -117,8 +119,7 @@ impl Slos {
 /// Reads an event of kind `slo.set` (attributes `slo` and `actor`) or `slo.removed` (`name` and `actor`); `None` where
 /// it cannot be read. The objective belongs to the event's tenant, whatever it says.
 pub fn word(kind: &str, tenant: &Tenant, attributes: &Value) -> Option<Word> {
-    let text =
-        |name: &str| attributes.get(name).and_then(Value::as_str).map(|t| t.chars().take(300).collect::<String>());
+    let text = |name: &str| intake::text_of(attributes, name, intake::WORD_CHARS);
     let actor = text("actor");
     match kind {
         "slo.set" => {
