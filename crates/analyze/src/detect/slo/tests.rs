@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use types::slo::{LabelMatcher, LabelOperator, Part, Selector};
-use types::{LabelSet, Registry, ResourceDef, ResourceId, SeriesDef, SeriesId, SeriesKind, Topology};
+use types::{EntityKey, LabelSet, Registry, ResourceDef, ResourceId, SeriesDef, SeriesId, SeriesKind, Topology};
 use view::{Calibration, FindingLog, MemoryHistory};
 
 use super::*;
