@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use types::{EntityId, Events, Registry, Reject, Time};
+use types::{EntityId, Events, Reject, Time};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::limits::show;
+use crate::outside::entity_key;
 use crate::resolver::prometheus_entity;
-use crate::{BadRequest, Decoded, Ingest, Request, Written, changes};
+use crate::{BadRequest, Decoded, Ingest, Limits, Request, Written, changes};
 
 /// Most labels, and most annotations, of an alert.
 const MOST_LABELS: usize = 100;
@@ -70,10 +71,23 @@ fn decode(ingest: &Ingest, request: &Request, sent: Vec<Value>, until_told: bool
     let (mut rejects, mut masked) = (Vec::new(), 0);
     let mut events = Vec::with_capacity(sent.len());
     {
+        let resolver = ingest.resolver();
         let registry = ingest.directory.read();
+        // Many alerts speak of few services, and a look-up goes through all that is known.
+        let mut known: BTreeMap<EntityId, EntityId> = BTreeMap::new();
+        let mut only = |plain: EntityId| match known.get(&plain) {
+            Some(found) => found.clone(),
+            None => {
+                let found = changes::only_service(&registry, plain.clone());
+                known.insert(plain, found.clone());
+                found
+            }
+        };
         for (i, value) in sent.into_iter().enumerate() {
-            match event(ingest, request, &registry, value, until_told, &mut masked) {
-                Ok(event) => events.push(event),
+            match event(&ingest.limits, request.now, value, until_told, &mut masked, &mut only) {
+                Ok((entity, attributes)) => {
+                    events.push((resolver.resolve_id(entity, request.now).entity, attributes));
+                }
                 Err(reason) => rejects.push(Reject { count: 1, reason: format!("alerts[{i}]: {reason}") }),
             }
         }
@@ -81,7 +95,10 @@ fn decode(ingest: &Ingest, request: &Request, sent: Vec<Value>, until_told: bool
     let mut registry = ingest.directory.write();
     let mut columns = Events::default();
     for (entity, attributes) in &events {
-        columns.push(request.now.0, registry.entity(entity), "alert", &attributes.to_string());
+        match entity_key(&mut registry, entity, ingest.limits.max_resources) {
+            Ok(key) => columns.push(request.now.0, key, "alert", &attributes.to_string()),
+            Err(reject) => rejects.push(reject),
+        }
     }
     drop(registry);
     let written = Written { events: columns.len() as u64, masked, ..Written::default() };
@@ -92,15 +109,14 @@ fn decode(ingest: &Ingest, request: &Request, sent: Vec<Value>, until_told: bool
 
 /// One alert as an event: about which entity, and its attributes.
 fn event(
-    ingest: &Ingest,
-    request: &Request,
-    registry: &Registry,
+    limits: &Limits,
+    now: Time,
     value: Value,
     until_told: bool,
     masked: &mut u64,
+    only: &mut dyn FnMut(EntityId) -> EntityId,
 ) -> Result<(EntityId, Value), String> {
     let mut sent: Sent = serde_json::from_value(value).map_err(|e| show(&e.to_string()))?;
-    let limits = &ingest.limits;
     if sent.labels.values().all(|value| value.is_empty()) {
         return Err("it has no labels".to_owned());
     }
@@ -133,7 +149,7 @@ fn event(
     let firing = match sent.status.as_deref() {
         Some("firing") => true,
         Some("resolved") => false,
-        None => ends_at.is_none_or(|end| end > request.now),
+        None => ends_at.is_none_or(|end| end > now),
         Some(other) => return Err(format!("status {:?} is neither firing nor resolved", show(other))),
     };
     if let (Some(start), Some(end)) = (starts_at, ends_at)
@@ -143,8 +159,7 @@ fn event(
     }
     let labels: BTreeMap<&str, &str> =
         sent.labels.iter().filter(|(_, value)| !value.is_empty()).map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let entity = entity_of(registry, |name| labels.get(name).copied());
-    let entity = ingest.resolver().resolve_id(entity, request.now).entity;
+    let entity = entity_of(only, |name| labels.get(name).copied());
     let name = labels.get("alertname").copied().unwrap_or("alert");
     let severity = ["severity", "priority", "level"].into_iter().find_map(|label| labels.get(label)).copied();
     let said = ["summary", "title", "description", "message"].into_iter().find_map(|name| sent.annotations.get(name));
@@ -185,8 +200,11 @@ fn fingerprint(labels: &BTreeMap<&str, &str>) -> u64 {
 
 /// What an alert is about: a service by name, a workload or pod of Kubernetes, the job that was scraped (unless that
 /// is an exporter, which speaks of others), a machine; else the rule itself, so that rules about nothing known are not
-/// taken for one thing.
-fn entity_of<'a>(registry: &Registry, label: impl Fn(&str) -> Option<&'a str> + Copy) -> EntityId {
+/// taken for one thing. `only` gives the one known service of a plain name.
+fn entity_of<'a>(
+    only: &mut dyn FnMut(EntityId) -> EntityId,
+    label: impl Fn(&str) -> Option<&'a str> + Copy,
+) -> EntityId {
     let namespace = ["namespace", "service_namespace", "exported_namespace"].into_iter().find_map(label).unwrap_or("");
     let named = [
         "service",
@@ -204,7 +222,7 @@ fn entity_of<'a>(registry: &Registry, label: impl Fn(&str) -> Option<&'a str> + 
     let named = named.into_iter().skip(if is_exporter { 2 } else { 0 }).find_map(label);
     if let Some(name) = named {
         return match (namespace, EntityId::parse(name)) {
-            ("", Some(plain)) if !name.contains([':', '/']) => changes::only_service(registry, plain),
+            ("", Some(plain)) if !name.contains([':', '/']) => only(plain),
             ("", Some(full)) => full,
             _ => EntityId::new("service", namespace, name),
         };
@@ -214,7 +232,7 @@ fn entity_of<'a>(registry: &Registry, label: impl Fn(&str) -> Option<&'a str> + 
     }
     if job.is_some() && !is_exporter {
         let entity = prometheus_entity(label);
-        return if entity.namespace() == "default" { changes::only_service(registry, entity) } else { entity };
+        return if entity.namespace() == "default" { only(entity) } else { entity };
     }
     if let Some(machine) = ["node", "host", "hostname", "instance"].into_iter().find_map(label) {
         return prometheus_entity(|name| (name == "instance").then_some(machine));
@@ -229,7 +247,6 @@ mod tests {
     use types::{Directory, MINUTE, SECOND};
 
     use super::*;
-    use crate::Limits;
 
     fn set_up() -> (Ingest, Request) {
         let ingest = Ingest::new(Arc::new(Directory::default()), Limits::default(), 1);
@@ -308,6 +325,19 @@ mod tests {
         );
         assert_eq!(about(json!({"alertname": "A", "namespace": "x", "pod": "api-1"})), "pod:x/api-1");
         assert_eq!(about(json!({"alertname": "Watchdog"})), "alert:default/Watchdog");
+    }
+
+    #[test]
+    fn new_entities_are_bounded() {
+        let limits = Limits { max_resources: 2, ..Limits::default() };
+        let ingest = Ingest::new(Arc::new(Directory::default()), limits, 1);
+        let (_, request) = set_up();
+        let alert = |name: &str| json!({"labels": {"alertname": "A", "service": name}});
+        let body = Value::from(["a", "b", "c", "a"].map(alert).to_vec()).to_string();
+        let decoded = ingest.alerts(&request, body.as_bytes()).unwrap();
+        assert_eq!((decoded.written.events, decoded.rejected()), (3, 1));
+        assert_eq!(decoded.reasons(), "service:default/c: a new entity, but there are very many already");
+        assert_eq!(ingest.directory.read().entities().len(), 2);
     }
 
     #[test]

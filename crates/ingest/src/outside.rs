@@ -252,10 +252,12 @@ pub(crate) fn finish(
     let mut registry = ingest.directory.write();
     for (at, mut told) in taken {
         let entity = resolver.resolve_id(told.entity, at).entity;
-        let Some(key) = entity_key(&mut registry, &entity, ingest.limits.max_resources) else {
-            let reason = format!("{}: a new entity, but there are very many already", show(entity.as_str()));
-            rejects.push(Reject { count: 1, reason });
-            continue;
+        let key = match entity_key(&mut registry, &entity, ingest.limits.max_resources) {
+            Ok(key) => key,
+            Err(reject) => {
+                rejects.push(reject);
+                continue;
+            }
         };
         once.extend(told.keys.iter().copied());
         written.masked += told.masked;
@@ -275,10 +277,14 @@ fn time_of(told: &Told, request: &Request, window: Window) -> Result<Time, Strin
     window.check_unsigned(unsigned).map(Time).map_err(|off| window.reason(off, &told.kind, &at.rfc3339()))
 }
 
-fn entity_key(registry: &mut Registry, entity: &EntityId, most: usize) -> Option<EntityKey> {
+/// The number of an entity; a new one gets one while there are fewer than `most`.
+pub(crate) fn entity_key(registry: &mut Registry, entity: &EntityId, most: usize) -> Result<EntityKey, Reject> {
     match registry.find_entity(entity) {
-        None if registry.entities().len() >= most => None,
-        _ => Some(registry.entity(entity)),
+        None if registry.entities().len() >= most => {
+            let reason = format!("{}: a new entity, but there are very many already", show(entity.as_str()));
+            Err(Reject { count: 1, reason })
+        }
+        _ => Ok(registry.entity(entity)),
     }
 }
 
