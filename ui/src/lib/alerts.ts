@@ -1,7 +1,7 @@
 /** Alerts of other programs: their groups, the conditions that speak of them, and how they are sent here. */
 
 import { entity } from './format';
-import type { Alert, Priority } from './types';
+import type { Alert } from './types';
 
 /** All instances of one rule at one entity. */
 export interface AlertGroup {
@@ -77,27 +77,6 @@ export function readMatchers(text: string): string[] {
 }
 
 export const SEVERITY_WORDS = ['info', 'warning', 'major', 'critical'] as const;
-
-/** When to look, in two words beside the level. */
-const WHEN = ['', 'now', 'soon', 'today', 'no hurry'];
-
-export function priorityText(priority: Priority | undefined): string {
-  return priority?.level ? `P${priority.level} ${WHEN[priority.level] ?? ''}`.trim() : '';
-}
-
-const REASONS: Record<string, string> = {
-  opened: 'it was opened',
-  reopened: 'it is back',
-  escalated: 'it got worse',
-  cause: 'another cause stands first',
-  acknowledged: 'somebody has taken it',
-  resolved: 'it is over',
-  test: 'this is a test',
-};
-
-export function reasonText(reason: string): string {
-  return REASONS[reason] ?? reason;
-}
 
 /** What Prometheus and Alertmanager need to send their alerts here. */
 export function senders(web: string, auth: boolean): { prometheus: string; alertmanager: string; curl: string } {

@@ -1,8 +1,8 @@
 /** The one place that speaks HTTP. Every error comes out as an {@link ApiError}: what, why, what to do, code. */
 
 import type {
-  Alerts, Change, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, IncidentState, LogLine, MetricName, NearMiss, Noise, Parameters, Pattern, Points,
-  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, SeriesInfo, ServiceDetail, ServiceRow, Silence, SilencePreview, SilenceSaid, Similar, Span, SqlAnswer, Status, Topology,
+  Alerts, Change, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, LogLine, MetricName, NearMiss, Noise, Parameters, Pattern, Points,
+  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, ServiceDetail, ServiceRow, Silence, SilencePreview, SilenceSaid, Similar, Span, SqlAnswer, Status, Topology,
 } from './types';
 
 export class ApiError extends Error {
@@ -143,8 +143,6 @@ export const api = {
 
   metrics: (asked: { entity?: string; search?: string; tenant?: string }, signal?: AbortSignal) =>
     get<MetricName[]>('/api/v1/metrics/names' + query(asked), signal),
-  series: (asked: { metric?: string; entity?: string; tenant?: string; limit?: number }, signal?: AbortSignal) =>
-    get<SeriesInfo[]>('/api/v1/series' + query(asked), signal),
   points: (
     asked: { series?: string; metric?: string; entity?: string; labels?: string; tenant?: string; limit?: number; max_points?: number },
     range: Window,
@@ -202,5 +200,3 @@ export const api = {
   faults: (signal?: AbortSignal) => get<Fault[]>('/api/v1/demo/faults', signal),
   setFault: (name: string, on: boolean) => ask<Fault>('POST', '/api/v1/demo/faults', undefined, { name, on }),
 };
-
-export type { IncidentState };

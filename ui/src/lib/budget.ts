@@ -1,7 +1,7 @@
 /** The budget of false events, as text and as a deed. */
-import { api, ApiError } from './api';
-import { toast } from './copy.svelte';
-import { refreshNow } from './time.svelte';
+import { api } from './api';
+import { toast, toastError } from './copy.svelte';
+import { refreshSoon } from './time.svelte';
 
 /** As the server allows it. */
 export const MOST_A_WEEK = 10_000;
@@ -15,11 +15,10 @@ export async function setBudget(perWeek: number | null): Promise<boolean> {
   try {
     await api.setBudget(perWeek || null);
     toast(perWeek ? `Budget set: ${budgetText(perWeek)}` : 'Budget taken off: no limit');
-    setTimeout(refreshNow, 1200);
+    refreshSoon();
     return true;
   } catch (error) {
-    const said = ApiError.from(error);
-    toast(`The budget was not set: ${said.message}. ${said.hint}`, true);
+    toastError('The budget was not set', error);
     return false;
   }
 }

@@ -71,3 +71,10 @@ export class Rows {
     requestAnimationFrame(() => document.querySelector('.row.at')?.scrollIntoView({ block: 'nearest' }));
   }
 }
+
+/** A set of chosen rows with `key` put in, or taken out where it is in. */
+export function toggled(set: ReadonlySet<string>, key: string): ReadonlySet<string> {
+  const next = new Set(set);
+  if (!next.delete(key)) next.add(key);
+  return next;
+}

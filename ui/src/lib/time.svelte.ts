@@ -119,3 +119,8 @@ export function startClock(): () => void {
 export function refreshNow(): void {
   clock.now = Date.now();
 }
+
+/** For what was just told to the server: it takes a moment until its answers know. */
+export function refreshSoon(): void {
+  setTimeout(refreshNow, 1200);
+}

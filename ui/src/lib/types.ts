@@ -371,13 +371,6 @@ export interface Replay {
   error?: string;
 }
 
-export interface JournalRow {
-  number?: number;
-  at: string;
-  kind: string;
-  subject: string;
-}
-
 /** An earlier incident that looks like another. */
 export interface Similar {
   id: string;

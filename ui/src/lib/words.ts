@@ -1,5 +1,5 @@
 /** Names of closed sets, as people read them. */
-import type { CauseKind } from './types';
+import type { CauseKind, Priority } from './types';
 
 export const CAUSES: Record<CauseKind, string> = {
   change: 'Change',
@@ -27,6 +27,8 @@ const MEASURES: Record<string, string> = {
   log_errors_rate: 'Error log rate',
   resource: 'Resource',
   cause: 'Cause',
+  alert: 'Alert',
+  slo_burn: 'Error budget burn',
 };
 
 export function measure(name: string): string {
@@ -43,4 +45,25 @@ export function belief(value: number): string {
 
 export function evidenceWord(count: number): string {
   return count === 1 ? '1 piece of evidence' : `${count} pieces of evidence`;
+}
+
+/** When to look, in two words beside the level. */
+const WHEN = ['', 'now', 'soon', 'today', 'no hurry'];
+
+export function priorityText(priority: Priority | undefined): string {
+  return priority?.level ? `P${priority.level} ${WHEN[priority.level] ?? ''}`.trim() : '';
+}
+
+const REASONS: Record<string, string> = {
+  opened: 'it was opened',
+  reopened: 'it is back',
+  escalated: 'it got worse',
+  cause: 'another cause stands first',
+  acknowledged: 'somebody has taken it',
+  resolved: 'it is over',
+  test: 'this is a test',
+};
+
+export function reasonText(reason: string): string {
+  return REASONS[reason] ?? reason;
 }
