@@ -9,7 +9,10 @@ mod random;
 mod report;
 mod world;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use engine::{Effect, Engine, EngineConfig, lay_over};
 use serde::Serialize;
@@ -106,6 +109,9 @@ pub struct SimConfig {
     pub restart_percent: u64,
     /// Requests a second at the entry, on the average.
     pub requests_per_s: f64,
+    /// Faults come two at a time, at different services, half a minute after a harmless deployment at a third was told
+    /// of: pairs of the kinds in an order that the seed chooses.
+    pub pairs: bool,
 }
 
 /// How long the world is healthy before the first fault, in minutes.
@@ -122,6 +128,7 @@ impl Default for SimConfig {
             faults: FaultKind::ALL.to_vec(),
             restart_percent: 0,
             requests_per_s: 6.0,
+            pairs: false,
         }
     }
 }
@@ -175,12 +182,15 @@ pub fn run_with(config: &SimConfig, engine_config: &dyn Fn() -> EngineConfig) ->
 }
 
 /// Compares what was concluded with what was done.
+#[derive(Default)]
 struct Watch {
     incidents: BTreeMap<IncidentId, Incident>,
     /// When incidents opened or came back.
     opened: Vec<(Time, IncidentId)>,
     /// For each fault: rank and kind of its cause after two minutes, and at its end.
     looks: Vec<[Option<Named>; 2]>,
+    /// Harmless deployments that stood first among the causes of an incident.
+    blamed: BTreeSet<String>,
 }
 
 /// Whether and how the true cause was named.
@@ -194,7 +204,7 @@ struct Named {
 
 impl Watch {
     fn new(faults: &[Fault]) -> Watch {
-        Watch { incidents: BTreeMap::new(), opened: Vec::new(), looks: vec![[None; 2]; faults.len()] }
+        Watch { looks: vec![[None; 2]; faults.len()], ..Watch::default() }
     }
 
     fn look(&mut self, world: &World, now: Time) {
@@ -205,25 +215,43 @@ impl Watch {
                 }
             }
         }
+        for (at, decoy) in &world.decoys {
+            let is_lately = |opened: &Time| *opened >= *at && now.since(*at) < i64::from(FAULT_MINUTES) * MINUTE;
+            for (opened, incident) in &self.opened {
+                let Some(incident) = self.incidents.get(incident).filter(|i| is_lately(opened) && !i.undecided) else {
+                    continue;
+                };
+                if incident.causes.first().is_some_and(|cause| cause.entity == *decoy) {
+                    self.blamed.insert(format!("{} by {}", decoy.name(), incident.id.0));
+                }
+            }
+        }
     }
 
-    fn of_fault(&self, fault: &Fault) -> Vec<(Time, &Incident)> {
+    /// Incidents that opened while a fault was on, or soon after: of two at once those that name its place before the
+    /// other's.
+    fn of_fault(&self, world: &World, fault: &Fault) -> Vec<(Time, &Incident)> {
         let in_time = |t: &Time| *t >= fault.at && *t <= fault.until.plus(2 * MINUTE);
         let incidents = self.opened.iter().filter(|(t, _)| in_time(t));
         let mut found: Vec<(Time, &Incident)> =
             incidents.filter_map(|(t, id)| Some((*t, self.incidents.get(id)?))).collect();
         found.retain(|(_, incident)| incident.tenant == Tenant::default());
+        for other in world.faults.iter().filter(|other| other.at == fault.at && *other != fault) {
+            found.retain(|(_, incident)| {
+                let (own, others) = (world.rank(fault, incident), world.rank(other, incident));
+                own.is_some_and(|own| others.is_none_or(|others| own < others))
+            });
+        }
         found
     }
 
     fn named(&self, world: &World, fault: &Fault) -> Named {
-        let truth = world.truth(fault);
         let of_one = |incident: &Incident| {
-            let rank = incident.causes.iter().position(|cause| truth.contains(&cause.entity));
+            let rank = world.rank(fault, incident);
             let kind_ok = rank.is_some_and(|r| fault.kind.right_causes().contains(&incident.causes[r].kind));
             Named { rank: rank.map_or(0, |r| r + 1), kind_ok, undecided: incident.undecided }
         };
-        let all = self.of_fault(fault).into_iter().map(|(_, incident)| of_one(incident)).filter(|n| n.rank > 0);
+        let all = self.of_fault(world, fault).into_iter().map(|(_, incident)| of_one(incident)).filter(|n| n.rank > 0);
         all.min_by_key(|named| named.rank).unwrap_or(Named { rank: 0, kind_ok: false, undecided: true })
     }
 
@@ -231,11 +259,11 @@ impl Watch {
         let mut faults = Vec::new();
         let mut explained: Vec<(Time, IncidentId)> = Vec::new();
         for (fault, looks) in world.faults.iter().zip(&self.looks) {
-            let mine = self.of_fault(fault);
+            let mine = self.of_fault(world, fault);
             explained.extend(mine.iter().map(|(t, incident)| (*t, incident.id.clone())));
             let [early, late] = looks.map(|look| look.unwrap_or(Named { rank: 0, kind_ok: false, undecided: true }));
             let truth: Vec<EntityId> = world.truth(fault);
-            let ids: std::collections::BTreeSet<&IncidentId> = mine.iter().map(|(_, incident)| &incident.id).collect();
+            let ids: BTreeSet<&IncidentId> = mine.iter().map(|(_, incident)| &incident.id).collect();
             faults.push(FaultReport {
                 kind: fault.kind,
                 entity: truth[0].clone(),
@@ -248,19 +276,14 @@ impl Watch {
                 undecided: late.undecided,
                 incidents: ids.len(),
                 title: mine.first().map(|(_, incident)| incident.title.clone()).unwrap_or_default(),
-                causes: mine
-                    .first()
-                    .map(|(_, incident)| {
-                        let name = |c: &types::Cause| format!("{} {:?} {:.2}", c.entity.name(), c.kind, c.belief);
-                        incident.causes.iter().take(3).map(name).collect()
-                    })
-                    .unwrap_or_default(),
+                causes: mine.first().map(|(_, incident)| causes_of(incident)).unwrap_or_default(),
             });
         }
         let unexplained = self.opened.iter().filter(|opened| !explained.contains(opened));
         let false_incidents = unexplained.filter_map(|(t, id)| {
             let incident = self.incidents.get(id)?;
-            Some(format!("{}s {}: {}", t.since(START) / SECOND, id.0, incident.summary))
+            let causes = causes_of(incident).join(", ");
+            Some(format!("{}s {}: {} [{causes}]", t.since(START) / SECOND, id.0, incident.summary))
         });
         SimReport {
             seed: config.seed,
@@ -268,10 +291,17 @@ impl Watch {
             services: config.services,
             faults,
             false_incidents: false_incidents.collect(),
+            blamed: self.blamed.into_iter().collect(),
             journal_digest: journal,
             rows: counters.rows.values().map(|c| c.samples + c.records + c.spans + c.events).sum(),
         }
     }
+}
+
+/// The best three causes in short.
+fn causes_of(incident: &Incident) -> Vec<String> {
+    let name = |c: &types::Cause| format!("{} {:?} {:.2}", c.entity.name(), c.kind, c.belief);
+    incident.causes.iter().take(3).map(name).collect()
 }
 
 /// FNV-1a over all journal lines, twice with different starts: 128 bits.

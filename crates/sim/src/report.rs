@@ -49,6 +49,8 @@ pub struct SimReport {
     pub faults: Vec<FaultReport>,
     /// Incidents that no fault explains: when, which, what they said.
     pub false_incidents: Vec<String>,
+    /// Harmless deployments that were blamed: which, by which incident.
+    pub blamed: Vec<String>,
     /// Over all journal lines: the same seed and program give the same.
     pub journal_digest: String,
     /// Rows that the engine took in.
@@ -109,6 +111,9 @@ impl SimReport {
         }
         for line in &self.false_incidents {
             let _ = writeln!(out, "false: {line}");
+        }
+        for line in &self.blamed {
+            let _ = writeln!(out, "blamed without fault: {line}");
         }
         let all = self.faults.len();
         let _ = writeln!(

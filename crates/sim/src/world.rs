@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, f64::consts::TAU, sync::Arc};
 
 use types::{
-    Batch, Directory, EntityId, EntityKey, LabelSet, MILLI, MINUTE, ResourceDef, ResourceId, SECOND, SeriesDef,
-    SeriesId, SeriesKind, TemplateDef, TemplateId, Tenant, Time,
+    Batch, Directory, EntityId, EntityKey, Incident, LabelSet, MILLI, MINUTE, ResourceDef, ResourceId, SECOND,
+    SeriesDef, SeriesId, SeriesKind, TemplateDef, TemplateId, Tenant, Time,
 };
 
 use crate::{FAULT_MINUTES, Fault, FaultKind, START, SimConfig, WARM_UP_MINUTES, random::Random};
@@ -86,6 +86,8 @@ struct Line {
 pub struct World {
     pub directory: Arc<Directory>,
     pub faults: Vec<Fault>,
+    /// Harmless deployments: when they are told of, and of what.
+    pub decoys: Vec<(Time, EntityId)>,
     services: Vec<Service>,
     random: Random,
     now: Time,
@@ -95,6 +97,9 @@ pub struct World {
     lines: Vec<Line>,
     announced: Vec<(usize, bool)>,
 }
+
+/// From a harmless deployment to the faults after it.
+const DECOY_BEFORE_NS: i64 = 30 * SECOND;
 
 /// What a request meets on its way.
 struct Caller {
@@ -139,10 +144,11 @@ impl World {
         services.iter_mut().rev().find(|s| s.calls.is_empty()).into_iter().for_each(|s| {
             s.database.get_or_insert_with(|| format!("{}-db", s.name));
         });
-        let faults = plan(config, &services, &mut random);
+        let (faults, decoys) = plan(config, &services, &mut random);
         let mut world = World {
             directory,
             faults,
+            decoys,
             services,
             random,
             now: START,
@@ -164,6 +170,12 @@ impl World {
             (FaultKind::SlowDatabase, Some(name)) => vec![EntityId::new("database", "shop", name)],
             _ => vec![own],
         }
+    }
+
+    /// Place of a fault among the causes of an incident, from 0.
+    pub fn rank(&self, fault: &Fault, incident: &Incident) -> Option<usize> {
+        let truth = self.truth(fault);
+        incident.causes.iter().position(|cause| truth.contains(&cause.entity))
     }
 
     /// Everything that reaches the engine between the last call and `now`.
@@ -198,8 +210,12 @@ impl World {
         self.faults.iter().any(|f| on(&f))
     }
 
-    /// Deployments: the bad one, and the one that takes it back.
+    /// Deployments: the bad one, the one that takes it back, and those that harm nobody.
     fn announce(&mut self, now: Time, batch: &mut Batch) {
+        for (when, entity) in self.decoys.iter().filter(|(when, _)| (self.now..now).contains(when)) {
+            let entity = self.directory.write().entity(entity);
+            batch.events.push(when.0, entity, "change.deployment", r#"{"version":"9.9.9","author":"eve"}"#);
+        }
         for (i, fault) in self.faults.iter().enumerate().filter(|(_, f)| f.kind == FaultKind::BadDeployment) {
             for (back, when) in [(false, fault.at), (true, fault.until)] {
                 if now >= when && !self.announced.contains(&(i, back)) {
@@ -520,27 +536,43 @@ fn template_of(at: usize, which: u32) -> u32 {
     at as u32 * 4 + which
 }
 
-/// One fault after the other, each at a place that can have it.
-fn plan(config: &SimConfig, services: &[Service], random: &mut Random) -> Vec<Fault> {
+/// One fault after the other, or one pair, each at a place that can have it; and the harmless deployments before.
+fn plan(config: &SimConfig, services: &[Service], random: &mut Random) -> (Vec<Fault>, Vec<(Time, EntityId)>) {
+    let (mut faults, mut decoys) = (Vec::new(), Vec::new());
     let mut kinds = config.faults.clone();
     random.shuffle(&mut kinds);
-    let mut faults = Vec::new();
+    let mut sets: Vec<Vec<FaultKind>> = kinds.iter().map(|kind| vec![*kind]).collect();
+    if config.pairs {
+        sets = kinds.iter().enumerate().flat_map(|(i, a)| kinds[..i].iter().map(|b| vec![*b, *a])).collect();
+        random.shuffle(&mut sets);
+    }
     let mut at = START.plus(i64::from(WARM_UP_MINUTES) * MINUTE);
-    for kind in kinds {
+    for kinds in sets {
         // Not on the minute: nothing in the world is.
         let from = at.plus(random.below(60) as i64 * SECOND);
         let until = from.plus(i64::from(FAULT_MINUTES) * MINUTE);
         if until.plus(2 * MINUTE) > START.plus(i64::from(config.minutes) * MINUTE) {
             break;
         }
-        let able: Vec<usize> = match kind {
-            FaultKind::TrafficSurge => vec![0],
-            FaultKind::SlowDatabase => (1..services.len()).filter(|i| services[*i].database.is_some()).collect(),
-            _ => (1..services.len()).collect(),
-        };
-        let Some(service) = able.get(random.below(able.len() as u64) as usize).copied() else { continue };
-        faults.push(Fault { kind, service, at: from, until });
+        let mut taken: Vec<usize> = Vec::new();
+        for kind in kinds {
+            let able: Vec<usize> = match kind {
+                FaultKind::TrafficSurge => vec![0],
+                FaultKind::SlowDatabase => (1..services.len()).filter(|i| services[*i].database.is_some()).collect(),
+                _ => (1..services.len()).collect(),
+            };
+            let able: Vec<usize> = able.into_iter().filter(|service| !taken.contains(service)).collect();
+            let Some(service) = able.get(random.below(able.len() as u64) as usize).copied() else { continue };
+            taken.push(service);
+            faults.push(Fault { kind, service, at: from, until });
+        }
+        if config.pairs {
+            let spared: Vec<&Service> =
+                (0..services.len()).filter(|i| !taken.contains(i)).map(|i| &services[i]).collect();
+            let decoy = spared[random.below(spared.len() as u64) as usize];
+            decoys.push((from.plus(-DECOY_BEFORE_NS), EntityId::new("service", "shop", &decoy.name)));
+        }
         at = at.plus(2 * i64::from(FAULT_MINUTES) * MINUTE);
     }
-    faults
+    (faults, decoys)
 }
