@@ -14,7 +14,7 @@ use crate::{
     inbox,
     learned::Learned,
     related::Neighbourhood,
-    roots::{Roots, World},
+    roots::{Roots, World, is_symptom},
     words::{cause_word, clock},
 };
 
@@ -26,6 +26,8 @@ const MOST_POINTS: usize = 20_000;
 const MOST_RESOLVED: usize = 200;
 /// How far before an incident changes are shown in its timeline.
 const CHANGES_BEFORE_NS: i64 = 30 * MINUTE;
+/// How long after its last requests an entity's requests count as seen.
+const SEEN_NS: i64 = 5 * MINUTE;
 /// From so many lines on, further ones are said this often, at most.
 const LONG_TIMELINE: usize = 30;
 const GREW_EVERY_NS: i64 = 10 * SECOND;
@@ -65,8 +67,8 @@ impl Grouper {
     /// Takes in what one step said; answers with the incidents that changed, in order of their number.
     pub fn step(&mut self, input: &Input) -> Vec<Update> {
         let mut news: BTreeMap<u64, Vec<News>> = BTreeMap::new();
-        let ground = Ground::new(input);
         self.take_points(input);
+        let ground = Ground::new(input, &self.state.points);
         for command in input.commands {
             self.obey(command, input.now, &mut news);
         }
@@ -385,11 +387,14 @@ impl Grouper {
                 let best = cases.filter_map(|case| {
                     let hops = self.distance(case, piece, &ground.map)?;
                     let roots = &roots[&case.number];
-                    let fits = case.has_more_of(piece) || roots.takes(piece, &self.world(&piece.tenant, ground));
-                    // Of two that fit as well, the one that is about this very entity.
-                    fits.then_some((hops, !roots.contains(&piece.entity), case.number))
+                    let world = self.world(&piece.tenant, ground);
+                    let fits = case.has_more_of(piece) || roots.takes(piece, &world);
+                    // Of two that fit as well, the one that is about this very entity, and most of all about it.
+                    let is_of_it = case.public.entities.first() == Some(&piece.entity);
+                    let differs = roots.nearness(piece, &world).is_some_and(|(differs, _)| differs);
+                    fits.then_some((differs, hops, !roots.contains(&piece.entity), !is_of_it, case.number))
                 });
-                let Some((_, _, number)) = best.min() else { continue };
+                let Some((.., number)) = best.min() else { continue };
                 let piece = self.state.pending.remove(&id);
                 self.give(number, piece);
                 found_one = true;
@@ -493,6 +498,44 @@ impl Grouper {
             }
             let pieces: Vec<Piece> = group.iter().filter_map(|id| self.state.pending.remove(id)).collect();
             self.give(number, pieces);
+            self.fetch(number, ground);
+        }
+    }
+
+    /// Takes to a new incident what fits there better than where it is: details of its entities which are not what the
+    /// other is about, and symptoms that began with it.
+    fn fetch(&mut self, number: u64, ground: &Ground) {
+        let Some(new) = self.state.cases.get(&number) else { return };
+        let world = self.world(&new.public.tenant, ground);
+        let telling = new.telling(self.config.hurts_impact);
+        let roots = Roots::of(&telling, &world);
+        let start = telling.iter().map(|p| p.start).min().unwrap_or(new.public.started_at);
+        let mut better = Vec::new();
+        for case in self.state.cases.values().filter(|case| case.is_active() && case.number != number) {
+            if case.public.tenant != new.public.tenant {
+                continue;
+            }
+            let hurts = |p: &&Piece| p.impact >= self.config.hurts_impact;
+            let theirs: BTreeSet<&EntityId> = case.pieces.values().filter(hurts).map(|p| &p.entity).collect();
+            let their_roots = Roots::of(&case.telling(self.config.hurts_impact), &world);
+            let fits_better = |piece: &&Piece| {
+                if roots.contains(&piece.entity) && !is_symptom(piece) {
+                    return !theirs.contains(&piece.entity) || their_roots.is_beside(&piece.entity);
+                }
+                let (here, there) = (roots.nearness(piece, &world), their_roots.nearness(piece, &world));
+                is_symptom(piece)
+                    && hurts(piece)
+                    && piece.start.since(start).abs() <= self.config.at_once_ns
+                    && here.is_some_and(|here| there.is_none_or(|there| here < there))
+            };
+            let ids: Vec<FindingId> = case.pieces.values().filter(fits_better).map(|piece| piece.id).collect();
+            if ids.len() < case.pieces.len() {
+                better.extend(ids.into_iter().map(|id| (case.number, id)));
+            }
+        }
+        for (from, id) in better {
+            let piece = self.state.cases.get_mut(&from).and_then(|case| case.pieces.remove(&id));
+            self.give(number, piece);
         }
     }
 
@@ -554,15 +597,15 @@ impl Grouper {
             return vec![group];
         }
         let mut parts = vec![Vec::new(); roots.clusters.len()];
-        pieces.iter().for_each(|piece| parts[roots.cluster_of(&piece.entity, &world)].push(piece.id));
+        pieces.iter().for_each(|piece| parts[roots.cluster_of(piece, &world)].push(piece.id));
         parts.retain(|part| !part.is_empty());
         parts
     }
 
     /// What the search for roots needs to know.
     fn world<'a, 'b>(&'a self, tenant: &'a Tenant, ground: &'a Ground<'b>) -> World<'a, 'b> {
-        let (map, changed) = (&ground.map, ground.changed.get(tenant));
-        World { tenant, map, config: &self.config, changed, learned: &self.state.learned }
+        let (changed, seen) = (ground.changed.get(tenant), ground.seen.get(tenant));
+        World { tenant, map: &ground.map, config: &self.config, changed, seen, learned: &self.state.learned }
     }
 
     /// Whether findings together are an incident. Of one measure of one entity only the heaviest counts.
@@ -775,18 +818,27 @@ impl Grouper {
 /// What the findings of a step are held against.
 struct Ground<'a> {
     map: Neighbourhood<'a>,
-    /// What was changed lately in a way that may break it, by tenant, and when it last was.
-    changed: BTreeMap<Tenant, BTreeMap<EntityId, Time>>,
+    /// What was changed lately in a way that may break it, by tenant, and when.
+    changed: BTreeMap<Tenant, BTreeMap<EntityId, Vec<Time>>>,
+    /// Whose requests are seen, by tenant.
+    seen: BTreeMap<Tenant, BTreeSet<EntityId>>,
 }
 
 impl<'a> Ground<'a> {
-    fn new(input: &Input<'a>) -> Ground<'a> {
-        let mut changed: BTreeMap<Tenant, BTreeMap<EntityId, Time>> = BTreeMap::new();
+    fn new(input: &Input<'a>, points: &VecDeque<RequestPoint>) -> Ground<'a> {
+        let mut changed: BTreeMap<Tenant, BTreeMap<EntityId, Vec<Time>>> = BTreeMap::new();
         let lately = |c: &&Change| input.now.since(c.at) <= CHANGES_BEFORE_NS && types::change::can_break(&c.kind);
         for change in input.changes.iter().filter(lately) {
-            changed.entry(change.tenant.clone()).or_default().insert(change.entity.clone(), change.at);
+            let of_tenant = changed.entry(change.tenant.clone()).or_default();
+            of_tenant.entry(change.entity.clone()).or_default().push(change.at);
         }
-        Ground { map: Neighbourhood::new(input.registry, input.topology, input.now), changed }
+        let mut seen: BTreeMap<Tenant, BTreeSet<EntityId>> = BTreeMap::new();
+        for point in points.iter().rev().take_while(|point| input.now.since(point.at) <= SEEN_NS) {
+            if !seen.get(&point.tenant).is_some_and(|seen| seen.contains(&point.entity)) {
+                seen.entry(point.tenant.clone()).or_default().insert(point.entity.clone());
+            }
+        }
+        Ground { map: Neighbourhood::new(input.registry, input.topology, input.now), changed, seen }
     }
 }
 

@@ -83,20 +83,23 @@ impl<'a> Neighbourhood<'a> {
         found
     }
 
-    /// Whether two entities call the same third one directly.
-    pub fn call_the_same(&self, a: &EntityId, b: &EntityId) -> bool {
-        self.share(a, b, |kind| kind == EdgeKind::Calls)
+    /// What two entities both call directly.
+    pub fn called_by_both(&self, a: &EntityId, b: &EntityId) -> impl Iterator<Item = EntityId> {
+        self.shared(a, b, |kind| kind == EdgeKind::Calls).filter_map(|key| self.registry.entity_id(key).cloned())
     }
 
     /// Whether two entities need the same third one directly: they call it or run on it.
     pub fn share_a_need(&self, a: &EntityId, b: &EntityId) -> bool {
-        self.share(a, b, |_| true)
+        self.shared(a, b, |_| true).next().is_some()
     }
 
-    fn share(&self, a: &EntityId, b: &EntityId, counts: impl Fn(EdgeKind) -> bool) -> bool {
-        let (Some(a), Some(b)) = (self.registry.find_entity(a), self.registry.find_entity(b)) else { return false };
-        let of = |key: EntityKey| self.needs.get(&key).into_iter().flatten().filter(|(_, kind)| counts(*kind));
-        of(a).any(|(x, _)| of(b).any(|(y, _)| x == y))
+    fn shared(&self, a: &EntityId, b: &EntityId, counts: fn(EdgeKind) -> bool) -> impl Iterator<Item = EntityKey> {
+        let of = move |entity: &EntityId| {
+            let needs = self.registry.find_entity(entity).and_then(|key| self.needs.get(&key));
+            needs.into_iter().flatten().filter(move |(_, kind)| counts(*kind)).map(|(key, _)| *key)
+        };
+        let theirs: Vec<EntityKey> = of(b).collect();
+        of(a).filter(move |key| theirs.contains(key))
     }
 
     /// Whether anything is known of whom the entity calls or who calls it.

@@ -1,10 +1,11 @@
 //! Where trouble begins among findings, so that two faults at once that the same callers suffer from are two incidents.
 //!
 //! A *root* is an entity with a sign of its own (it fails or is slow by itself, not by what it calls) that needs no
-//! other such entity; or one that lost an instance or runs out of something at the beginning, or that fails by itself
-//! just after it was changed: that is its own trouble whatever else goes on below it. Roots are of one cause where
-//! they call the same thing (which may be dark), where people or habit say so, or where a surge of requests came in
-//! above both. What is no root is somebody's symptom and belongs to the roots that it needs.
+//! other such entity which explains it; or one that lost an instance or runs out of something at the beginning, or that
+//! fails by itself just after it was changed: that is its own trouble whatever else goes on below it. Errors below do
+//! not explain that somebody takes long by itself, nor slow answers below that it fails by itself, as long as its calls
+//! are seen. Roots are of one cause where they call the same dark thing, where people or habit say so, or where a surge
+//! of requests came in above both. What is no root is somebody's symptom and belongs to the roots that it needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,53 @@ pub(crate) struct Roots {
     apart: BTreeSet<EntityId>,
     /// Where far more requests came in, and since when.
     surges: Vec<(EntityId, Time)>,
+    /// The cluster with the weightiest sign of its own.
+    main: usize,
+    /// What each entity shows.
+    signs: BTreeMap<EntityId, Signs>,
+}
+
+/// What an entity shows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Signs {
+    /// Fails, not (as far as is known) because of what it calls.
+    fails: bool,
+    /// Fails without any failed call: surely by itself.
+    fails_by_itself: bool,
+    /// Fails because of what it calls.
+    passes_on: bool,
+    /// Is slow, not (as far as is known) because of what it calls.
+    slow: bool,
+    /// Is slow although it does not wait for calls: surely by itself.
+    slow_by_itself: bool,
+    /// All of it, or an instance, is gone.
+    silent: bool,
+}
+
+impl Signs {
+    fn add(&mut self, piece: &Piece) {
+        let is_sure = piece.scope == "own";
+        match (piece.measure.as_str(), is_symptom(piece)) {
+            ("error_ratio", true) => self.passes_on = true,
+            ("error_ratio", false) => (self.fails, self.fails_by_itself) = (true, self.fails_by_itself || is_sure),
+            ("latency_ms_p95", false) => (self.slow, self.slow_by_itself) = (true, self.slow_by_itself || is_sure),
+            ("silence", _) => self.silent = true,
+            _ => {}
+        }
+    }
+
+    fn of(piece: &Piece) -> Signs {
+        let mut signs = Signs::default();
+        signs.add(piece);
+        signs
+    }
+
+    /// Whether trouble at something called may be why all of this is seen at who calls it.
+    fn come_from(self, called: Signs, passes_on: bool) -> bool {
+        let failing = !self.fails_by_itself || passes_on;
+        let slowness = !self.slow_by_itself || called.slow;
+        called.silent || failing && slowness
+    }
 }
 
 /// Whether a finding says that its entity suffers from what it calls.
@@ -44,7 +92,9 @@ pub(crate) struct World<'a, 'b> {
     pub map: &'a Neighbourhood<'b>,
     pub config: &'a GroupingConfig,
     /// What was changed lately, and when; `None`: nothing.
-    pub changed: Option<&'a BTreeMap<EntityId, Time>>,
+    pub changed: Option<&'a BTreeMap<EntityId, Vec<Time>>>,
+    /// Whose requests are seen; `None`: nobody's.
+    pub seen: Option<&'a BTreeSet<EntityId>>,
     pub learned: &'a Learned,
 }
 
@@ -68,13 +118,16 @@ impl Roots {
         }
         let apart: BTreeSet<EntityId> =
             hurting.iter().filter(|p| world.is_apart(p, onset)).map(|p| p.entity.clone()).collect();
+        let mut found = Roots { clusters: Vec::new(), apart, surges, main: 0, signs: BTreeMap::new() };
+        hurting.iter().for_each(|p| found.signs.entry(p.entity.clone()).or_default().add(p));
         let needs_another = |entity: &EntityId| {
             let needs = world.map.all_needs(entity);
-            own.keys().any(|other| other != entity && needs.contains_key(other) && !world.circular(other, entity))
+            let explains = |other: &&EntityId| found.explains(other, entity, found.signs_of(entity), world);
+            let mut others = own.keys().filter(|other| *other != entity && needs.contains_key(*other));
+            others.any(|other| !world.circular(other, entity) && explains(&other))
         };
-        let roots = own.iter().filter(|(entity, _)| apart.contains(*entity) || !needs_another(entity));
+        let roots = own.iter().filter(|(entity, _)| found.apart.contains(*entity) || !needs_another(entity));
         let roots: Vec<(EntityId, Time)> = roots.map(|(entity, start)| (entity.clone(), *start)).collect();
-        let mut found = Roots { clusters: Vec::new(), apart, surges };
         for (root, start) in roots {
             let mut joined = (BTreeSet::from([root.clone()]), start);
             let mut others = Vec::new();
@@ -90,12 +143,27 @@ impl Roots {
             found.clusters = others;
         }
         found.clusters.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
+        let weight = |cluster: &BTreeSet<EntityId>| {
+            let own = hurting.iter().filter(|p| !is_symptom(p) && cluster.contains(&p.entity));
+            own.map(|p| p.weight()).fold(0.0, f64::max)
+        };
+        let weights: Vec<f64> = found.clusters.iter().map(|(cluster, _)| weight(cluster)).collect();
+        found.main = (0..weights.len()).rev().max_by(|a, b| weights[*a].total_cmp(&weights[*b])).unwrap_or(0);
         found
     }
 
     /// Whether an entity is a root.
     pub fn contains(&self, entity: &EntityId) -> bool {
         self.clusters.iter().any(|(cluster, _)| cluster.contains(entity))
+    }
+
+    /// Whether an entity is a root, but not of what the findings are mostly about.
+    pub fn is_beside(&self, entity: &EntityId) -> bool {
+        self.contains(entity) && !self.mains().any(|root| root == entity)
+    }
+
+    fn mains(&self) -> impl Iterator<Item = &EntityId> {
+        self.clusters.get(self.main).into_iter().flat_map(|(cluster, _)| cluster)
     }
 
     /// Whether a finding fits to these roots: as one of their symptoms, as what is below them, or as one of them.
@@ -107,27 +175,49 @@ impl Roots {
         let roots = || self.clusters.iter().flat_map(|(cluster, _)| cluster);
         let onset = self.clusters.iter().map(|(_, start)| *start).min().unwrap_or_default();
         if world.is_apart(piece, onset) {
-            return roots().any(|root| root == entity || self.are_one(entity, root, world));
+            return self.mains().any(|root| root == entity || self.are_one(entity, root, world));
         }
         let needs = world.map.all_needs(entity);
-        let below = |root: &EntityId| world.map.all_needs(root).contains_key(entity) && !self.apart.contains(root);
+        let below = |root: &EntityId| {
+            let is_below = world.map.all_needs(root).contains_key(entity) && !self.apart.contains(root);
+            is_below && self.signs_of(root).come_from(Signs::of(piece), self.signs_of(root).passes_on)
+        };
         roots().any(|root| {
-            let symptom = root == entity || needs.contains_key(root);
+            let symptom =
+                root == entity || needs.contains_key(root) && self.explains(root, entity, Signs::of(piece), world);
             // What hurts nobody is evidence for what needs it, also where that has trouble of its own.
             let detail = piece.impact < world.config.hurts_impact && world.map.all_needs(root).contains_key(entity);
             symptom || detail || below(root) || self.are_one(entity, root, world)
         })
     }
 
-    /// Which cluster an entity's findings belong to: its own, the nearest that it needs, one that needs it, the first.
-    pub fn cluster_of(&self, entity: &EntityId, world: &World) -> usize {
+    /// How well a finding fits as a symptom of these roots: whether none of those that its entity needs shows the same,
+    /// and the hops to the nearest. `None` where it needs none of them.
+    pub fn nearness(&self, piece: &Piece, world: &World) -> Option<(bool, u32)> {
+        self.clusters.iter().filter_map(|(cluster, _)| self.nearness_of(cluster, piece, world)).min()
+    }
+
+    fn nearness_of(&self, cluster: &BTreeSet<EntityId>, piece: &Piece, world: &World) -> Option<(bool, u32)> {
+        let needs = world.map.all_needs(&piece.entity);
+        let shows_another = |root: &EntityId| {
+            let signs = self.signs_of(root);
+            match piece.measure.as_str() {
+                "error_ratio" => !signs.fails && !signs.silent,
+                "latency_ms_p95" => !signs.slow && !signs.silent,
+                _ => false,
+            }
+        };
+        cluster.iter().filter_map(|root| Some((shows_another(root), *needs.get(root)?))).min()
+    }
+
+    /// Which cluster a finding belongs to: its entity's own, the nearest that it needs, one that needs it, the first.
+    pub fn cluster_of(&self, piece: &Piece, world: &World) -> usize {
+        let entity = &piece.entity;
         if let Some(own) = self.clusters.iter().position(|(cluster, _)| cluster.contains(entity)) {
             return own;
         }
-        let needs = world.map.all_needs(entity);
         let nearest = |(i, (cluster, start)): (usize, &(BTreeSet<EntityId>, Time))| {
-            let hops = cluster.iter().filter_map(|root| needs.get(root)).min()?;
-            Some((*hops, *start, i))
+            Some((self.nearness_of(cluster, piece, world)?, *start, i))
         };
         if let Some((_, _, i)) = self.clusters.iter().enumerate().filter_map(nearest).min() {
             return i;
@@ -136,6 +226,21 @@ impl Roots {
             cluster.iter().any(|root| world.map.all_needs(root).contains_key(entity))
         };
         self.clusters.iter().position(needed).unwrap_or(0)
+    }
+
+    fn signs_of(&self, entity: &EntityId) -> Signs {
+        self.signs.get(entity).copied().unwrap_or_default()
+    }
+
+    /// Whether trouble at `called` may be why `entity`, which needs it, shows these signs.
+    fn explains(&self, called: &EntityId, entity: &EntityId, signs: Signs, world: &World) -> bool {
+        !self.is_seen(called, world) || signs.come_from(self.signs_of(called), self.signs_of(entity).passes_on)
+    }
+
+    /// Whether it is known how an entity's requests fare.
+    fn is_seen(&self, entity: &EntityId, world: &World) -> bool {
+        let signs = self.signs_of(entity);
+        signs.fails || signs.slow || world.seen.is_some_and(|seen| seen.contains(entity))
     }
 
     /// Whether two roots are of one cause.
@@ -156,7 +261,9 @@ impl Roots {
         let above = |entity: &EntityId| entity == a || world.map.all_needs(entity).contains_key(a);
         let above_both =
             |entity: &EntityId| above(entity) && (entity == b || world.map.all_needs(entity).contains_key(b));
-        world.map.call_the_same(a, b) || self.surges.iter().any(|(entity, _)| above_both(entity))
+        let dark = |called: &EntityId| !self.is_seen(called, world);
+        world.map.called_by_both(a, b).any(|called| dark(&called))
+            || self.surges.iter().any(|(entity, _)| above_both(entity))
     }
 }
 
@@ -168,10 +275,9 @@ impl World<'_, '_> {
         }
         let fails = matches!(piece.measure.as_str(), "error_ratio" | "latency_ms_p95") && !is_symptom(piece);
         let changed = || {
-            let at = self.changed.and_then(|changed| changed.get(&piece.entity));
-            at.is_some_and(|at| {
-                (-self.config.unseen_ns..=self.config.onset_window_ns).contains(&piece.start.since(*at))
-            })
+            let times = self.changed.and_then(|changed| changed.get(&piece.entity));
+            let just_before = -self.config.unseen_ns..=self.config.onset_window_ns;
+            times.into_iter().flatten().any(|at| just_before.contains(&piece.start.since(*at)))
         };
         is_own_by_nature(piece) || fails && changed()
     }

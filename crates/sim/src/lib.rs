@@ -110,7 +110,7 @@ pub struct SimConfig {
     /// Requests a second at the entry, on the average.
     pub requests_per_s: f64,
     /// Faults come two at a time, at different services, half a minute after a harmless deployment at a third was told
-    /// of: pairs of the kinds in an order that the seed chooses.
+    /// of: pairs of the kinds in an order that the seed chooses, with three times the pause.
     pub pairs: bool,
 }
 
@@ -189,8 +189,8 @@ struct Watch {
     opened: Vec<(Time, IncidentId)>,
     /// For each fault: rank and kind of its cause after two minutes, and at its end.
     looks: Vec<[Option<Named>; 2]>,
-    /// Harmless deployments that stood first among the causes of an incident.
-    blamed: BTreeSet<String>,
+    /// Harmless deployments that stood first among the causes of an incident, and how it came.
+    blamed: BTreeMap<String, String>,
 }
 
 /// Whether and how the true cause was named.
@@ -222,7 +222,9 @@ impl Watch {
                     continue;
                 };
                 if incident.causes.first().is_some_and(|cause| cause.entity == *decoy) {
-                    self.blamed.insert(format!("{} by {}", decoy.name(), incident.id.0));
+                    let name = format!("{} by {}", decoy.name(), incident.id.0);
+                    let how = || format!("{} s after: {}", now.since(*at) / SECOND, causes_of(incident).join(", "));
+                    self.blamed.entry(name).or_insert_with(how);
                 }
             }
         }
@@ -291,7 +293,7 @@ impl Watch {
             services: config.services,
             faults,
             false_incidents: false_incidents.collect(),
-            blamed: self.blamed.into_iter().collect(),
+            blamed: self.blamed.into_iter().map(|(name, how)| format!("{name} {how}")).collect(),
             journal_digest: journal,
             rows: counters.rows.values().map(|c| c.samples + c.records + c.spans + c.events).sum(),
         }

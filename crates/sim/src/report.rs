@@ -49,7 +49,7 @@ pub struct SimReport {
     pub faults: Vec<FaultReport>,
     /// Incidents that no fault explains: when, which, what they said.
     pub false_incidents: Vec<String>,
-    /// Harmless deployments that were blamed: which, by which incident.
+    /// Harmless deployments that were blamed: which, by which incident, after how long, with which causes.
     pub blamed: Vec<String>,
     /// Over all journal lines: the same seed and program give the same.
     pub journal_digest: String,
@@ -71,6 +71,14 @@ impl SimReport {
     /// Faults whose true place stood first, with a right kind, at the fault's end.
     pub fn named_first(&self) -> usize {
         self.faults.iter().filter(|f| f.named_rank == 1 && f.kind_ok).count()
+    }
+
+    /// Pairs of faults at once of which each had an incident that named it first, with a right kind, at its end; and
+    /// how many pairs there were.
+    pub fn pairs_apart(&self) -> (usize, usize) {
+        let pairs: Vec<&[FaultReport]> = self.faults.windows(2).filter(|two| two[0].at_s == two[1].at_s).collect();
+        let is_named = |fault: &FaultReport| fault.named_rank == 1 && fault.kind_ok;
+        (pairs.iter().filter(|pair| pair.iter().all(is_named)).count(), pairs.len())
     }
 
     /// The report as text for people.
@@ -124,6 +132,9 @@ impl SimReport {
             self.named_first(),
             self.false_incidents.len()
         );
+        if let (apart, pairs @ 1..) = self.pairs_apart() {
+            let _ = writeln!(out, "both of a pair named {apart}/{pairs}, blamed without fault {}", self.blamed.len());
+        }
         out
     }
 }

@@ -572,7 +572,9 @@ fn plan(config: &SimConfig, services: &[Service], random: &mut Random) -> (Vec<F
             let decoy = spared[random.below(spared.len() as u64) as usize];
             decoys.push((from.plus(-DECOY_BEFORE_NS), EntityId::new("service", "shop", &decoy.name)));
         }
-        at = at.plus(2 * i64::from(FAULT_MINUTES) * MINUTE);
+        // A change is under suspicion for a quarter of an hour.
+        let pauses = if config.pairs { 3 } else { 1 };
+        at = at.plus((1 + pauses) * i64::from(FAULT_MINUTES) * MINUTE);
     }
     (faults, decoys)
 }

@@ -25,8 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use types::{
-    Direction, EntityId, Evidence, Finding, FindingId, HOUR, Incident, IncidentState, MINUTE, SECOND, Shape, Tenant,
-    Time,
+    Direction, EntityId, EntityKey, Evidence, Finding, FindingId, HOUR, Incident, IncidentState, MINUTE, SECOND, Shape,
+    Tenant, Time,
 };
 use view::{Analysis, Findings, Fleet, Pages, Params, State, StateData, Stratum, Trigger, View};
 
@@ -61,6 +61,8 @@ const SAY_AGAIN_NS: i64 = MINUTE;
 const DECIDED_BELIEF: f64 = 0.5;
 const DECIDED_MARGIN: f64 = 0.15;
 const DECIDED_MARGIN_ELSEWHERE: f64 = 0.4;
+/// After so long whoever is in trouble has been heard of: silence takes the longest to be noticed.
+const HEARD_NS: i64 = 75 * SECOND;
 /// Changes remembered per entity, and for how long.
 const MAX_CHANGES: usize = 16;
 const CHANGES_FOR_NS: i64 = 2 * HOUR;
@@ -76,6 +78,9 @@ pub(crate) struct Book {
     versions: BTreeMap<String, String>,
     /// Resources whose version was looked at.
     resources: BTreeSet<u32>,
+    /// Numbers of entities that send spans.
+    #[serde(default)]
+    senders: BTreeSet<u32>,
     /// What was said and goes on, by incident.
     said: BTreeMap<String, BTreeMap<String, Finding>>,
     /// Whether any change that can break something was ever reported.
@@ -86,21 +91,24 @@ fn run(view: &View, _params: &Params, state: &mut State, out: &mut Findings) {
     let book: &mut Book = state.get();
     book.learn(view);
     for incident in view.incidents.iter().filter(|i| i.state != IncidentState::Resolved) {
-        let facts = gather(view, incident, |tenant, entity| book.changes_of(tenant, entity));
-        let ranked = decide(rank(&facts));
+        let sends_spans = |key: EntityKey| book.senders.contains(&key.0);
+        let facts = gather(view, incident, |tenant, entity| book.changes_of(tenant, entity), sends_spans);
+        let ranked = decide(rank(&facts), view.now.since(facts.onset) < HEARD_NS);
         book.say(view, incident, ranked, out);
     }
     book.end_others(view, out);
 }
 
-/// Keeps the beliefs of an undecided ranking low, so that nobody takes a guess for a verdict.
-fn decide(mut ranked: Vec<Candidate>) -> Vec<Candidate> {
+/// Keeps the beliefs of an undecided ranking low, so that nobody takes a guess for a verdict. While the incident is
+/// young, what only passes on the trouble of others is never decided: those may not have spoken yet.
+fn decide(mut ranked: Vec<Candidate>, is_young: bool) -> Vec<Candidate> {
     let best = ranked.first().map_or(0.0, |c| c.belief);
     let next = ranked.get(1).map_or(0.0, |c| c.belief);
     // Two kinds of cause at one entity do not leave open where to look; two entities do.
     let elsewhere = ranked.iter().find(|c| ranked.first().is_some_and(|first| first.entity != c.entity));
     let elsewhere = elsewhere.map_or(0.0, |c| c.belief);
-    let is_open = best - next < DECIDED_MARGIN || best - elsewhere < DECIDED_MARGIN_ELSEWHERE;
+    let is_early = is_young && ranked.first().is_some_and(|c| c.only_passes_on);
+    let is_open = is_early || best - next < DECIDED_MARGIN || best - elsewhere < DECIDED_MARGIN_ELSEWHERE;
     if best >= DECIDED_BELIEF && is_open {
         let scale = 0.45 / best;
         ranked.iter_mut().for_each(|c| c.belief *= scale);
@@ -121,6 +129,13 @@ impl Book {
                 let at = Time(batch.events.time[i]);
                 self.knows_changes = true;
                 self.add_change(&batch.tenant, entity, Change { at, kind: kind.to_owned(), version, announced: true });
+            }
+            let mut last = None;
+            for entity in &batch.spans.entity {
+                if last != Some(entity) && self.senders.len() < MAX_ENTITIES {
+                    self.senders.insert(entity.0);
+                }
+                last = Some(entity);
             }
             let spans = batch.spans.resource.iter().zip(&batch.spans.time);
             let records = batch.records.resource.iter().zip(&batch.records.time);

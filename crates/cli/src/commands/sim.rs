@@ -18,6 +18,7 @@ pub fn run(flags: Sim) -> Outcome {
         if flags.healthy {
             config.faults.clear();
         }
+        config.pairs = flags.pairs;
         let report = sim::run(&config).map_err(|error| Failure::new(Kind::Failed, error))?;
         bar.suspend(|| output::write(&report.render()));
         bar.inc(1);

@@ -100,11 +100,14 @@ pub(super) fn gather<'a>(
     view: &'a View,
     incident: &Incident,
     changes_of: impl Fn(&Tenant, &EntityId) -> Vec<Change>,
+    sends_spans: impl Fn(EntityKey) -> bool,
 ) -> Facts<'a> {
     let listed: BTreeSet<_> = incident.findings.iter().collect();
     let others = view.incidents.iter().filter(|i| i.id != incident.id);
     let latest = incident.started_at.plus(BEGUN_AFTER_NS);
     let of_others: BTreeSet<_> = others.flat_map(|i| &i.findings).collect();
+    // Where somebody here has trouble of its own, what another incident has is another story.
+    let has_own = view.findings.iter().any(|f| listed.contains(&f.id) && is_own(f));
     let around = around(view, incident);
     let mut facts = Facts { entities: BTreeMap::new(), onset: incident.started_at };
     for entity in &around {
@@ -118,13 +121,15 @@ pub(super) fn gather<'a>(
             // What another incident has speaks of that one alone where it is about an entity that is in both, was over
             // before this one began, or came well after.
             && !(of_others.contains(&f.id)
-                && (incident.entities.contains(&f.entity) || f.end < incident.started_at || f.start > latest));
+                && (has_own || incident.entities.contains(&f.entity) || f.end < incident.started_at || f.start > latest));
         let is_claim = f.shape == Shape::Abnormal && f.tenant == incident.tenant && f.belief >= 0.3;
         is_claim && (near || listed.contains(&f.id))
     };
     let goes_on = view.findings.iter().filter(belongs).any(|f| f.ongoing);
     for finding in view.findings.iter().filter(belongs) {
-        let is_stale = goes_on && !finding.ongoing && view.now.since(finding.end) > STALE_NS;
+        // That it passed on the trouble of others still says that its other signs are theirs.
+        let may_pass = !finding.ongoing && finding.scope != "downstream";
+        let is_stale = goes_on && may_pass && view.now.since(finding.end) > STALE_NS;
         if !is_stale {
             facts.sort_in(finding);
         }
@@ -135,10 +140,19 @@ pub(super) fn gather<'a>(
         let window = onset.0 - CHANGE_WINDOW_NS..=onset.0 + SLACK_NS;
         about.changes = changes_of(&incident.tenant, entity);
         about.changes.retain(|c| window.contains(&c.at.0));
-        about.learn_place(view, incident, entity);
+        about.learn_place(view, incident, entity, &sends_spans);
     }
     facts.onset = facts.entities.values().filter_map(About::onset).min().unwrap_or(incident.started_at);
     facts
+}
+
+/// Whether a finding says that its entity is in trouble by itself, not by what it calls.
+fn is_own(finding: &Finding) -> bool {
+    let own_requests = matches!(finding.measure.as_str(), "error_ratio" | "latency_ms_p95")
+        && finding.scope != "downstream"
+        && !finding.scope.starts_with("calls ");
+    let is_gone = finding.measure == "silence" && (finding.scope.is_empty() || finding.scope.starts_with("instance "));
+    own_requests || is_gone || finding.measure == "resource"
 }
 
 impl<'a> Facts<'a> {
@@ -168,9 +182,15 @@ impl<'a> Facts<'a> {
 }
 
 impl About<'_> {
-    fn learn_place(&mut self, view: &View, incident: &Incident, entity: &EntityId) {
-        let sends_spans = self.findings().any(|f| f.method == "requests");
-        self.has_spans = sends_spans;
+    fn learn_place(
+        &mut self,
+        view: &View,
+        incident: &Incident,
+        entity: &EntityId,
+        sends_spans: &impl Fn(EntityKey) -> bool,
+    ) {
+        let has_findings = self.findings().any(|f| f.method == "requests");
+        self.has_spans = has_findings;
         // What sends no spans may not be on the map: who blames it calls it.
         self.callers = self.blamed.iter().map(|f| f.entity.clone()).collect();
         let Some(key) = view.registry.find_entity(entity) else { return };
@@ -179,7 +199,7 @@ impl About<'_> {
         let needed_by = view.topology.needed_by_during(key, incident.started_at, view.now);
         let callers = needed_by.filter(|(_, kind, _)| *kind == EdgeKind::Calls);
         self.callers.extend(callers.filter_map(|(k, _, _)| view.registry.entity_id(k).cloned()));
-        self.has_spans |= view.topology.needs(key).any(|(_, kind, _)| kind == EdgeKind::Calls);
+        self.has_spans |= sends_spans(key);
     }
 }
 

@@ -79,6 +79,8 @@ pub(super) struct Candidate {
     pub reasons: Vec<String>,
     pub against: Vec<String>,
     pub missing: Vec<String>,
+    /// What fails or is slow there comes from what it calls.
+    pub only_passes_on: bool,
 }
 
 /// All candidates with points, best first.
@@ -109,6 +111,8 @@ struct Place<'a> {
     missing: Vec<String>,
     /// Points of what it does by itself.
     own: f64,
+    /// What fails or is slow at it comes from what it calls.
+    only_passes_on: bool,
 }
 
 fn candidates_of(facts: &Facts, entity: &EntityId, about: &About) -> Vec<Candidate> {
@@ -157,6 +161,9 @@ impl<'a> Place<'a> {
             against: Vec::new(),
             missing: Vec::new(),
             own: 0.0,
+            only_passes_on: about.own.is_empty()
+                && !about.passed_on.is_empty()
+                && !calls_something_unseen(facts, about),
         };
         // Something that only was changed is not earlier than others, nor does it hurt its callers.
         if about.onset().is_some() {
@@ -201,9 +208,7 @@ impl<'a> Place<'a> {
         let metrics = about.metrics.iter().map(|f| WEIGHTS.metrics * f.belief);
         let mut by_others = best_and_half(logs).max(0.0) + best_and_half(metrics);
         // Calls to something unseen (its own database) leave open who is at fault.
-        let only_passes_on =
-            about.own.is_empty() && !about.passed_on.is_empty() && !calls_something_unseen(facts, about);
-        if only_passes_on {
+        if self.only_passes_on {
             by_others *= 0.2;
             self.against.push("its failed or slow requests come from what it calls".into());
         }
@@ -262,7 +267,7 @@ impl<'a> Place<'a> {
         let signs = self.own.max(strongest(&self.about.silent) * 2.0).max(strongest(&self.about.lost) * 2.0);
         let signs = signs.max(strongest(&self.about.resources) * WEIGHTS.resource * 0.8);
         // A change of something that shows no sign of its own is a coincidence more often than not.
-        let worth = if signs > 0.5 { WEIGHTS.change } else { WEIGHTS.change / 2.0 };
+        let worth = if signs > 0.5 && !self.only_passes_on { WEIGHTS.change } else { WEIGHTS.change / 2.0 };
         Some(self.points + signs + worth * near * sure)
     }
 
@@ -359,6 +364,7 @@ impl<'a> Place<'a> {
             reasons,
             against,
             missing: self.missing.clone(),
+            only_passes_on: self.only_passes_on,
         }
     }
 

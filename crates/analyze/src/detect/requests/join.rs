@@ -110,9 +110,15 @@ fn split_requests(book: &Book, spans: &Spans, bucket: i64, weight: u32, joined: 
         // A request that is itself a call (a load generator's root span) is all waiting.
         let is_call = row.kind == 3;
         let mut waited = if is_call { row.end - row.start } else { 0 };
-        let (mut covered, mut failed_call) = (row.start, is_call);
+        let (mut covered, mut failed_call, mut to_try_again) = (row.start, is_call, false);
         for call in mine {
-            failed_call |= call.error > 0;
+            // What passes between a failed call and the next is the wait before trying again.
+            if to_try_again && call.start > covered {
+                waited += call.start.min(row.end) - covered;
+                covered = call.start;
+            }
+            to_try_again = call.error > 0;
+            failed_call |= to_try_again;
             // Calls are in order of their start: what was not covered yet is added.
             let (start, end) = (call.start.max(covered), call.end.min(row.end));
             waited += (end - start).max(0);
