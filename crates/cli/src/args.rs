@@ -553,6 +553,9 @@ pub struct Sim {
     /// No faults: count what is said of a healthy fleet
     #[arg(long)]
     pub healthy: bool,
+    /// Two faults at a time, half a minute after a harmless deployment of a third service
+    #[arg(long, conflicts_with = "healthy")]
+    pub pairs: bool,
 }
 
 /// Flags of `prove`.
