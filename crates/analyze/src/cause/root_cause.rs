@@ -414,6 +414,22 @@ mod tests {
     }
 
     #[test]
+    fn a_harmless_change_of_who_only_suffers_is_not_blamed() {
+        let mut shop = all(38).fault(200, 200, Fault::Errors("payments", 0.35));
+        shop.run_until(195);
+        let entity = shop.registry.entity(&service("frontend"));
+        let mut batch = types::Batch { learned: Time(shop.now), ..types::Batch::default() };
+        batch.events.push(shop.now, entity, "change.deployment", "{}");
+        shop.extra.push(std::sync::Arc::new(batch));
+        for until in (200..=290).step_by(5) {
+            let causes = causes(&mut shop, until);
+            let blamed = causes.iter().find(|(name, belief)| name == "frontend change" && *belief >= DECIDED_BELIEF);
+            assert_eq!(blamed, None, "second {until}: {causes:?}");
+        }
+        assert_eq!(causes(&mut shop, 295)[0].0, "payments software");
+    }
+
+    #[test]
     fn logs_alone_are_enough() {
         let mut shop = all(31).fault(200, 200, Fault::Storm("cart", 30));
         shop.traces = false;

@@ -119,8 +119,10 @@ pub(super) fn gather<'a>(
             && (f.ongoing || f.end >= incident.started_at.plus(-ENDED_BEFORE_NS))
             && f.start >= incident.started_at.plus(-BEGUN_BEFORE_NS)
             // What another incident has speaks of that one alone where it is about an entity that is in both, was over
-            // before this one began, or came well after.
+            // before this one began, or came well after. That an entity passes on trouble says everywhere that its
+            // other signs may be others' doing.
             && !(of_others.contains(&f.id)
+                && f.scope != "downstream"
                 && (has_own || incident.entities.contains(&f.entity) || f.end < incident.started_at || f.start > latest));
         let is_claim = f.shape == Shape::Abnormal && f.tenant == incident.tenant && f.belief >= 0.3;
         is_claim && (near || listed.contains(&f.id))
