@@ -30,7 +30,7 @@ use types::{
 };
 use view::{Analysis, Findings, Fleet, Pages, Params, State, StateData, Stratum, Trigger, View};
 
-use self::facts::{Change, gather};
+use self::facts::{Change, Record, gather};
 pub use self::score::WEIGHTS;
 use self::score::{Candidate, rank};
 use crate::detect::words::round3;
@@ -90,9 +90,12 @@ pub(crate) struct Book {
 fn run(view: &View, _params: &Params, state: &mut State, out: &mut Findings) {
     let book: &mut Book = state.get();
     book.learn(view);
-    for incident in view.incidents.iter().filter(|i| i.state != IncidentState::Resolved) {
+    let open = view.incidents.iter().enumerate().filter(|(_, i)| i.state != IncidentState::Resolved);
+    let mut record = None;
+    for (number, incident) in open {
+        let record = record.get_or_insert_with(|| Record::new(view));
         let sends_spans = |key: EntityKey| book.senders.contains(&key.0);
-        let facts = gather(view, incident, |tenant, entity| book.changes_of(tenant, entity), sends_spans);
+        let facts = gather(view, record, number, |tenant, entity| book.changes_of(tenant, entity), sends_spans);
         let ranked = decide(rank(&facts), view.now.since(facts.onset) < HEARD_NS);
         book.say(view, incident, ranked, out);
     }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use types::{
-    Direction, EdgeKind, EntityId, EntityKey, Evidence, Finding, Incident, MINUTE, SECOND, Shape, Tenant, Time,
+    Direction, EdgeKind, EntityId, EntityKey, Evidence, Finding, FindingId, Incident, MINUTE, SECOND, Shape, Tenant,
+    Time,
 };
 use view::View;
 
@@ -95,40 +96,69 @@ impl About<'_> {
     }
 }
 
-/// Collects what is known around an incident.
+/// All findings, by whom they are about, and which incidents have them. Made once for all incidents of a step.
+pub(super) struct Record<'a> {
+    by_entity: BTreeMap<&'a EntityId, Vec<&'a Finding>>,
+    /// Number of the incident that has a finding; `None` where more than one lists it.
+    homes: BTreeMap<FindingId, Option<usize>>,
+}
+
+impl<'a> Record<'a> {
+    pub fn new(view: &'a View) -> Record<'a> {
+        let mut by_entity: BTreeMap<&EntityId, Vec<&Finding>> = BTreeMap::new();
+        for finding in view.findings.iter().filter(|f| f.shape == Shape::Abnormal) {
+            by_entity.entry(&finding.entity).or_default().push(finding);
+        }
+        let listed = view
+            .incidents
+            .iter()
+            .enumerate()
+            .flat_map(|(i, incident)| incident.findings.iter().map(move |finding| (*finding, Some(i))));
+        let mut homes = BTreeMap::new();
+        for (finding, home) in listed {
+            homes.entry(finding).and_modify(|known| *known = None).or_insert(home);
+        }
+        Record { by_entity, homes }
+    }
+}
+
+/// Collects what is known around the incident of this number.
 pub(super) fn gather<'a>(
     view: &'a View,
-    incident: &Incident,
+    record: &Record<'a>,
+    number: usize,
     changes_of: impl Fn(&Tenant, &EntityId) -> Vec<Change>,
     sends_spans: impl Fn(EntityKey) -> bool,
 ) -> Facts<'a> {
-    let listed: BTreeSet<_> = incident.findings.iter().collect();
-    let others = view.incidents.iter().filter(|i| i.id != incident.id);
+    let incident = &view.incidents[number];
+    let listed: BTreeMap<FindingId, &Finding> =
+        incident.findings.iter().filter_map(|id| Some((*id, view.findings.get(*id)?))).collect();
+    let is_of_another = |f: &Finding| record.homes.get(&f.id).is_some_and(|home| *home != Some(number));
     let latest = incident.started_at.plus(BEGUN_AFTER_NS);
-    let of_others: BTreeSet<_> = others.flat_map(|i| &i.findings).collect();
     // Where somebody here has trouble of its own, what another incident has is another story.
-    let has_own = view.findings.iter().any(|f| listed.contains(&f.id) && is_own(f));
+    let has_own = listed.values().any(|f| is_own(f));
     let around = around(view, incident);
     let mut facts = Facts { entities: BTreeMap::new(), onset: incident.started_at };
     for entity in &around {
         facts.entities.insert(entity.clone(), About::default());
     }
-    // Two weak beliefs do not make a strong one: what is hardly believed is left out.
-    let belongs = |f: &&Finding| {
-        let near = around.contains(&f.entity)
-            && (f.ongoing || f.end >= incident.started_at.plus(-ENDED_BEFORE_NS))
+    let is_near = |f: &Finding| {
+        (f.ongoing || f.end >= incident.started_at.plus(-ENDED_BEFORE_NS))
             && f.start >= incident.started_at.plus(-BEGUN_BEFORE_NS)
             // What another incident has speaks of that one alone where it is about an entity that is in both, was over
             // before this one began, or came well after. That an entity passes on trouble says everywhere that its
             // other signs may be others' doing.
-            && !(of_others.contains(&f.id)
-                && f.scope != "downstream"
-                && (has_own || incident.entities.contains(&f.entity) || f.end < incident.started_at || f.start > latest));
-        let is_claim = f.shape == Shape::Abnormal && f.tenant == incident.tenant && f.belief >= 0.3;
-        is_claim && (near || listed.contains(&f.id))
+            && !(f.scope != "downstream"
+                && (has_own || incident.entities.contains(&f.entity) || f.end < incident.started_at || f.start > latest)
+                && is_of_another(f))
     };
-    let goes_on = view.findings.iter().filter(belongs).any(|f| f.ongoing);
-    for finding in view.findings.iter().filter(belongs) {
+    let near = around.iter().filter_map(|entity| record.by_entity.get(entity)).flatten().filter(|f| is_near(f));
+    let mut belonging: BTreeMap<FindingId, &'a Finding> = near.map(|f| (f.id, *f)).collect();
+    belonging.extend(listed);
+    // Two weak beliefs do not make a strong one: what is hardly believed is left out.
+    belonging.retain(|_, f| f.shape == Shape::Abnormal && f.tenant == incident.tenant && f.belief >= 0.3);
+    let goes_on = belonging.values().any(|f| f.ongoing);
+    for finding in belonging.into_values() {
         // That it passed on the trouble of others still says that its other signs are theirs.
         let may_pass = !finding.ongoing && finding.scope != "downstream";
         let is_stale = goes_on && may_pass && view.now.since(finding.end) > STALE_NS;
