@@ -515,20 +515,25 @@ impl Grouper {
             if case.public.tenant != new.public.tenant {
                 continue;
             }
-            let hurts = |p: &&Piece| p.impact >= self.config.hurts_impact;
-            let theirs: BTreeSet<&EntityId> = case.pieces.values().filter(hurts).map(|p| &p.entity).collect();
+            let hurts = |p: &Piece| p.impact >= self.config.hurts_impact;
+            let is_own = |p: &Piece| roots.contains(&p.entity) && !is_symptom(p);
+            let began_with_it = |p: &Piece| p.start.since(start).abs() <= self.config.at_once_ns;
+            let suffers =
+                |p: &Piece| is_symptom(p) && hurts(p) && began_with_it(p) && roots.nearness(p, &world).is_some();
+            let concerned: Vec<&Piece> = case.pieces.values().filter(|p| is_own(p) || suffers(p)).collect();
+            if concerned.is_empty() {
+                continue;
+            }
+            let theirs: BTreeSet<&EntityId> = case.pieces.values().filter(|p| hurts(p)).map(|p| &p.entity).collect();
             let their_roots = Roots::of(&case.telling(self.config.hurts_impact), &world);
-            let fits_better = |piece: &&Piece| {
-                if roots.contains(&piece.entity) && !is_symptom(piece) {
+            let fits_better = |piece: &&&Piece| {
+                if is_own(piece) {
                     return !theirs.contains(&piece.entity) || their_roots.is_beside(&piece.entity);
                 }
-                let (here, there) = (roots.nearness(piece, &world), their_roots.nearness(piece, &world));
-                is_symptom(piece)
-                    && hurts(piece)
-                    && piece.start.since(start).abs() <= self.config.at_once_ns
-                    && here.is_some_and(|here| there.is_none_or(|there| here < there))
+                let there = their_roots.nearness(piece, &world);
+                there.is_none_or(|there| roots.nearness(piece, &world).is_some_and(|here| here < there))
             };
-            let ids: Vec<FindingId> = case.pieces.values().filter(fits_better).map(|piece| piece.id).collect();
+            let ids: Vec<FindingId> = concerned.iter().filter(fits_better).map(|piece| piece.id).collect();
             if ids.len() < case.pieces.len() {
                 better.extend(ids.into_iter().map(|id| (case.number, id)));
             }
