@@ -14,7 +14,7 @@ use crate::{
     inbox,
     learned::Learned,
     related::Neighbourhood,
-    roots::{Roots, World, is_symptom},
+    roots::{Roots, World},
     words::{cause_word, clock},
 };
 
@@ -392,7 +392,7 @@ impl Grouper {
                     // Of two that fit as well, the one that is about this very entity, and most of all about it.
                     let is_of_it = case.public.entities.first() == Some(&piece.entity);
                     let differs = roots.nearness(piece, &world).is_some_and(|(differs, _)| differs);
-                    fits.then_some((differs, hops, !roots.contains(&piece.entity), !is_of_it, case.number))
+                    fits.then_some((differs, hops, !roots.is_about(piece, &world), !is_of_it, case.number))
                 });
                 let Some((.., number)) = best.min() else { continue };
                 let piece = self.state.pending.remove(&id);
@@ -516,10 +516,10 @@ impl Grouper {
                 continue;
             }
             let hurts = |p: &Piece| p.impact >= self.config.hurts_impact;
-            let is_own = |p: &Piece| roots.contains(&p.entity) && !is_symptom(p);
+            let is_own = |p: &Piece| roots.is_about(p, &world);
             let began_with_it = |p: &Piece| p.start.since(start).abs() <= self.config.at_once_ns;
             let suffers =
-                |p: &Piece| is_symptom(p) && hurts(p) && began_with_it(p) && roots.nearness(p, &world).is_some();
+                |p: &Piece| world.place(p).1 && hurts(p) && began_with_it(p) && roots.nearness(p, &world).is_some();
             let concerned: Vec<&Piece> = case.pieces.values().filter(|p| is_own(p) || suffers(p)).collect();
             if concerned.is_empty() {
                 continue;
@@ -528,7 +528,7 @@ impl Grouper {
             let their_roots = Roots::of(&case.telling(self.config.hurts_impact), &world);
             let fits_better = |piece: &&&Piece| {
                 if is_own(piece) {
-                    return !theirs.contains(&piece.entity) || their_roots.is_beside(&piece.entity);
+                    return !theirs.contains(&piece.entity) || their_roots.is_beside(piece, &world);
                 }
                 let there = their_roots.nearness(piece, &world);
                 there.is_none_or(|there| roots.nearness(piece, &world).is_some_and(|here| here < there))

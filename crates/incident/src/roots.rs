@@ -26,6 +26,8 @@ pub(crate) struct Roots {
     main: usize,
     /// What each entity shows.
     signs: BTreeMap<EntityId, Signs>,
+    /// Who finds its calls to something dark bad.
+    blamed_by: BTreeMap<EntityId, BTreeSet<EntityId>>,
 }
 
 /// What an entity shows.
@@ -46,9 +48,9 @@ struct Signs {
 }
 
 impl Signs {
-    fn add(&mut self, piece: &Piece) {
+    fn add(&mut self, piece: &Piece, is_symptom: bool) {
         let is_sure = piece.scope == "own";
-        match (piece.measure.as_str(), is_symptom(piece)) {
+        match (piece.measure.as_str(), is_symptom) {
             ("error_ratio", true) => self.passes_on = true,
             ("error_ratio", false) => (self.fails, self.fails_by_itself) = (true, self.fails_by_itself || is_sure),
             ("latency_ms_p95", false) => (self.slow, self.slow_by_itself) = (true, self.slow_by_itself || is_sure),
@@ -59,7 +61,7 @@ impl Signs {
 
     fn of(piece: &Piece) -> Signs {
         let mut signs = Signs::default();
-        signs.add(piece);
+        signs.add(piece, is_symptom(piece));
         signs
     }
 
@@ -72,7 +74,7 @@ impl Signs {
 }
 
 /// Whether a finding says that its entity suffers from what it calls.
-pub(crate) fn is_symptom(piece: &Piece) -> bool {
+fn is_symptom(piece: &Piece) -> bool {
     piece.scope == "downstream" || piece.scope.starts_with("calls ")
 }
 
@@ -105,21 +107,23 @@ impl Roots {
         let onset = hurting.iter().map(|p| p.start).min().unwrap_or_default();
         let is_surge = |p: &&&&Piece| p.measure == "request_rate" && p.direction == Direction::Up;
         let surges = hurting.iter().filter(is_surge).map(|p| (p.entity.clone(), p.start)).collect();
+        let apart = hurting.iter().filter(|p| world.is_apart(p, onset)).map(|p| p.entity.clone()).collect();
+        let mut found = Roots { apart, surges, ..Roots::default() };
         let mut own: BTreeMap<EntityId, Time> = BTreeMap::new();
-        let signs = |own_only: bool| {
-            hurting.iter().filter(move |p| !own_only || !is_symptom(p)).map(|p| (p.entity.clone(), p.start))
-        };
-        for (entity, start) in signs(true) {
-            let first = own.entry(entity).or_insert(start);
-            *first = start.min(*first);
+        for piece in &hurting {
+            let (place, is_symptom) = world.place(piece);
+            found.signs.entry(place.clone()).or_default().add(piece, is_symptom);
+            if place != piece.entity {
+                found.blamed_by.entry(place.clone()).or_default().insert(piece.entity.clone());
+            }
+            if !is_symptom {
+                let first = own.entry(place).or_insert(piece.start);
+                *first = piece.start.min(*first);
+            }
         }
         if own.is_empty() {
-            own.extend(signs(false));
+            own.extend(hurting.iter().map(|p| (p.entity.clone(), p.start)));
         }
-        let apart: BTreeSet<EntityId> =
-            hurting.iter().filter(|p| world.is_apart(p, onset)).map(|p| p.entity.clone()).collect();
-        let mut found = Roots { clusters: Vec::new(), apart, surges, main: 0, signs: BTreeMap::new() };
-        hurting.iter().for_each(|p| found.signs.entry(p.entity.clone()).or_default().add(p));
         let needs_another = |entity: &EntityId| {
             let needs = world.map.all_needs(entity);
             let explains = |other: &&EntityId| found.explains(other, entity, found.signs_of(entity), world);
@@ -144,7 +148,10 @@ impl Roots {
         }
         found.clusters.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
         let weight = |cluster: &BTreeSet<EntityId>| {
-            let own = hurting.iter().filter(|p| !is_symptom(p) && cluster.contains(&p.entity));
+            let own = hurting.iter().filter(|p| {
+                let (place, is_symptom) = world.place(p);
+                !is_symptom && cluster.contains(&place)
+            });
             own.map(|p| p.weight()).fold(0.0, f64::max)
         };
         let weights: Vec<f64> = found.clusters.iter().map(|(cluster, _)| weight(cluster)).collect();
@@ -152,14 +159,19 @@ impl Roots {
         found
     }
 
-    /// Whether an entity is a root.
-    pub fn contains(&self, entity: &EntityId) -> bool {
-        self.clusters.iter().any(|(cluster, _)| cluster.contains(entity))
+    /// Whether a finding says what is wrong with a root.
+    pub fn is_about(&self, piece: &Piece, world: &World) -> bool {
+        let (place, is_symptom) = world.place(piece);
+        !is_symptom && self.contains(&place)
     }
 
-    /// Whether an entity is a root, but not of what the findings are mostly about.
-    pub fn is_beside(&self, entity: &EntityId) -> bool {
-        self.contains(entity) && !self.mains().any(|root| root == entity)
+    /// Whether a finding says what is wrong with a root, but not what the findings are mostly about.
+    pub fn is_beside(&self, piece: &Piece, world: &World) -> bool {
+        self.is_about(piece, world) && !self.mains().any(|root| *root == world.place(piece).0)
+    }
+
+    fn contains(&self, entity: &EntityId) -> bool {
+        self.clusters.iter().any(|(cluster, _)| cluster.contains(entity))
     }
 
     fn mains(&self) -> impl Iterator<Item = &EntityId> {
@@ -168,7 +180,7 @@ impl Roots {
 
     /// Whether a finding fits to these roots: as one of their symptoms, as what is below them, or as one of them.
     pub fn takes(&self, piece: &Piece, world: &World) -> bool {
-        let entity = &piece.entity;
+        let (entity, _) = &world.place(piece);
         if self.clusters.is_empty() || !world.map.knows(entity) {
             return true;
         }
@@ -212,7 +224,7 @@ impl Roots {
 
     /// Which cluster a finding belongs to: its entity's own, the nearest that it needs, one that needs it, the first.
     pub fn cluster_of(&self, piece: &Piece, world: &World) -> usize {
-        let entity = &piece.entity;
+        let (entity, _) = &world.place(piece);
         if let Some(own) = self.clusters.iter().position(|(cluster, _)| cluster.contains(entity)) {
             return own;
         }
@@ -240,7 +252,13 @@ impl Roots {
     /// Whether it is known how an entity's requests fare.
     fn is_seen(&self, entity: &EntityId, world: &World) -> bool {
         let signs = self.signs_of(entity);
-        signs.fails || signs.slow || world.seen.is_some_and(|seen| seen.contains(entity))
+        let speaks_itself = (signs.fails || signs.slow) && !self.blamed_by.contains_key(entity);
+        speaks_itself || world.seen.is_some_and(|seen| seen.contains(entity))
+    }
+
+    /// Whether something dark has only one who finds its calls to it bad: these two are not told apart.
+    fn is_blamed_only_by(&self, dark: &EntityId, entity: &EntityId) -> bool {
+        self.blamed_by.get(dark).is_some_and(|by| by.len() == 1 && by.contains(entity))
     }
 
     /// Whether two roots are of one cause.
@@ -252,6 +270,9 @@ impl Roots {
             return said;
         }
         if !world.map.knows(a) || !world.map.knows(b) {
+            return true;
+        }
+        if self.is_blamed_only_by(a, b) || self.is_blamed_only_by(b, a) {
             return true;
         }
         if self.apart.contains(a) || self.apart.contains(b) {
@@ -268,6 +289,18 @@ impl Roots {
 }
 
 impl World<'_, '_> {
+    /// Where a finding says that something is wrong, and whether it says so of what suffers only: bad calls to what
+    /// sends no requests of its own are that one's trouble.
+    pub fn place(&self, piece: &Piece) -> (EntityId, bool) {
+        let called = piece.scope.strip_prefix("calls ").and_then(EntityId::parse);
+        let is_dark =
+            |called: &EntityId| self.map.knows(called) && !self.seen.is_some_and(|seen| seen.contains(called));
+        match called.filter(is_dark) {
+            Some(called) => (called, false),
+            None => (piece.entity.clone(), is_symptom(piece)),
+        }
+    }
+
     /// Whether a finding is its entity's own trouble whatever else goes on, and was there from the beginning.
     fn is_apart(&self, piece: &Piece, onset: Time) -> bool {
         if piece.impact < self.config.hurts_impact || piece.start.since(onset) > self.config.at_once_ns {
