@@ -68,6 +68,11 @@ impl Grouper {
     pub fn step(&mut self, input: &Input) -> Vec<Update> {
         let mut news: BTreeMap<u64, Vec<News>> = BTreeMap::new();
         self.take_points(input);
+        let goes_on = !self.state.pending.is_empty() || self.state.cases.values().any(Case::is_active);
+        if !goes_on && input.said.is_empty() && input.commands.is_empty() {
+            self.forget(input.now);
+            return Vec::new();
+        }
         let ground = Ground::new(input, &self.state.points);
         for command in input.commands {
             self.obey(command, input.now, &mut news);
