@@ -8,7 +8,7 @@ pub(crate) mod forecast;
 mod health;
 pub(crate) mod incidents;
 pub(crate) mod services;
-mod slos;
+pub(crate) mod slos;
 mod sql;
 mod system;
 mod tokens;

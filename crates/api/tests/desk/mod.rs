@@ -1,7 +1,5 @@
 //! Alerts in, silences, routes, and what people say of incidents, over real sockets.
 
-use std::time::Duration;
-
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -15,28 +13,6 @@ fn firing(name: &str, service: &str) -> Value {
 }
 
 impl Server {
-    async fn get(&self, path: &str) -> Value {
-        self.http.get(self.url(path)).send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn say(&self, path: &str, body: Value) -> (StatusCode, Value) {
-        let (status, text) = self.post(path, JSON, body.to_string()).await;
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    }
-
-    /// Asks until the answer is as wanted, for 25 seconds at most.
-    async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let mut answer = Value::Null;
-        for _ in 0..250 {
-            answer = self.get(path).await;
-            if wanted(&answer) {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("{path} did not become as wanted: {answer}");
-    }
-
     /// Edges of the service map, so that alerts of one rule are not taken for one thing.
     async fn knows_that(&self, pairs: &[(&str, &str)]) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
