@@ -70,7 +70,7 @@ pub const MAX_HELD_ROWS: usize = 1_000_000;
 
 /// An edge of the map that was not seen for so long is forgotten: longer than data is kept by default (30 days), so
 /// that whatever can still be looked at can be explained.
-const EDGES_FOR_NS: i64 = 35 * DAY;
+pub const EDGES_FOR_NS: i64 = 35 * DAY;
 /// Most changes that are kept at a time.
 const MAX_CHANGES: usize = 1000;
 

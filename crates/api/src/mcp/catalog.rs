@@ -104,10 +104,10 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "service_map",
         title: "Service map",
-        says: "Who calls or runs on whom, learned from traces and resources. With an entity: only its neighbours.",
-        takes: &[ENTITY, TENANT],
+        says: "Who calls or runs on whom, learned from traces and resources. With an entity: only its neighbours. With a moment: as it was then.",
+        takes: &[ENTITY, may("at", Kind::Moment, "The map as it was at this moment; as it is now if left out"), TENANT],
         gives: &[
-            ("nodes", "array", "Entities with their row of the service table"),
+            ("nodes", "array", "Entities with their row of the service table (null for a moment that was)"),
             ("edges", "array", "source needs target; kind is calls or runs_on"),
         ],
     },

@@ -179,7 +179,7 @@ impl Asked {
 
     async fn service_map(&self, said: Said) -> Result<Value, ApiError> {
         let about = said.text("entity").map(str::to_owned);
-        let mut map = services::topology(self.state(), said.query()?).await.0;
+        let mut map = services::topology(self.state(), said.query()?).await?.0;
         let (mut nodes, mut edges) = (rows(map["nodes"].take()), rows(map["edges"].take()));
         if let Some(about) = about {
             edges.retain(|edge| edge["source"] == about.as_str() || edge["target"] == about.as_str());

@@ -81,6 +81,34 @@ async fn alerts_become_one_incident_each_and_are_all_accounted_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_map_is_shown_as_it_was() {
+    let server = Server::start(|_| {}).await;
+    server.knows_that(&[("web", "pay")]).await;
+    let now = server.get("/api/v1/topology").await;
+    assert!(now["nodes"][0]["service"].is_object() && now["warnings"].is_null(), "{now}");
+    for (query, edges) in [("at=now", 1), ("from=now-1h", 1), ("at=now-1h", 0), ("from=now-2h&to=now-1h", 0)] {
+        let map = server.get(&format!("/api/v1/topology?{query}")).await;
+        assert_eq!(map["edges"].as_array().map(Vec::len), Some(edges), "{query}: {map}");
+        assert_eq!(map["nodes"].as_array().map(Vec::len), Some(2 * edges), "{query}: {map}");
+        assert!(map["nodes"][0]["service"].is_null() && map["warnings"] == json!([]), "{query}: {map}");
+    }
+    let old = server.get("/api/v1/topology?at=now-40d").await;
+    assert!(old["warnings"][0].as_str().is_some_and(|w| w.contains("are forgotten")), "{old}");
+    for (query, reason) in [
+        ("at=yesterday", "not a time"),
+        ("at=now%2B1h", "lies in the future"),
+        ("from=now-1h&to=now%2B1h", "lies in the future"),
+        ("at=now&from=now-1h", "not both"),
+        ("from=now&to=now-1h", "from must lie before to"),
+    ] {
+        let answer = server.http.get(server.url(&format!("/api/v1/topology?{query}"))).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{query}");
+        let said: Value = answer.json().await.unwrap();
+        assert!(said["error"].as_str().unwrap().contains(reason), "{query}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn people_join_split_and_write_notes() {
     let server = Server::start(|_| {}).await;
     server.knows_that(&[("web", "pay"), ("shop", "cart")]).await;
