@@ -12,6 +12,7 @@ pub(crate) mod slos;
 mod sql;
 mod system;
 mod tokens;
+pub(crate) mod users;
 
 use serde::Deserialize;
 use types::{Batch, EntityId, SECOND, Tenant, Time};

@@ -50,7 +50,7 @@ pub use budget::Rate;
 pub use incident::{
     Change, GroupingConfig, InboxCounts, MOST_SILENCES, Matcher, Notice, Route, Silence,
     past::{Similar, similar, was_dismissed},
-    report::markdown as postmortem,
+    report::{markdown as postmortem, tell_users},
     route::{RouterCounts, check as check_routes, routes_of},
 };
 pub use slos::{MOST_SLOS, SloRow};

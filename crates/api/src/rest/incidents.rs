@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use types::{EntityId, Finding, Incident, IncidentState, Tenant};
 
-use super::{Range, read, say, tenant, wanted};
+use super::{Range, read, say, tenant, users::with_users, wanted};
 use crate::{
     auth::Permission,
     errors::ApiError,
@@ -108,7 +108,7 @@ fn state(text: &str) -> Result<IncidentState, ApiError> {
 
 /// The incident, with the findings behind it under `finding_details`.
 pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
-    let incident = find(&app, &id).await?;
+    let incident = with_users(&app, find(&app, &id).await?).await;
     let details = app.store.findings_by_id(&incident.findings).await?;
     let mut value = serde_json::to_value(&incident).map_err(|e| ApiError::bad_request(e.to_string()))?;
     value["finding_details"] = serde_json::to_value(details).map_err(|e| ApiError::bad_request(e.to_string()))?;
@@ -157,7 +157,7 @@ pub(crate) async fn similar(
 }
 
 async fn postmortem(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<impl IntoResponse, ApiError> {
-    let incident = find(&app, &id).await?;
+    let incident = with_users(&app, find(&app, &id).await?).await;
     let findings = app.store.findings_by_id(&incident.findings).await?;
     let similar = past(&app, &incident).await?;
     let text = engine::postmortem(&incident, &findings, &similar, now());

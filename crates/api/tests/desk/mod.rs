@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::Server;
+use super::{Server, requests};
 
 const JSON: &str = "application/json";
 
@@ -106,6 +106,32 @@ async fn the_map_is_shown_as_it_was() {
         let said: Value = answer.json().await.unwrap();
         assert!(said["error"].as_str().unwrap().contains(reason), "{query}: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_met_a_failed_request_is_counted_and_never_named() {
+    let server = Server::start(|_| {}).await;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let mut alert = firing("Errors", "pay");
+    alert["startsAt"] = types::Time(since.as_nanos() as i64 - 60 * types::SECOND).rfc3339().into();
+    server.say("/api/v2/alerts", json!([alert])).await;
+    let list = server.until("/api/v1/incidents", |i| i.as_array().is_some_and(|i| !i.is_empty())).await;
+    let path = format!("/api/v1/incidents/{}", list[0]["id"].as_str().unwrap());
+    let (ada, bob, eve) = (&[("user.id", "ada")][..], &[("user.id", "bob")][..], &[("user.id", "eve")][..]);
+    let all = [(true, ada), (true, bob), (true, ada), (false, eve), (true, &[][..])];
+    let (status, text) = server.post("/v1/traces", JSON, requests("pay", &all)).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let incident = server.get(&path).await;
+    let expected = json!({"count": 2, "at_least": true, "attribute": "user.id"});
+    assert_eq!(incident["impact"]["users"], expected, "{incident}");
+    assert!(incident["summary"].as_str().unwrap().ends_with(". At least 2 users met a failed request."), "{incident}");
+    let answer = server.http.get(server.url(&format!("{path}/postmortem"))).send().await.unwrap();
+    let draft = answer.text().await.unwrap();
+    let line =
+        "- At least 2 users met a failed request (told apart by `user.id` in their spans).\n- [What users saw.]\n";
+    assert!(draft.contains(line), "{draft}");
+    assert!(!draft.contains("ada") && !incident.to_string().contains("ada"), "{draft}");
+    assert!(server.get("/api/v1/incidents").await[0]["impact"]["users"].is_null(), "a list counts nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
