@@ -425,6 +425,9 @@ pub struct Alerts {
     /// Only about this, e.g. service:shop/cart
     #[arg(long)]
     pub entity: Option<String>,
+    /// Whose; `_self` for the host that Bellwether runs on
+    #[arg(long)]
+    pub tenant: Option<String>,
     /// Server.
     #[command(flatten)]
     pub remote: Remote,

@@ -48,7 +48,7 @@ use view::{
 
 pub use budget::Rate;
 pub use incident::{
-    Change, GroupingConfig, InboxCounts, MOST_SILENCES, Matcher, Notice, Route, Silence,
+    Change, GroupingConfig, InboxCounts, InboxTally, MOST_SILENCES, Matcher, Notice, Route, Silence,
     past::{Similar, similar, was_dismissed},
     report::{markdown as postmortem, tell_users},
     route::{RouterCounts, check as check_routes, routes_of},
@@ -346,7 +346,7 @@ impl Engine {
             corrections: Arc::new(self.tuning.calibration.iter().cloned().collect()),
             near: Arc::new(self.tuning.near().cloned().collect()),
             alerts: self.shelf.alerts.clone(),
-            inbox: self.desk.inbox.counts(),
+            inbox: self.desk.inbox.counts().clone(),
             silences: Arc::new(self.desk.silences.iter().cloned().collect()),
             routes: Arc::new(self.desk.router.routes().to_vec()),
             told: self.desk.router.counts,
@@ -509,7 +509,7 @@ impl Engine {
                 incident: finding.filter(|_| known.firing).and_then(|id| self.grouper.home_of(id)).cloned(),
             }
         };
-        if self.desk.inbox.counts().received > 0 {
+        if self.desk.inbox.counts().all.received > 0 {
             self.shelf.alerts = Arc::new(self.desk.inbox.alerts().map(row).collect());
         }
     }

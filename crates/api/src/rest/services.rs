@@ -229,6 +229,7 @@ async fn add_alias(
 
 #[derive(Deserialize)]
 pub(crate) struct ChangeQuery {
+    tenant: Option<String>,
     entity: Option<String>,
 
     from: Option<String>,
@@ -243,10 +244,12 @@ pub(crate) async fn changes(
         (None, None) => (Time(0), now().plus(types::HOUR)),
         _ => Range { from: query.from.clone(), to: query.to.clone() }.resolve()?,
     };
+    let asked = tenant(query.tenant.as_deref());
     let snapshot = app.snapshot.load();
-    let found = snapshot
-        .changes
-        .iter()
-        .filter(|c| c.at >= from && c.at < to && query.entity.as_ref().is_none_or(|e| c.entity.as_str() == e));
+    let found = snapshot.changes.iter().filter(|change| {
+        wanted(&asked, &change.tenant)
+            && (from..to).contains(&change.at)
+            && query.entity.as_ref().is_none_or(|entity| change.entity.as_str() == entity)
+    });
     Ok(Json(found.map(|c| json!(c)).collect()))
 }

@@ -70,6 +70,11 @@ async fn alerts_become_one_incident_each_and_are_all_accounted_for() {
         (6, 3, 1, 2),
         "{counts}"
     );
+    for (tenant, total) in [("default", 4), ("other", 0)] {
+        let of = server.get(&format!("/api/v1/alerts?tenant={tenant}")).await;
+        assert_eq!(of["total"], total, "{of}");
+        assert_eq!(of["counts"]["received"], if total == 0 { 0 } else { 6 }, "{of}");
+    }
     let rows = alerts["alerts"].as_array().unwrap();
     let errors = rows.iter().find(|row| row["name"] == "Errors" && row["entity"] == "service:default/cart").unwrap();
     assert_eq!(errors["incident"], about("cart")["id"]);
@@ -305,6 +310,9 @@ async fn changes_come_from_webhooks_cloudevents_and_a_file_says_what_cannot_be_s
         assert!(status.is_success(), "{status} {text}");
     }
     assert_eq!(server.count("events").await, 1, "a delivery is taken once");
+    let changes = server.until("/api/v1/changes", |c| c.as_array().is_some_and(|c| c.len() == 1)).await;
+    assert_eq!(server.get("/api/v1/changes?tenant=default").await, changes);
+    assert_eq!(server.get("/api/v1/changes?tenant=other").await, json!([]));
 
     let event = json!({"specversion": "1.0", "id": "1", "source": "/ci", "type": "dev.cdevents.service.deployed.0.3.0",
         "datacontenttype": JSON, "data": {"context": {"specversion": "0.5.1", "id": "1", "source": "/ci",
