@@ -11,7 +11,8 @@ use axum::{
 use engine::Similar;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use types::{EntityId, Finding, Incident, IncidentState, Tenant};
+use store::{JournalFilter, JournalRow};
+use types::{EntityId, Finding, Incident, IncidentState, JournalKind, Tenant, Time, TimelineEntry};
 
 use super::{Range, read, say, tenant, users::with_users, wanted};
 use crate::{
@@ -119,7 +120,29 @@ async fn find(app: &App, id: &str) -> Result<Incident, ApiError> {
     if let Some(known) = app.snapshot.load().incidents.iter().find(|i| i.id.0 == id) {
         return Ok((**known).clone());
     }
-    app.store.incident(id).await?.ok_or_else(|| ApiError::not_found(format!("no incident {id:?}")))
+    let stored = app.store.incident(id).await?.ok_or_else(|| ApiError::not_found(format!("no incident {id:?}")))?;
+    with_late_notes(app, stored).await
+}
+
+/// Notes that are shown of an incident that was over for long when they were written.
+const MOST_LATE_NOTES: usize = 200;
+
+/// Some time after its end an incident is no longer changed: what people noted from then on stands in the journal only,
+/// and is read from there.
+async fn with_late_notes(app: &App, mut incident: Incident) -> Result<Incident, ApiError> {
+    let (subject, kind) = (Some(incident.id.0.clone()), Some(JournalKind::Verdict));
+    let filter = JournalFilter { subject, kind, limit: MOST_LATE_NOTES, ..JournalFilter::default() };
+    let late = |line: JournalRow| {
+        let is_late = line.data["verdict"] == "note" && line.data["known"] == false;
+        let at = line.data["at"].as_str().and_then(Time::parse).unwrap_or(line.at);
+        // Nothing is left of one that was erased.
+        let text = line.text.filter(|_| is_late)?;
+        Some(TimelineEntry { at, kind: "note".to_owned(), entity: None, text, finding: None })
+    };
+    let lines = app.store.journal(filter).await?;
+    incident.timeline.extend(lines.into_iter().rev().filter_map(late));
+    incident.timeline.sort_by_key(|line| line.at);
+    Ok(incident)
 }
 
 #[derive(Default, Deserialize)]

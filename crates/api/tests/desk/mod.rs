@@ -187,6 +187,42 @@ async fn people_join_split_and_write_notes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_note_on_an_incident_that_is_long_over_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |minute: u32| format!("2026-01-02T03:{minute:02}:00Z");
+    let line = |minute: u32, text: &str| json!({"at": at(minute), "kind": "state", "entity": null, "text": text, "finding": null});
+    let old: types::Incident = serde_json::from_value(json!({
+        "id": "inc-1", "tenant": "default", "state": "resolved", "severity": "major", "title": "pay: errors", "summary": "Over.",
+        "started_at": at(0), "opened_at": at(1), "resolved_at": at(9), "actor": null, "entities": ["service:default/pay"],
+        "causes": [], "undecided": true, "missing": [], "findings": [],
+        "impact": {"dependents": [], "failed_requests": 0, "slow_requests": 0, "requests": 0},
+        "timeline": [line(1, "opened"), line(9, "resolved by itself")],
+    }))
+    .unwrap();
+    let store = store::Store::open(store::StoreConfig::new(dir.path())).await.unwrap();
+    store.commit(store::Commit { incidents: vec![old], ..store::Commit::default() }).await.unwrap();
+    store.close().await;
+    drop(store);
+
+    let server = Server::on(dir, |_| {}).await;
+    for text in ["it was the disk", "*ticket* 7"] {
+        let said = server.say("/api/v1/incidents/inc-1/notes", json!({ "text": text })).await;
+        assert_eq!(said.0, StatusCode::ACCEPTED, "{}", said.1);
+        let shown = |incident: &Value| {
+            let last = incident["timeline"].as_array().and_then(|lines| lines.last().cloned()).unwrap_or_default();
+            last["kind"] == "note" && last["text"] == format!("local: {text}")
+        };
+        server.until("/api/v1/incidents/inc-1", shown).await;
+    }
+    let incident = server.get("/api/v1/incidents/inc-1").await;
+    let lines: Vec<&str> = incident["timeline"].as_array().unwrap().iter().filter_map(|l| l["text"].as_str()).collect();
+    assert_eq!(lines, ["opened", "resolved by itself", "local: it was the disk", "local: *ticket* 7"]);
+    let draft = server.http.get(server.url("/api/v1/incidents/inc-1/postmortem")).send().await.unwrap();
+    assert!(draft.text().await.unwrap().contains("local: \\*ticket\\* 7"));
+    server.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silence_keeps_quiet_until_it_ends_and_survives_a_restart() {
     let server = Server::start(|_| {}).await;
     for (body, reason) in [
