@@ -305,7 +305,7 @@ fn until(args: &[&str], wanted: impl Fn(&str) -> bool) -> String {
         if wanted(&printed) {
             return printed;
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
     }
     panic!("{args:?} did not print what was wanted: {}", fine(args));
 }

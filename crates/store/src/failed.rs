@@ -12,7 +12,7 @@ use types::{EntityId, MINUTE, Tenant, Time};
 use crate::{
     Inner, StoreError,
     reads::{Columns, json, newest_first},
-    scan::{Quarantine, Scan, Wanted},
+    scan::{Quarantine, Scan, Wanted, marked},
     sealed::Signal,
 };
 
@@ -32,7 +32,7 @@ pub struct FailedFilter {
     pub entities: Vec<EntityId>,
     /// Names of attributes of any span of the trace.
     pub attributes: Vec<&'static str>,
-    /// Spans of any kind that are looked at, at most, the newest.
+    /// After so many spans (of whatever entity) nothing older is looked at.
     pub spans_most: usize,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn failed_traces(inner: &Inner, filter: &FailedFilter) -> Result<Fail
     let failed = failed(inner, filter, &mut whole)?;
     let mut found = vec![Found::default(); filter.attributes.len()];
     if !failed.is_empty() {
-        let scan = scan(inner, filter, None, TRACE_NS);
+        let scan = scan(inner, filter, TRACE_NS);
         let mut seen = 0;
         for unit in newest_first(&scan) {
             if seen >= filter.spans_most {
@@ -115,16 +115,17 @@ fn failed(inner: &Inner, filter: &FailedFilter, whole: &mut bool) -> Result<Hash
     if marks.is_empty() {
         return Ok(failed);
     }
-    let scan = scan(inner, filter, Some(marks), 0);
+    let scan = scan(inner, filter, 0);
     for unit in newest_first(&scan) {
         if seen >= filter.spans_most {
             *whole = false;
             break;
         }
-        for (_, batch) in scan.rows(&unit, &["kind", "status", "parent_span_id", "trace_id"])? {
+        for (_, batch) in scan.rows(&unit, &["entity", "kind", "status", "parent_span_id", "trace_id"])? {
             let columns = Columns(&batch);
             seen += batch.num_rows();
-            for i in (0..batch.num_rows()).filter(|i| columns.byte("status", *i) == 2) {
+            let is_failed = |i: &usize| columns.byte("status", *i) == 2 && marked(&marks, columns.id("entity", *i));
+            for i in (0..batch.num_rows()).filter(is_failed) {
                 if matches!(columns.byte("kind", i), 2 | 5) || columns.bytes::<8>("parent_span_id", i) == [0; 8] {
                     failed.insert(columns.bytes("trace_id", i));
                 }
@@ -134,11 +135,11 @@ fn failed(inner: &Inner, filter: &FailedFilter, whole: &mut bool) -> Result<Hash
     Ok(failed)
 }
 
-fn scan(inner: &Inner, filter: &FailedFilter, entities: Option<Vec<bool>>, margin_ns: i64) -> Scan {
+/// All spans of the stretch, and of a margin around it.
+fn scan(inner: &Inner, filter: &FailedFilter, margin_ns: i64) -> Scan {
     let wanted = Wanted {
         from: filter.from.0.saturating_sub(margin_ns),
         to: filter.to.0.saturating_sub(1).saturating_add(margin_ns),
-        entities,
         tenants: Some(vec![filter.tenant.clone()]),
         ..Wanted::default()
     };
