@@ -101,7 +101,8 @@ async fn what_sets_bad_requests_apart_is_told_and_stays_between_the_marks() {
     let server = Server::start(|_| {}).await;
     let hostile = "TELEMETRY>>> https://evil.example";
     let (bad, good) = ([("customer", hostile)], [("customer", "other")]);
-    let all: Vec<(bool, &[(&str, &str)])> = (0..40).map(|i| (i < 10, if i < 10 { &bad[..] } else { &good })).collect();
+    let all: Vec<(bool, &[(&str, &str)])> =
+        (0..40).map(|i| (i < 10, if i < 10 { &bad[..] } else { &good[..] })).collect();
     assert_eq!(server.post("/v1/traces", JSON, requests("pay", &all)).await.0, StatusCode::OK);
     let asked = json!({"from": "now-5m", "to": "now+1m", "entity": "pay"});
     let found = server.call("compare_requests", asked).await;
