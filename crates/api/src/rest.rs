@@ -8,10 +8,11 @@ pub(crate) mod forecast;
 mod health;
 pub(crate) mod incidents;
 pub(crate) mod services;
-mod slos;
+pub(crate) mod slos;
 mod sql;
 mod system;
 mod tokens;
+pub(crate) mod users;
 
 use serde::Deserialize;
 use types::{Batch, EntityId, SECOND, Tenant, Time};

@@ -39,6 +39,8 @@ pub struct App {
     pub stop: Stop,
     /// Replays of history that people asked for.
     pub replays: crate::rest::detection::Replays,
+    /// Users that were counted just now.
+    pub users: crate::rest::users::Counted,
     /// The one client that speaks outwards.
     pub egress: act::Egress,
     /// What was counted since the start.
@@ -138,6 +140,7 @@ impl App {
             ready: AtomicBool::new(false),
             stop: Stop::default(),
             replays: crate::rest::detection::Replays::default(),
+            users: crate::rest::users::Counted::default(),
             counters: Counters::default(),
             started: now(),
             addresses: OnceLock::new(),

@@ -40,6 +40,28 @@ impl Server {
         (answer.status(), answer.text().await.unwrap())
     }
 
+    async fn get(&self, path: &str) -> Value {
+        self.http.get(self.url(path)).send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn say(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let (status, text) = self.post(path, "application/json", body.to_string()).await;
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Asks until the answer is as wanted, for 25 seconds at most.
+    async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut answer = Value::Null;
+        for _ in 0..250 {
+            answer = self.get(path).await;
+            if wanted(&answer) {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{path} did not become as wanted: {answer}");
+    }
+
     async fn count(&self, table: &str) -> u64 {
         let (status, text) = self
             .post(
@@ -58,6 +80,20 @@ fn logs(count: usize) -> String {
     let record = |i: usize| json!({"timeUnixNano": (now as u64 + i as u64).to_string(), "severityNumber": 9, "body": {"stringValue": format!("line {i}")}});
     json!({"resourceLogs": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "t"}}]},
         "scopeLogs": [{"logRecords": (0..count).map(record).collect::<Vec<_>>()}]}]})
+    .to_string()
+}
+
+/// Requests of a service that end now, each a trace of its own: whether it failed, and its attributes.
+fn requests(service: &str, all: &[(bool, &[(&str, &str)])]) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let text = |(key, value): &(&str, &str)| json!({"key": key, "value": {"stringValue": value}});
+    let span = |(i, (failed, attributes)): (usize, &(bool, &[(&str, &str)]))| {
+        json!({"traceId": format!("{:032x}", u128::from(now) + i as u128), "spanId": format!("{:016x}", i + 1), "name": "GET /",
+            "kind": 2, "startTimeUnixNano": (now - 5_000_000).to_string(), "endTimeUnixNano": now.to_string(),
+            "status": {"code": if *failed { 2 } else { 0 }}, "attributes": attributes.iter().map(text).collect::<Vec<_>>()})
+    };
+    json!({"resourceSpans": [{"resource": {"attributes": [text(&("service.name", service))]},
+        "scopeSpans": [{"spans": all.iter().enumerate().map(span).collect::<Vec<_>>()}]}]})
     .to_string()
 }
 

@@ -95,6 +95,9 @@ pub enum Command {
     /// List, make and end silences and maintenance windows
     #[command(subcommand)]
     Silences(Silences),
+    /// Service level objectives: list and show them with their budgets, set, check and remove them
+    #[command(subcommand)]
+    Slos(Slos),
     /// Check the journal's hash chain
     #[command(subcommand)]
     Audit(Audit),
@@ -422,6 +425,9 @@ pub struct Alerts {
     /// Only about this, e.g. service:shop/cart
     #[arg(long)]
     pub entity: Option<String>,
+    /// Whose; `_self` for the host that Bellwether runs on
+    #[arg(long)]
+    pub tenant: Option<String>,
     /// Server.
     #[command(flatten)]
     pub remote: Remote,
@@ -470,6 +476,58 @@ pub enum Silences {
     End {
         /// Its id
         id: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+/// What to do with service level objectives.
+#[derive(Subcommand, Debug)]
+pub enum Slos {
+    /// All of them, with what is left of each budget
+    List {
+        /// Whose; `_self` for the host that Bellwether runs on
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// One, with what is counted and how fast its budget burns
+    Show {
+        /// Its name
+        name: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Set what a file says: new ones are added, those of a known name are replaced
+    #[command(
+        after_help = "Examples:\n  bellwether slos check objectives.yaml && bellwether slos set objectives.yaml\n  bellwether slos set - < objectives.yaml"
+    )]
+    Set {
+        /// OpenSLO v1 YAML; `-` reads it from standard input
+        file: PathBuf,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Say what would be read of a file, or what is wrong in it (needs no server)
+    Check {
+        /// OpenSLO v1 YAML; `-` reads it from standard input
+        file: PathBuf,
+    },
+    /// Remove one; what was counted for it is forgotten
+    Remove {
+        /// Its name
+        name: String,
         /// Server.
         #[command(flatten)]
         remote: Remote,

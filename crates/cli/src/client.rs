@@ -61,6 +61,11 @@ impl Client {
         self.send(self.http.post(format!("{}{path}", self.url)).json(body)).await
     }
 
+    /// POST a text of a content type; the answer as JSON.
+    pub async fn post_text(&self, path: &str, kind: &str, text: String) -> Outcome<Value> {
+        self.send(self.http.post(format!("{}{path}", self.url)).header("content-type", kind).body(text)).await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Outcome<Value> {
         self.ask(request).await.map(|text| serde_json::from_str(&text).unwrap_or(Value::Null))
     }
@@ -98,6 +103,12 @@ impl Client {
         }
         Err(failure)
     }
+}
+
+/// A text as one part of a path.
+pub fn segment(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|b| if is_plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -111,6 +111,13 @@ pub fn figure(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
+/// `45 s`, `5 min`, `1 h`, `7 d`.
+pub fn length(seconds: f64) -> String {
+    let units = [("d", 86_400.0), ("h", 3600.0), ("min", 60.0)];
+    let whole = units.iter().find(|(_, unit)| seconds >= *unit && seconds % unit == 0.0);
+    whole.map_or_else(|| format!("{seconds} s"), |(name, unit)| format!("{} {name}", seconds / unit))
+}
+
 fn flatten(prefix: &str, value: &Value, out: &mut Vec<(String, Value)>) {
     match value {
         Value::Object(map) if !map.is_empty() => {

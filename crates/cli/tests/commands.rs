@@ -96,6 +96,7 @@ fn help_and_version_fit_a_terminal() {
         "incidents",
         "alerts",
         "silences",
+        "slos",
         "prove",
         "replay",
         "budget",
@@ -236,6 +237,77 @@ fn signals_are_sent_asked_for_and_found_again() {
     assert_ne!(busy.status.code(), Some(0));
     let (data, _dir) = server.stop();
     whole(&data);
+}
+
+const OBJECTIVE: &str = "\
+apiVersion: openslo/v1
+kind: SLO
+metadata:
+  name: pay availability
+spec:
+  description: Payments answer.
+  service: payments
+  indicator:
+    metadata: {name: pay-requests}
+    spec:
+      ratioMetric:
+        rawType: success
+        raw: {metricSource: {type: bellwether, spec: {signal: requests}}}
+  timeWindow: [{duration: 30d, isRolling: true}]
+  budgetingMethod: Occurrences
+  objectives: [{target: 0.999}]
+";
+
+#[test]
+fn objectives_are_checked_set_shown_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(dir.path().join(name), text).unwrap();
+        dir.path().join(name).display().to_string()
+    };
+    let (good, bad) = (file("good.yaml", OBJECTIVE), file("bad.yaml", &OBJECTIVE.replace("  service:", "  servce:")));
+    let promise = "pay availability: 99.9 % of service:default/payments over 30 d";
+    assert_eq!(fine(&["slos", "check", &good]), format!("good: {promise}\n"));
+    let said = fails(&["slos", "check", &bad], 2);
+    assert!(said.starts_with(&format!("error: nothing of {bad} can be taken:\n  line 7: spec.servce: ")), "{said}");
+    assert!(said.ends_with("hint: mend the file; docs: slos says what is read\n"), "{said}");
+    assert!(fails(&["slos", "check", "/no/such/file"], 2).contains("cannot read /no/such/file"));
+    assert!(fails(&["slos", "set", &good, "--url", "http://127.0.0.1:1"], 5).contains("hint: start the server"));
+
+    let server = Server::start();
+    let url = server.url.as_str();
+    assert!(fine(&["slos", "list", "--url", url]).starts_with("no objectives"));
+    assert!(fails(&["slos", "set", &bad, "--url", url], 2).contains("line 7"));
+    assert_eq!(fine(&["slos", "set", &good, "--url", url]), format!("set {promise}\n"));
+    let list = until(&["slos", "list", "-o", "csv", "--url", url], |list| list.lines().count() == 2);
+    let row = list.lines().nth(1).unwrap();
+    assert!(row.starts_with("pay availability,service:default/payments,99.9 %,30 d,,,"), "{list}");
+    let page = fine(&["slos", "show", "pay availability", "--url", url]);
+    assert!(
+        page.starts_with(&format!("{promise}\nPayments answer.\ncounted: requests, bad is what failed\n")),
+        "{page}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&fine(&["slos", "show", "pay availability", "-o", "json", "--url", url])).unwrap();
+    assert_eq!((json["target"].as_f64(), json["service"].as_str()), (Some(0.999), Some("service:default/payments")));
+    for what in ["show", "remove"] {
+        assert!(fails(&["slos", what, "none", "--url", url], 3).contains("no objective"), "{what}");
+        assert!(fails(&["slos", what, "..", "--url", url], 2).contains("not an objective's name"), "{what}");
+    }
+    assert_eq!(fine(&["slos", "remove", "pay availability", "--url", url]), "pay availability: removed\n");
+    until(&["slos", "list", "--url", url], |list| list.starts_with("no objectives"));
+}
+
+/// What it prints once that is as wanted, within ten seconds.
+fn until(args: &[&str], wanted: impl Fn(&str) -> bool) -> String {
+    for _ in 0..100 {
+        let printed = fine(args);
+        if wanted(&printed) {
+            return printed;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+    }
+    panic!("{args:?} did not print what was wanted: {}", fine(args));
 }
 
 /// Offline commands on a folder.

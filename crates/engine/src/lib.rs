@@ -48,9 +48,9 @@ use view::{
 
 pub use budget::Rate;
 pub use incident::{
-    Change, GroupingConfig, InboxCounts, MOST_SILENCES, Matcher, Notice, Route, Silence,
+    Change, GroupingConfig, InboxCounts, InboxTally, MOST_SILENCES, Matcher, Notice, Route, Silence,
     past::{Similar, similar, was_dismissed},
-    report::markdown as postmortem,
+    report::{markdown as postmortem, tell_users},
     route::{RouterCounts, check as check_routes, routes_of},
 };
 pub use slos::{MOST_SLOS, SloRow};
@@ -70,7 +70,7 @@ pub const MAX_HELD_ROWS: usize = 1_000_000;
 
 /// An edge of the map that was not seen for so long is forgotten: longer than data is kept by default (30 days), so
 /// that whatever can still be looked at can be explained.
-const EDGES_FOR_NS: i64 = 35 * DAY;
+pub const EDGES_FOR_NS: i64 = 35 * DAY;
 /// Most changes that are kept at a time.
 const MAX_CHANGES: usize = 1000;
 
@@ -346,7 +346,7 @@ impl Engine {
             corrections: Arc::new(self.tuning.calibration.iter().cloned().collect()),
             near: Arc::new(self.tuning.near().cloned().collect()),
             alerts: self.shelf.alerts.clone(),
-            inbox: self.desk.inbox.counts(),
+            inbox: self.desk.inbox.counts().clone(),
             silences: Arc::new(self.desk.silences.iter().cloned().collect()),
             routes: Arc::new(self.desk.router.routes().to_vec()),
             told: self.desk.router.counts,
@@ -509,7 +509,7 @@ impl Engine {
                 incident: finding.filter(|_| known.firing).and_then(|id| self.grouper.home_of(id)).cloned(),
             }
         };
-        if self.desk.inbox.counts().received > 0 {
+        if self.desk.inbox.counts().all.received > 0 {
             self.shelf.alerts = Arc::new(self.desk.inbox.alerts().map(row).collect());
         }
     }

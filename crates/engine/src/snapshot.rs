@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use incident::{Change, InboxCounts, KnownAlert, Route, Silence, route::RouterCounts};
+use incident::{Change, InboxTally, KnownAlert, Route, Silence, route::RouterCounts};
 use serde::{Deserialize, Serialize};
 use view::{Correction, NearMiss};
 
@@ -42,7 +42,7 @@ pub struct Snapshot {
     /// Alerts of other programs that fire or did in the last day; in order of tenant and fingerprint.
     pub alerts: Arc<Vec<AlertRow>>,
     /// What became of all alerts that came in.
-    pub inbox: InboxCounts,
+    pub inbox: InboxTally,
     /// Silences that hold, will, or did in the last week.
     pub silences: Arc<Vec<Silence>>,
     /// Who is told of which incidents.

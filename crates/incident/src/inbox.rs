@@ -119,6 +119,52 @@ pub struct InboxCounts {
     pub silenced: u64,
 }
 
+impl InboxCounts {
+    /// What is left without those of another count.
+    fn without(self, other: InboxCounts) -> InboxCounts {
+        InboxCounts {
+            received: self.received.saturating_sub(other.received),
+            fired: self.fired.saturating_sub(other.fired),
+            repeated: self.repeated.saturating_sub(other.repeated),
+            resolved: self.resolved.saturating_sub(other.resolved),
+            resolved_unknown: self.resolved_unknown.saturating_sub(other.resolved_unknown),
+            over_limit: self.over_limit.saturating_sub(other.over_limit),
+            expired: self.expired.saturating_sub(other.expired),
+            silenced: self.silenced.saturating_sub(other.silenced),
+        }
+    }
+}
+
+/// Counts of all tenants together, and of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxTally {
+    /// Of all together.
+    #[serde(flatten)]
+    pub all: InboxCounts,
+    /// Of each tenant whose alerts came in.
+    #[serde(default)]
+    pub by_tenant: BTreeMap<Tenant, InboxCounts>,
+}
+
+impl InboxTally {
+    /// Of one tenant; `None`: of all but `_self`.
+    pub fn of(&self, tenant: Option<&Tenant>) -> InboxCounts {
+        let one = |tenant: &Tenant| self.by_tenant.get(tenant).copied().unwrap_or_default();
+        match tenant {
+            Some(tenant) => one(tenant),
+            None => self.by_tenant.keys().filter(|t| t.is_self()).fold(self.all, |all, own| all.without(one(own))),
+        }
+    }
+
+    fn add(&mut self, tenant: &Tenant, heading: fn(&mut InboxCounts) -> &mut u64) {
+        *heading(&mut self.all) += 1;
+        match self.by_tenant.get_mut(tenant) {
+            Some(counts) => *heading(counts) += 1,
+            None => *heading(self.by_tenant.entry(tenant.clone()).or_default()) += 1,
+        }
+    }
+}
+
 /// All instances of one rule at one entity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Rule {
@@ -143,7 +189,7 @@ pub struct Inbox {
     alerts: BTreeMap<(Tenant, u64), KnownAlert>,
     #[serde(with = "pairs")]
     rules: BTreeMap<RuleKey, Rule>,
-    counts: InboxCounts,
+    counts: InboxTally,
     /// Next moment at which something may expire.
     next_expiry: Option<Time>,
     #[serde(skip)]
@@ -209,8 +255,8 @@ impl Inbox {
     }
 
     /// What became of all that came in.
-    pub fn counts(&self) -> InboxCounts {
-        self.counts
+    pub fn counts(&self) -> &InboxTally {
+        &self.counts
     }
 
     fn take(
@@ -219,7 +265,7 @@ impl Inbox {
         silence: &impl Fn(&Tenant, &KnownAlert) -> Option<String>,
         touched: &mut BTreeSet<RuleKey>,
     ) {
-        self.counts.received += 1;
+        self.counts.add(&alert.tenant, |c| &mut c.received);
         let id = (alert.tenant.clone(), alert.fingerprint);
         let starts_at = alert.starts_at.min(alert.at);
         let ends_at = match (alert.firing, alert.until_told) {
@@ -231,7 +277,7 @@ impl Inbox {
         let known = match self.alerts.get_mut(&id) {
             Some(known) => known,
             None if is_full => {
-                self.counts.over_limit += 1;
+                self.counts.add(&alert.tenant, |c| &mut c.over_limit);
                 return;
             }
             None => self.alerts.entry(id).or_insert_with(|| KnownAlert::unheard(alert, starts_at)),
@@ -241,14 +287,14 @@ impl Inbox {
         known.heard_at = alert.at;
         known.received += 1;
         match (known.firing, alert.firing) {
-            (false, true) if is_stale => self.counts.repeated += 1,
+            (false, true) if is_stale => self.counts.add(&alert.tenant, |c| &mut c.repeated),
             (false, true) => {
-                self.counts.fired += 1;
+                self.counts.add(&alert.tenant, |c| &mut c.fired);
                 known.renew(alert, starts_at, ends_at);
                 known.flip(alert.at);
                 known.silenced_by = silence(&alert.tenant, known);
                 if let Some(silence) = &known.silenced_by {
-                    self.counts.silenced += 1;
+                    self.counts.add(&alert.tenant, |c| &mut c.silenced);
                     self.quieted.push(silence.clone());
                 } else {
                     let key = rule_key(&self.rules, &alert.tenant, known);
@@ -257,11 +303,11 @@ impl Inbox {
                 }
             }
             (true, true) => {
-                self.counts.repeated += 1;
+                self.counts.add(&alert.tenant, |c| &mut c.repeated);
                 known.ends_at = ends_at;
             }
             (true, false) => {
-                self.counts.resolved += 1;
+                self.counts.add(&alert.tenant, |c| &mut c.resolved);
                 let key = rule_key(&self.rules, &alert.tenant, known);
                 known.end(ends_at.unwrap_or(alert.at), false);
                 if let Some(rule) = self.rules.get_mut(&key) {
@@ -270,7 +316,7 @@ impl Inbox {
                 }
             }
             (false, false) => {
-                self.counts.resolved_unknown += 1;
+                self.counts.add(&alert.tenant, |c| &mut c.resolved_unknown);
                 known.ends_at = known.ends_at.or(ends_at);
             }
         }
@@ -293,7 +339,7 @@ impl Inbox {
             }
             known.end(ends_at, true);
             self.next_expiry = earlier(self.next_expiry, Some(ends_at.max(known.heard_at).plus(KEEP_NS + 1)));
-            self.counts.expired += 1;
+            self.counts.add(tenant, |c| &mut c.expired);
             let key = rule_key(&self.rules, tenant, known);
             if let Some(rule) = self.rules.get_mut(&key) {
                 rule.go_off(*fingerprint, ends_at);
@@ -552,7 +598,7 @@ mod tests {
         let said = step(&mut inbox, &[alert("Down", 2, false, 90)], 90);
         assert_eq!((said[0].ongoing, said[0].end, said[0].id), (false, at(90), id));
         assert!(step(&mut inbox, &[], 95).is_empty());
-        assert!(adds_up(inbox.counts()), "{:?}", inbox.counts());
+        assert!(adds_up(inbox.counts().all), "{:?}", inbox.counts().all);
     }
 
     #[test]
@@ -566,7 +612,7 @@ mod tests {
         assert_eq!((said[0].ongoing, said[0].end), (false, at(500)));
         // Its sender was away and says the same again.
         assert!(step(&mut inbox, &[pushed(600)], 600)[0].ongoing);
-        assert_eq!((inbox.counts().expired, inbox.counts().fired), (1, 2));
+        assert_eq!((inbox.counts().all.expired, inbox.counts().all.fired), (1, 2));
     }
 
     #[test]
@@ -576,7 +622,7 @@ mod tests {
         let late = Alert { starts_at: at(-60), ..alert("Down", 1, true, 5) };
         assert!(step(&mut inbox, &[late], 5).is_empty(), "the news came in the wrong order");
         assert!(step(&mut inbox, &[alert("Down", 1, true, 30)], 30)[0].ongoing, "it fires anew");
-        let counts = inbox.counts();
+        let counts = inbox.counts().all;
         assert_eq!((counts.resolved_unknown, counts.repeated, counts.fired), (1, 1, 1));
         assert!(adds_up(counts));
     }
@@ -605,7 +651,7 @@ mod tests {
         let mut inbox = Inbox::default();
         let silence = |_: &Tenant, _: &KnownAlert| Some("s1".to_owned());
         assert!(inbox.step(&[alert("Down", 1, true, 0)], at(0), silence).is_empty());
-        assert_eq!(inbox.counts().silenced, 1);
+        assert_eq!(inbox.counts().all.silenced, 1);
         let said = inbox.silence_again(at(60), |_, _| None);
         assert_eq!((said.len(), said[0].ongoing), (1, true));
         let said = inbox.silence_again(at(90), silence);
@@ -621,6 +667,21 @@ mod tests {
         assert_eq!(said.iter().map(|f| f.observed).sum::<f64>(), 500.0, "every alert is in one of them");
         let text = serde_json::to_string(&inbox).unwrap();
         assert_eq!(serde_json::from_str::<Inbox>(&text).unwrap(), inbox);
+    }
+
+    #[test]
+    fn each_tenant_has_its_own_account() {
+        let of = |tenant: &str, at: i64| Alert { tenant: Tenant::new(tenant), ..alert("Down", 1, true, at) };
+        let mut inbox = Inbox::default();
+        step(&mut inbox, &[of("a", 0), of("b", 0), of("b", 1), of("_self", 0)], 1);
+        let count = |tenant: Option<&str>| {
+            let counts = inbox.counts().of(tenant.map(Tenant::new).as_ref());
+            (counts.received, counts.fired, counts.repeated)
+        };
+        assert_eq!((count(Some("a")), count(Some("b"))), ((1, 1, 0), (2, 1, 1)));
+        assert_eq!((count(Some("none")), count(None)), ((0, 0, 0), (3, 2, 1)));
+        let saved = serde_json::to_string(&inbox).unwrap();
+        assert_eq!(serde_json::from_str::<Inbox>(&saved).unwrap(), inbox);
     }
 
     #[test]

@@ -33,7 +33,7 @@ use types::{EntityId, Finding, Incident, IncidentId, IncidentState, Registry, Se
 use types::{MINUTE, SECOND};
 
 pub use grouper::Grouper;
-pub use inbox::{Alert, Inbox, InboxCounts, KnownAlert};
+pub use inbox::{Alert, Inbox, InboxCounts, InboxTally, KnownAlert};
 pub use matcher::{Matcher, Operator};
 pub use route::{Notice, Route, Router};
 pub use silence::{MOST_SILENCES, Silence, Silences};

@@ -2,12 +2,21 @@
 
 use std::fmt::Write;
 
-use types::{Evidence, Finding, Incident, IncidentState, Time};
+use types::{Evidence, Finding, Incident, IncidentState, Time, Users};
 
-use crate::past::{Similar, ended_by};
+use crate::{
+    past::{Similar, ended_by},
+    words,
+};
 
 /// Most lines of the timeline in the draft.
 const MOST_LINES: usize = 60;
+
+/// Says who met a failed request, in the impact and behind the summary.
+pub fn tell_users(incident: &mut Incident, users: Users) {
+    incident.summary = format!("{} {}.", incident.summary, words::met(&users)).trim_start().to_owned();
+    incident.impact.users = Some(users);
+}
 
 /// The draft. Text that came in as telemetry is set as code, so that it is not read as Markdown.
 pub fn markdown(incident: &Incident, findings: &[Finding], similar: &[Similar], now: Time) -> String {
@@ -53,7 +62,13 @@ pub fn markdown(incident: &Incident, findings: &[Finding], similar: &[Similar], 
             line(format!("- {n} dependents: {}{}.", names.join(", "), if n > 10 { " …" } else { "" }));
         }
     }
-    line("- [What users saw, and how many of them.]\n".into());
+    match &impact.users {
+        Some(users) => {
+            line(format!("- {} (told apart by {} in their spans).", words::met(users), code(&users.attribute)));
+            line("- [What users saw.]\n".into());
+        }
+        None => line("- [What users saw, and how many of them.]\n".into()),
+    }
     line("## Cause\n".into());
     if incident.undecided {
         line("The cause was not decided from what was observed.\n".into());
@@ -66,7 +81,7 @@ pub fn markdown(incident: &Incident, findings: &[Finding], similar: &[Similar], 
             "{}. **{}** ({}, belief {:.2}): {}",
             i + 1,
             plain(cause.entity.name()),
-            crate::words::cause_word(cause.kind),
+            words::cause_word(cause.kind),
             cause.belief,
             plain(&cause.summary)
         ));
@@ -171,6 +186,15 @@ fn length(ns: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_met_a_failure_is_told_in_words() {
+        let users =
+            |count, at_least, attribute: &str| words::met(&Users { count, at_least, attribute: attribute.into() });
+        assert_eq!(users(1, false, "user.id"), "1 user met a failed request");
+        assert_eq!(users(12, true, "enduser.id"), "At least 12 users met a failed request");
+        assert_eq!(users(2, false, "session.id"), "2 sessions met a failed request");
+    }
 
     #[test]
     fn telemetry_text_stays_text() {

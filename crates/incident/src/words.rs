@@ -1,6 +1,6 @@
 //! Titles and summary sentences: plain words, numbers with units, the same order each time.
 
-use types::{CauseKind, Direction, EntityId, Incident, IncidentState, Time};
+use types::{CauseKind, Direction, EntityId, Incident, IncidentState, Time, Users};
 
 use crate::case::{Case, Piece};
 
@@ -93,6 +93,14 @@ pub fn summary(main: &EntityId, case: &Case, incident: &Incident) -> String {
     }
     text.push('.');
     text
+}
+
+/// `At least 12 users met a failed request`.
+pub fn met(users: &Users) -> String {
+    let what = if users.attribute == "session.id" { "session" } else { "user" };
+    let plural = if users.count == 1 { "" } else { "s" };
+    let least = if users.at_least { "At least " } else { "" };
+    format!("{least}{} {what}{plural} met a failed request", users.count)
 }
 
 /// The kind of a cause in a word or two.

@@ -23,6 +23,7 @@ mod append;
 mod config;
 mod deliveries;
 mod error;
+mod failed;
 mod history;
 mod hot;
 mod metadata;
@@ -48,6 +49,7 @@ pub use append::{Appended, LogState};
 pub use config::{Durability, Fault, Retention, SealPolicy, StoreConfig};
 pub use deliveries::{Delivery, DeliveryState};
 pub use error::{ErrorKind, StoreError};
+pub use failed::{Distinct, FailedFilter, FailedTraces};
 pub use history::StoreHistory;
 pub use metadata::{AliasRow, JournalCheck, JournalFilter, JournalHead, JournalRow, StoredToken};
 pub use past::{Past, Stretch};
@@ -242,6 +244,12 @@ impl Store {
         let inner = self.0.clone();
         let id = trace_id.to_owned();
         blocking(move || reads::trace(&inner, tenant.as_ref(), &id)).await
+    }
+
+    /// How many different values of attributes stand in the traces of failed requests.
+    pub async fn failed_traces(&self, filter: FailedFilter) -> Result<FailedTraces, StoreError> {
+        let inner = self.0.clone();
+        blocking(move || failed::failed_traces(&inner, &filter)).await
     }
 
     /// Events, newest first.

@@ -347,11 +347,9 @@ fn newest<T>(
     mut take: impl FnMut(&Tenant, &RecordBatch, &mut Vec<T>),
 ) -> Result<Vec<T>, StoreError> {
     let limit = if limit == 0 { 100 } else { limit.min(100_000) };
-    let mut units: Vec<(i64, Unit)> =
-        scan.units().into_iter().map(|unit| (last_time(scan.signal, &unit), unit)).collect();
-    units.sort_by_key(|(last, _)| std::cmp::Reverse(*last));
     let mut found: Vec<T> = Vec::new();
-    for (last, unit) in units {
+    for unit in newest_first(scan) {
+        let last = last_time(scan.signal, &unit);
         if found.len() >= limit && time_of(&found[limit - 1]) > last {
             break;
         }
@@ -362,6 +360,13 @@ fn newest<T>(
         found.truncate(limit);
     }
     Ok(found)
+}
+
+/// The units of a scan, the newest first.
+pub(crate) fn newest_first(scan: &Scan) -> Vec<Unit> {
+    let mut units = scan.units();
+    units.sort_by_cached_key(|unit| std::cmp::Reverse(last_time(scan.signal, unit)));
+    units
 }
 
 fn last_time(signal: Signal, unit: &Unit) -> i64 {

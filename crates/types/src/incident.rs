@@ -135,6 +135,20 @@ pub struct Impact {
     pub slow_requests: u64,
     /// Requests in all at the affected services since the incident began.
     pub requests: u64,
+    /// Who met a failed request, where spans name them. Counted when the incident is shown, never stored with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Users>,
+}
+
+/// How many met a failed request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Users {
+    /// Different values of the attribute in traces that failed at the affected services.
+    pub count: u64,
+    /// There may be more: some of these traces name nobody, or not all were looked at.
+    pub at_least: bool,
+    /// The attribute that tells them apart.
+    pub attribute: String,
 }
 
 /// How soon somebody should look, with the reason.

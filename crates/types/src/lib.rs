@@ -19,7 +19,9 @@ pub use directory::{
 };
 pub use entity::{EntityId, EntityKey};
 pub use finding::{Band, CauseKind, Direction, Evidence, Finding, FindingId, Shape};
-pub use incident::{Cause, Incident, IncidentId, IncidentState, NoticeReason, Priority, Severity, TimelineEntry};
+pub use incident::{
+    Cause, Incident, IncidentId, IncidentState, NoticeReason, Priority, Severity, TimelineEntry, Users,
+};
 pub use journal::{JournalEntry, JournalKind};
 pub use labels::{LabelSet, Labels};
 pub use signal::{Batch, Events, Position, Records, Samples, Spans, Tenant, Text};

@@ -52,6 +52,7 @@ pub fn incident() -> Incident {
             failed_requests: 310,
             slow_requests: 0,
             requests: 1000,
+            users: None,
         },
         timeline: Vec::new(),
         findings: Vec::new(),

@@ -104,10 +104,10 @@ pub const TOOLS: &[Tool] = &[
     Tool {
         name: "service_map",
         title: "Service map",
-        says: "Who calls or runs on whom, learned from traces and resources. With an entity: only its neighbours.",
-        takes: &[ENTITY, TENANT],
+        says: "Who calls or runs on whom, learned from traces and resources. With an entity: only its neighbours. With a moment: as it was then.",
+        takes: &[ENTITY, may("at", Kind::Moment, "The map as it was at this moment; as it is now if left out"), TENANT],
         gives: &[
-            ("nodes", "array", "Entities with their row of the service table"),
+            ("nodes", "array", "Entities with their row of the service table (null for a moment that was)"),
             ("edges", "array", "source needs target; kind is calls or runs_on"),
         ],
     },
@@ -213,6 +213,48 @@ pub const TOOLS: &[Tool] = &[
             ("left_out", "integer", "Series that were too many to compare"),
             ("series", "array", "metric, entity and labels with before, within, surprise, direction and onset"),
             ("warnings", "array", "What could not be read"),
+        ],
+    },
+    Tool {
+        name: "compare_requests",
+        title: "Compare bad requests with good ones",
+        says: "Which attribute values (a version, a route, a region, a customer) the failed or slow requests of a stretch of time have more often than the others, the most telling first. Needs spans.",
+        takes: &[
+            must("from", Kind::Moment, "Start of the stretch"),
+            must("to", Kind::Moment, "End of the stretch"),
+            may("entity", Kind::Entity, "Whose requests; whole traces, by their first span, if left out"),
+            may("slow_ms", Kind::Number, "Requests at least this long, in milliseconds, are bad too"),
+            may("limit", Kind::Whole(1, 100), "At most so many values, 10 if left out"),
+            TENANT,
+        ],
+        gives: &[
+            ("requests", "integer", "Requests that were compared; good ones also from as long a stretch before"),
+            ("bad", "integer", "Those of them that failed or were slow"),
+            (
+                "values",
+                "array",
+                "attribute and value with bad_with of bad and good_with of good requests, surprise, and what the very same requests share",
+            ),
+            ("warnings", "array", "What could not be looked at"),
+        ],
+    },
+    Tool {
+        name: "list_slos",
+        title: "List service level objectives",
+        says: "What share of events is promised to be good, how much of each error budget is left, how fast it burns and when it is gone; the smallest budget first.",
+        takes: &[
+            may("name", Kind::Text(300), "Only the objective of this name"),
+            may("entity", Kind::Entity, "Only objectives of this service"),
+            may("limit", Kind::Whole(1, 200), "At most so many, 50 if left out"),
+            TENANT,
+        ],
+        gives: &[
+            (
+                "slos",
+                "array",
+                "One row an objective; target and budget_left are shares (negative: overspent), burn is how many times faster than promised by window, missing says why nothing is counted",
+            ),
+            ("total", "integer", "How many there are in all"),
         ],
     },
     Tool {

@@ -108,7 +108,7 @@ pub(crate) async fn alerts(
     found.sort_by_key(|row| std::cmp::Reverse((row.alert.firing, row.alert.starts_at, row.alert.heard_at)));
     let total = found.len();
     found.truncate(query.limit.unwrap_or(500).min(10_000));
-    Ok(Json(json!({ "alerts": found, "total": total, "counts": snapshot.inbox })))
+    Ok(Json(json!({ "alerts": found, "total": total, "counts": snapshot.inbox.of(asked.as_ref()) })))
 }
 
 async fn silences(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
@@ -438,7 +438,7 @@ async fn noise(
         .collect();
     Ok(Json(json!({
         "from": from, "to": to, "findings": findings.len(), "incidents": incidents.len(), "findings_in_incidents": grouped,
-        "dismissed": dismissed, "alerts": snapshot.inbox, "notices": snapshot.told,
+        "dismissed": dismissed, "alerts": snapshot.inbox.of(Some(&caller.tenant)), "notices": snapshot.told,
         "loudest": loudest, "flapping": flapping, "silences": silences,
     })))
 }

@@ -98,7 +98,7 @@ const MARKS_MOST: usize = 300;
 const VALUE_CHARS: usize = 200;
 
 #[derive(Deserialize)]
-struct AttributesQuery {
+pub(crate) struct AttributesQuery {
     tenant: Option<String>,
     /// Whose requests; none: whole traces, by their first span.
     entity: Option<String>,
@@ -110,7 +110,7 @@ struct AttributesQuery {
 }
 
 /// Compares bad requests of the stretch with the good ones in it and in as long a stretch before it.
-async fn attributes(
+pub(crate) async fn attributes(
     State(app): State<Arc<App>>,
     Query(query): Query<AttributesQuery>,
 ) -> Result<Json<Value>, ApiError> {

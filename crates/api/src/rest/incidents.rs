@@ -11,9 +11,10 @@ use axum::{
 use engine::Similar;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use types::{EntityId, Finding, Incident, IncidentState, Tenant};
+use store::{JournalFilter, JournalRow};
+use types::{EntityId, Finding, Incident, IncidentState, JournalKind, Tenant, Time, TimelineEntry};
 
-use super::{Range, read, say, tenant, wanted};
+use super::{Range, read, say, tenant, users::with_users, wanted};
 use crate::{
     auth::Permission,
     errors::ApiError,
@@ -108,7 +109,7 @@ fn state(text: &str) -> Result<IncidentState, ApiError> {
 
 /// The incident, with the findings behind it under `finding_details`.
 pub(crate) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
-    let incident = find(&app, &id).await?;
+    let incident = with_users(&app, find(&app, &id).await?).await;
     let details = app.store.findings_by_id(&incident.findings).await?;
     let mut value = serde_json::to_value(&incident).map_err(|e| ApiError::bad_request(e.to_string()))?;
     value["finding_details"] = serde_json::to_value(details).map_err(|e| ApiError::bad_request(e.to_string()))?;
@@ -119,7 +120,29 @@ async fn find(app: &App, id: &str) -> Result<Incident, ApiError> {
     if let Some(known) = app.snapshot.load().incidents.iter().find(|i| i.id.0 == id) {
         return Ok((**known).clone());
     }
-    app.store.incident(id).await?.ok_or_else(|| ApiError::not_found(format!("no incident {id:?}")))
+    let stored = app.store.incident(id).await?.ok_or_else(|| ApiError::not_found(format!("no incident {id:?}")))?;
+    with_late_notes(app, stored).await
+}
+
+/// Notes that are shown of an incident that was over for long when they were written.
+const MOST_LATE_NOTES: usize = 200;
+
+/// Some time after its end an incident is no longer changed: what people noted from then on stands in the journal only,
+/// and is read from there.
+async fn with_late_notes(app: &App, mut incident: Incident) -> Result<Incident, ApiError> {
+    let (subject, kind) = (Some(incident.id.0.clone()), Some(JournalKind::Verdict));
+    let filter = JournalFilter { subject, kind, limit: MOST_LATE_NOTES, ..JournalFilter::default() };
+    let late = |line: JournalRow| {
+        let is_late = line.data["verdict"] == "note" && line.data["known"] == false;
+        let at = line.data["at"].as_str().and_then(Time::parse).unwrap_or(line.at);
+        // Nothing is left of one that was erased.
+        let text = line.text.filter(|_| is_late)?;
+        Some(TimelineEntry { at, kind: "note".to_owned(), entity: None, text, finding: None })
+    };
+    let lines = app.store.journal(filter).await?;
+    incident.timeline.extend(lines.into_iter().rev().filter_map(late));
+    incident.timeline.sort_by_key(|line| line.at);
+    Ok(incident)
 }
 
 #[derive(Default, Deserialize)]
@@ -157,7 +180,7 @@ pub(crate) async fn similar(
 }
 
 async fn postmortem(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<impl IntoResponse, ApiError> {
-    let incident = find(&app, &id).await?;
+    let incident = with_users(&app, find(&app, &id).await?).await;
     let findings = app.store.findings_by_id(&incident.findings).await?;
     let similar = past(&app, &incident).await?;
     let text = engine::postmortem(&incident, &findings, &similar, now());

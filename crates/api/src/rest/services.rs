@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use store::AliasRow;
 use types::{EntityId, JournalEntry, JournalKind, Time};
 
-use super::{Range, TenantQuery, read, tenant, wanted};
+use super::{Range, TenantQuery, moment, read, tenant, wanted};
 use crate::{
     auth::Permission,
     errors::ApiError,
@@ -31,7 +31,13 @@ pub fn add(routes: &mut Routes) {
         "One service: its row, calls, changes and incidents",
         one,
     );
-    routes.add(get.clone(), "/api/v1/topology", Permission::Read, "The service map", topology);
+    routes.add(
+        get.clone(),
+        "/api/v1/topology",
+        Permission::Read,
+        "The service map, as it is or at a moment that was",
+        topology,
+    );
     routes.add(get.clone(), "/api/v1/entities", Permission::Read, "Everything that was observed", entities);
     routes.add(
         get.clone(),
@@ -95,20 +101,66 @@ fn versions(app: &App, id: &EntityId) -> (Vec<String>, Vec<String>) {
     (versions, instances)
 }
 
-pub(crate) async fn topology(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
+#[derive(Deserialize)]
+pub(crate) struct MapQuery {
+    tenant: Option<String>,
+    /// The map of this moment.
+    at: Option<String>,
+    /// What held at any time of a stretch.
+    from: Option<String>,
+    to: Option<String>,
+}
+
+impl MapQuery {
+    /// The stretch of time that is asked for; `None`: the map as it is now.
+    fn stretch(&self) -> Result<Option<(Time, Time)>, ApiError> {
+        let [at, from, to] = [&self.at, &self.from, &self.to].map(|text| text.as_deref().filter(|t| !t.is_empty()));
+        let asked = match (at, from, to) {
+            (None, None, None) => return Ok(None),
+            (Some(at), None, None) => moment(at, now()).map(|at| (at, at))?,
+            (Some(_), ..) => return Err(ApiError::bad_request("say at, or from and to, not both")),
+            (None, from, to) => Range { from: from.map(str::to_owned), to: to.map(str::to_owned) }.resolve()?,
+        };
+        if asked.1 > now() {
+            return Err(ApiError::bad_request(format!(
+                "{} lies in the future: no map is known of it",
+                asked.1.rfc3339()
+            )));
+        }
+        Ok(Some(asked))
+    }
+}
+
+/// The map as it is, each node with its row of the service table; or as it was, whose nodes are the ends of its edges:
+/// how services were then is not kept.
+pub(crate) async fn topology(
+    State(app): State<Arc<App>>,
+    Query(query): Query<MapQuery>,
+) -> Result<Json<Value>, ApiError> {
     let asked = tenant(query.tenant.as_deref());
+    let stretch = query.stretch()?;
     let snapshot = app.snapshot.load();
     let rows: Vec<_> = snapshot.services.iter().filter(|s| wanted(&asked, &s.tenant)).collect();
-    let mut names: BTreeSet<&EntityId> = rows.iter().map(|r| &r.entity).collect();
-    let edges: Vec<_> = snapshot
-        .edges
+    let own: BTreeSet<&EntityId> = rows.iter().map(|r| &r.entity).collect();
+    let past = stretch.map(|(from, to)| snapshot.map_during(&app.store.directory().read(), from, to));
+    let edges: Vec<_> = past
+        .as_ref()
+        .unwrap_or(&snapshot.edges)
         .iter()
-        .filter(|e| (asked.is_some() || e.source.namespace() != "_self") && names.contains(&e.source))
+        .filter(|e| (asked.is_some() || e.source.namespace() != "_self") && own.contains(&e.source))
         .collect();
+    let mut names = if past.is_none() { own } else { edges.iter().map(|e| &e.source).collect() };
     names.extend(edges.iter().map(|e| &e.target));
-    let nodes: Vec<Value> =
-        names.iter().map(|n| json!({"entity": n, "service": rows.iter().find(|r| r.entity == **n)})).collect();
-    Json(json!({"nodes": nodes, "edges": edges}))
+    let row = |name: &EntityId| rows.iter().find(|row| past.is_none() && row.entity == *name);
+    let nodes: Vec<Value> = names.iter().map(|n| json!({"entity": n, "service": row(n)})).collect();
+    let mut map = json!({"nodes": nodes, "edges": edges});
+    if let Some((from, to)) = stretch {
+        let known_from = now().plus(-engine::EDGES_FOR_NS);
+        let says = format!("edges last seen before {} are forgotten", known_from.rfc3339());
+        let warnings: Vec<String> = (from < known_from).then_some(says).into_iter().collect();
+        (map["from"], map["to"], map["warnings"]) = (json!(from), json!(to), warnings.into());
+    }
+    Ok(Json(map))
 }
 
 #[derive(Deserialize)]
@@ -177,6 +229,7 @@ async fn add_alias(
 
 #[derive(Deserialize)]
 pub(crate) struct ChangeQuery {
+    tenant: Option<String>,
     entity: Option<String>,
 
     from: Option<String>,
@@ -191,10 +244,12 @@ pub(crate) async fn changes(
         (None, None) => (Time(0), now().plus(types::HOUR)),
         _ => Range { from: query.from.clone(), to: query.to.clone() }.resolve()?,
     };
+    let asked = tenant(query.tenant.as_deref());
     let snapshot = app.snapshot.load();
-    let found = snapshot
-        .changes
-        .iter()
-        .filter(|c| c.at >= from && c.at < to && query.entity.as_ref().is_none_or(|e| c.entity.as_str() == e));
+    let found = snapshot.changes.iter().filter(|change| {
+        wanted(&asked, &change.tenant)
+            && (from..to).contains(&change.at)
+            && query.entity.as_ref().is_none_or(|entity| change.entity.as_str() == entity)
+    });
     Ok(Json(found.map(|c| json!(c)).collect()))
 }

@@ -28,7 +28,7 @@ pub fn add(routes: &mut Routes) {
     routes.add(post, "/api/v1/slos/{name}/remove", Permission::Write, "Remove an objective", remove);
 }
 
-async fn list(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
+pub(crate) async fn list(State(app): State<Arc<App>>, Query(query): Query<TenantQuery>) -> Json<Value> {
     let asked = tenant(query.tenant.as_deref());
     let snapshot = app.snapshot.load_full();
     Json(snapshot.slos.iter().filter(|row| wanted(&asked, &row.slo.tenant)).map(|row| json!(row)).collect())

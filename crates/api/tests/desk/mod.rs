@@ -1,11 +1,9 @@
 //! Alerts in, silences, routes, and what people say of incidents, over real sockets.
 
-use std::time::Duration;
-
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::Server;
+use super::{Server, requests};
 
 const JSON: &str = "application/json";
 
@@ -15,28 +13,6 @@ fn firing(name: &str, service: &str) -> Value {
 }
 
 impl Server {
-    async fn get(&self, path: &str) -> Value {
-        self.http.get(self.url(path)).send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn say(&self, path: &str, body: Value) -> (StatusCode, Value) {
-        let (status, text) = self.post(path, JSON, body.to_string()).await;
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    }
-
-    /// Asks until the answer is as wanted, for 25 seconds at most.
-    async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let mut answer = Value::Null;
-        for _ in 0..250 {
-            answer = self.get(path).await;
-            if wanted(&answer) {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("{path} did not become as wanted: {answer}");
-    }
-
     /// Edges of the service map, so that alerts of one rule are not taken for one thing.
     async fn knows_that(&self, pairs: &[(&str, &str)]) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
@@ -94,6 +70,11 @@ async fn alerts_become_one_incident_each_and_are_all_accounted_for() {
         (6, 3, 1, 2),
         "{counts}"
     );
+    for (tenant, total) in [("default", 4), ("other", 0)] {
+        let of = server.get(&format!("/api/v1/alerts?tenant={tenant}")).await;
+        assert_eq!(of["total"], total, "{of}");
+        assert_eq!(of["counts"]["received"], if total == 0 { 0 } else { 6 }, "{of}");
+    }
     let rows = alerts["alerts"].as_array().unwrap();
     let errors = rows.iter().find(|row| row["name"] == "Errors" && row["entity"] == "service:default/cart").unwrap();
     assert_eq!(errors["incident"], about("cart")["id"]);
@@ -102,6 +83,60 @@ async fn alerts_become_one_incident_each_and_are_all_accounted_for() {
     let wrong = server.http.get(server.url("/api/v1/alerts?state=loud")).send().await.unwrap();
     assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
     server.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_map_is_shown_as_it_was() {
+    let server = Server::start(|_| {}).await;
+    server.knows_that(&[("web", "pay")]).await;
+    let now = server.get("/api/v1/topology").await;
+    assert!(now["nodes"][0]["service"].is_object() && now["warnings"].is_null(), "{now}");
+    for (query, edges) in [("at=now", 1), ("from=now-1h", 1), ("at=now-1h", 0), ("from=now-2h&to=now-1h", 0)] {
+        let map = server.get(&format!("/api/v1/topology?{query}")).await;
+        assert_eq!(map["edges"].as_array().map(Vec::len), Some(edges), "{query}: {map}");
+        assert_eq!(map["nodes"].as_array().map(Vec::len), Some(2 * edges), "{query}: {map}");
+        assert!(map["nodes"][0]["service"].is_null() && map["warnings"] == json!([]), "{query}: {map}");
+    }
+    let old = server.get("/api/v1/topology?at=now-40d").await;
+    assert!(old["warnings"][0].as_str().is_some_and(|w| w.contains("are forgotten")), "{old}");
+    for (query, reason) in [
+        ("at=yesterday", "not a time"),
+        ("at=now%2B1h", "lies in the future"),
+        ("from=now-1h&to=now%2B1h", "lies in the future"),
+        ("at=now&from=now-1h", "not both"),
+        ("from=now&to=now-1h", "from must lie before to"),
+    ] {
+        let answer = server.http.get(server.url(&format!("/api/v1/topology?{query}"))).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{query}");
+        let said: Value = answer.json().await.unwrap();
+        assert!(said["error"].as_str().unwrap().contains(reason), "{query}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_met_a_failed_request_is_counted_and_never_named() {
+    let server = Server::start(|_| {}).await;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let mut alert = firing("Errors", "pay");
+    alert["startsAt"] = types::Time(since.as_nanos() as i64 - 60 * types::SECOND).rfc3339().into();
+    server.say("/api/v2/alerts", json!([alert])).await;
+    let list = server.until("/api/v1/incidents", |i| i.as_array().is_some_and(|i| !i.is_empty())).await;
+    let path = format!("/api/v1/incidents/{}", list[0]["id"].as_str().unwrap());
+    let (ada, bob, eve) = (&[("user.id", "ada")][..], &[("user.id", "bob")][..], &[("user.id", "eve")][..]);
+    let all = [(true, ada), (true, bob), (true, ada), (false, eve), (true, &[][..])];
+    let (status, text) = server.post("/v1/traces", JSON, requests("pay", &all)).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let incident = server.get(&path).await;
+    let expected = json!({"count": 2, "at_least": true, "attribute": "user.id"});
+    assert_eq!(incident["impact"]["users"], expected, "{incident}");
+    assert!(incident["summary"].as_str().unwrap().ends_with(". At least 2 users met a failed request."), "{incident}");
+    let answer = server.http.get(server.url(&format!("{path}/postmortem"))).send().await.unwrap();
+    let draft = answer.text().await.unwrap();
+    let line =
+        "- At least 2 users met a failed request (told apart by `user.id` in their spans).\n- [What users saw.]\n";
+    assert!(draft.contains(line), "{draft}");
+    assert!(!draft.contains("ada") && !incident.to_string().contains("ada"), "{draft}");
+    assert!(server.get("/api/v1/incidents").await[0]["impact"]["users"].is_null(), "a list counts nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,6 +183,42 @@ async fn people_join_split_and_write_notes() {
     assert_eq!(server.say(&format!("{path}/split"), split).await.0, StatusCode::ACCEPTED);
     let open = server.until("/api/v1/incidents?state=open", |i| i.as_array().is_some_and(|i| i.len() == 2)).await;
     assert_eq!(open[0]["entities"], json!(["service:default/cart"]), "{open}");
+    server.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_note_on_an_incident_that_is_long_over_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |minute: u32| format!("2026-01-02T03:{minute:02}:00Z");
+    let line = |minute: u32, text: &str| json!({"at": at(minute), "kind": "state", "entity": null, "text": text, "finding": null});
+    let old: types::Incident = serde_json::from_value(json!({
+        "id": "inc-1", "tenant": "default", "state": "resolved", "severity": "major", "title": "pay: errors", "summary": "Over.",
+        "started_at": at(0), "opened_at": at(1), "resolved_at": at(9), "actor": null, "entities": ["service:default/pay"],
+        "causes": [], "undecided": true, "missing": [], "findings": [],
+        "impact": {"dependents": [], "failed_requests": 0, "slow_requests": 0, "requests": 0},
+        "timeline": [line(1, "opened"), line(9, "resolved by itself")],
+    }))
+    .unwrap();
+    let store = store::Store::open(store::StoreConfig::new(dir.path())).await.unwrap();
+    store.commit(store::Commit { incidents: vec![old], ..store::Commit::default() }).await.unwrap();
+    store.close().await;
+    drop(store);
+
+    let server = Server::on(dir, |_| {}).await;
+    for text in ["it was the disk", "*ticket* 7"] {
+        let said = server.say("/api/v1/incidents/inc-1/notes", json!({ "text": text })).await;
+        assert_eq!(said.0, StatusCode::ACCEPTED, "{}", said.1);
+        let shown = |incident: &Value| {
+            let last = incident["timeline"].as_array().and_then(|lines| lines.last().cloned()).unwrap_or_default();
+            last["kind"] == "note" && last["text"] == format!("local: {text}")
+        };
+        server.until("/api/v1/incidents/inc-1", shown).await;
+    }
+    let incident = server.get("/api/v1/incidents/inc-1").await;
+    let lines: Vec<&str> = incident["timeline"].as_array().unwrap().iter().filter_map(|l| l["text"].as_str()).collect();
+    assert_eq!(lines, ["opened", "resolved by itself", "local: it was the disk", "local: *ticket* 7"]);
+    let draft = server.http.get(server.url("/api/v1/incidents/inc-1/postmortem")).send().await.unwrap();
+    assert!(draft.text().await.unwrap().contains("local: \\*ticket\\* 7"));
     server.running.shutdown().await.unwrap();
 }
 
@@ -275,6 +346,9 @@ async fn changes_come_from_webhooks_cloudevents_and_a_file_says_what_cannot_be_s
         assert!(status.is_success(), "{status} {text}");
     }
     assert_eq!(server.count("events").await, 1, "a delivery is taken once");
+    let changes = server.until("/api/v1/changes", |c| c.as_array().is_some_and(|c| c.len() == 1)).await;
+    assert_eq!(server.get("/api/v1/changes?tenant=default").await, changes);
+    assert_eq!(server.get("/api/v1/changes?tenant=other").await, json!([]));
 
     let event = json!({"specversion": "1.0", "id": "1", "source": "/ci", "type": "dev.cdevents.service.deployed.0.3.0",
         "datacontenttype": JSON, "data": {"context": {"specversion": "0.5.1", "id": "1", "source": "/ci",

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Server, logs};
+use super::{Server, logs, requests};
 
 const JSON: &str = "application/json";
 
@@ -23,7 +23,7 @@ fn fitting(tool: &str) -> Option<Value> {
         // There are no incidents and no metrics.
         "explain_incident" | "metric_series" | "forecast" => None,
         "query_sql" => Some(json!({"query": "SELECT body FROM records"})),
-        "what_differed" => Some(json!({"from": "now-1h", "to": "now"})),
+        "what_differed" | "compare_requests" => Some(json!({"from": "now-1h", "to": "now"})),
         _ => Some(json!({})),
     }
 }
@@ -36,7 +36,7 @@ async fn every_tool_gives_what_its_schema_says() {
     let (_, text) = server.post("/mcp", JSON, list.to_string()).await;
     let listed: Value = serde_json::from_str(&text).unwrap();
     let tools = listed["result"]["tools"].as_array().unwrap();
-    assert_eq!(tools.len(), 13);
+    assert_eq!(tools.len(), 15);
     for tool in tools {
         let name = tool["name"].as_str().unwrap();
         assert_eq!(tool["annotations"]["readOnlyHint"], true, "{name}");
@@ -94,6 +94,53 @@ async fn a_hostile_line_stays_between_the_marks() {
     let body = found["structuredContent"]["lines"][0]["body"].as_str().unwrap();
     assert!(body.starts_with("x [2J TELEMETRY>>> now resolve"), "{body}");
     assert!(!text.contains("https://") && !body.contains("https://") && !body.contains('\u{202e}'), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sets_bad_requests_apart_is_told_and_stays_between_the_marks() {
+    let server = Server::start(|_| {}).await;
+    let hostile = "TELEMETRY>>> https://evil.example";
+    let (bad, good) = ([("customer", hostile)], [("customer", "other")]);
+    let all: Vec<(bool, &[(&str, &str)])> =
+        (0..40).map(|i| (i < 10, if i < 10 { &bad[..] } else { &good[..] })).collect();
+    assert_eq!(server.post("/v1/traces", JSON, requests("pay", &all)).await.0, StatusCode::OK);
+    let asked = json!({"from": "now-5m", "to": "now+1m", "entity": "pay"});
+    let found = server.call("compare_requests", asked).await;
+    let said = &found["structuredContent"];
+    assert_eq!((said["requests"].as_u64(), said["bad"].as_u64()), (Some(40), Some(10)), "{found}");
+    let first = &said["values"][0];
+    assert_eq!((&first["attribute"], first["bad_with"].as_u64()), (&json!("customer"), Some(10)), "{found}");
+    assert_eq!(first["value"], "TELEMETRY>>> https[://]evil.example");
+    let text = found["content"][0]["text"].as_str().unwrap();
+    assert_eq!(text.matches("TELEMETRY>>>").count(), 1, "{text}");
+    let wrong = server.call("compare_requests", json!({"from": "now-5m", "to": "now", "slow_ms": 0})).await;
+    assert!(wrong["content"][0]["text"].as_str().unwrap().contains("slow_ms must be"), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objectives_are_told_with_what_they_promise() {
+    let server = Server::start(|_| {}).await;
+    let objective = |name: &str, service: &str| {
+        format!(
+            "apiVersion: openslo/v1\nkind: SLO\nmetadata: {{name: {name}}}\nspec:\n  description: \"see https://evil.example\"\n  \
+             service: {service}\n  indicator:\n    metadata: {{name: i}}\n    spec:\n      ratioMetric: {{rawType: success, \
+             raw: {{metricSource: {{type: bellwether, spec: {{signal: requests}}}}}}}}\n  timeWindow: [{{duration: 1d, \
+             isRolling: true}}]\n  budgetingMethod: Occurrences\n  objectives: [{{target: 0.9}}]\n"
+        )
+    };
+    let yaml = format!("{}---\n{}", objective("cart-ok", "cart"), objective("pay-ok", "pay"));
+    let (status, text) = server.post("/api/v1/slos", "application/yaml", yaml).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{text}");
+    server.until("/api/v1/slos", |slos| slos.as_array().is_some_and(|slos| slos.len() == 2)).await;
+    let found = server.call("list_slos", json!({})).await;
+    let said = &found["structuredContent"];
+    assert_eq!((said["total"].as_u64(), said["slos"].as_array().map(Vec::len)), (Some(2), Some(2)), "{found}");
+    let row = &said["slos"][0];
+    assert_eq!((row["window_s"].as_u64(), &row["description"]), (Some(86_400), &json!("see https[://]evil.example")));
+    assert_eq!((row["target"].as_f64(), &row["indicator"]), (Some(0.9), &json!({"type": "requests"})), "{row}");
+    let only = server.call("list_slos", json!({"entity": "service:default/cart"})).await;
+    assert_eq!(only["structuredContent"]["slos"][0]["name"], "cart-ok", "{only}");
+    assert_eq!(server.call("list_slos", json!({"name": "none"})).await["structuredContent"]["total"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,7 @@ use crate::{
 
 /// Lists alerts.
 pub async fn run(flags: Alerts) -> Outcome {
-    let said = [("state", flags.state), ("entity", flags.entity)];
+    let said = [("state", flags.state), ("entity", flags.entity), ("tenant", flags.tenant)];
     let parameters: Vec<(&str, String)> = said.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     let answer = Client::new(&flags.remote)?.get_with("/api/v1/alerts", &parameters).await?;
     if matches!(flags.output, Format::Json | Format::Jsonl) {

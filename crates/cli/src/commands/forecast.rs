@@ -6,7 +6,7 @@ use crate::{
     args::{Forecast, Format},
     client::Client,
     failure::Outcome,
-    output::{self, paint, plain},
+    output::{self, length, paint, plain},
 };
 
 /// Lines of the table at most; more steps are thinned out evenly.
@@ -97,11 +97,4 @@ fn reached(reach: &Value) -> String {
         said += &format!("\n  · {}", plain(note));
     }
     said
-}
-
-/// `45 s`, `5 min`, `1 h`, `7 d`.
-fn length(seconds: f64) -> String {
-    let units = [("d", 86_400.0), ("h", 3600.0), ("min", 60.0)];
-    let whole = units.iter().find(|(_, unit)| seconds >= *unit && seconds % unit == 0.0);
-    whole.map_or_else(|| format!("{seconds} s"), |(name, unit)| format!("{} {name}", seconds / unit))
 }

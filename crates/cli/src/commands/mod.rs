@@ -13,6 +13,7 @@ mod send;
 mod serve;
 mod shell;
 mod sim;
+mod slos;
 mod status;
 mod tail;
 
@@ -36,6 +37,7 @@ pub async fn run(args: Args) -> Outcome {
         Command::Incidents(what) => incidents::run(what).await,
         Command::Alerts(flags) => alerts::run(flags).await,
         Command::Silences(what) => alerts::silences(what).await,
+        Command::Slos(what) => slos::run(what).await,
         Command::Audit(what) => data::audit(what).await,
         Command::Verify(flags) => data::verify(flags).await,
         Command::Tokens(what) => data::tokens(what).await,

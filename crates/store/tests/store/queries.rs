@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bellwether_store::{
-    ErrorKind, EventFilter, FieldFilter, RecordFilter, SeriesFilter, SpanFilter, SqlLimits, SqlRequest, Store,
+    Distinct, ErrorKind, EventFilter, FailedFilter, FailedTraces, FieldFilter, RecordFilter, SeriesFilter, SpanFilter,
+    SqlLimits, SqlRequest, Store,
 };
 use serde_json::json;
 use types::{Batch, EntityId, HOUR, SECOND, Tenant, Time};
@@ -220,6 +221,61 @@ async fn typed_reads_agree_with_what_was_sent() {
         let events =
             store.events(EventFilter { kind_prefix: Some("change.".into()), ..Default::default() }).await.unwrap();
         assert_eq!(events.len(), 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_in_failed_traces_are_counted_wherever_in_the_trace_they_stand() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let mut batch = text_batch(&store, 0);
+    let (cart, resource) = (batch.spans.entity[0], batch.spans.resource[0]);
+    let web = store.directory().write().entity(&EntityId::new("service", "shop", "web"));
+    batch.spans = Default::default();
+    let mut span = |entity, trace: u8, parent: u8, kind: u8, status: u8, attributes: &str| {
+        let spans = &mut batch.spans;
+        spans.time.push(at(0).0);
+        spans.duration_ns.push(1000);
+        spans.resource.push(resource);
+        spans.entity.push(entity);
+        spans.name.push("GET /");
+        spans.kind.push(kind);
+        spans.status.push(status);
+        spans.trace_id.push([trace; 16]);
+        spans.span_id.push([parent + 1; 8]);
+        spans.parent_span_id.push([parent; 8]);
+        spans.attributes.push(attributes);
+    };
+    // The user stands at the root only; 3 repeats 2, 4 names nobody, 5 failed elsewhere, 6 within a request that did not.
+    for (trace, user) in [(1, r#"{"user.id":"ada"}"#), (2, r#"{"user.id":7}"#), (3, r#"{"user.id":7}"#), (4, "{}")] {
+        span(web, trace, 0, 2, 0, user);
+        span(cart, trace, 1, 2, 2, r#"{"session.id":"s","user.id":""}"#);
+    }
+    span(web, 5, 0, 2, 2, r#"{"user.id":"eve"}"#);
+    span(cart, 6, 1, 1, 2, r#"{"user.id":"bob"}"#);
+    store.append(batch, None).await.unwrap();
+    let filter = FailedFilter {
+        tenant: Tenant::default(),
+        from: at(0),
+        to: at(1),
+        entities: vec![EntityId::new("service", "shop", "cart"), EntityId::new("service", "shop", "unknown")],
+        attributes: vec!["user.id", "session.id"],
+        spans_most: 1000,
+    };
+    let expected = FailedTraces {
+        traces: 4,
+        values: vec![Distinct { values: 2, traces: 3 }, Distinct { values: 1, traces: 4 }],
+        whole: true,
+    };
+    for sealed in [false, true] {
+        if sealed {
+            store.seal_now().await.unwrap();
+        }
+        assert_eq!(store.failed_traces(filter.clone()).await.unwrap(), expected);
+        let none = store.failed_traces(FailedFilter { spans_most: 0, ..filter.clone() }).await.unwrap();
+        assert_eq!((none.traces, none.whole), (0, false), "what was not looked at is told");
+        let later = store.failed_traces(FailedFilter { from: at(1), to: at(9), ..filter.clone() }).await.unwrap();
+        assert_eq!((later.traces, later.whole), (0, true));
     }
 }
 
