@@ -62,17 +62,20 @@ export function budgetText(left: number | null | undefined): string {
   return left < 0 ? `${text} % over` : `${text} % left`;
 }
 
-export type SloState = 'burning' | 'spent' | 'low' | 'kept' | 'early' | 'off';
+export type SloState = 'burning' | 'spent' | 'low' | 'below' | 'kept' | 'early' | 'off';
 
 export function stateOf(row: SloRow, burns: Finding | undefined): SloState {
   const left = row.status?.budget_left;
   if (!row.enabled) return 'off';
   if (burns) return 'burning';
   if (!row.status?.is_enough || left === null || left === undefined) return 'early';
-  return left <= 0 ? 'spent' : left < NEARLY_GONE ? 'low' : 'kept';
+  if (left <= 0) return 'spent';
+  if (left < NEARLY_GONE) return 'low';
+  // A budget is left although too much was bad: not the whole window was watched yet.
+  return (row.status.ratio ?? 1) < row.target ? 'below' : 'kept';
 }
 
-const RANK: SloState[] = ['burning', 'spent', 'low', 'early', 'kept', 'off'];
+const RANK: SloState[] = ['burning', 'spent', 'low', 'below', 'early', 'kept', 'off'];
 
 /** An objective with what is said of it. */
 export interface Standing {
@@ -125,10 +128,12 @@ export function sentence(row: SloRow, burns: Finding | undefined): string {
   if (status.budget_left === null) return `Not enough data: ${status.missing ?? 'no event was counted yet'}.`;
   const events = row.indicator.type === 'ratio' ? 'events' : 'requests';
   const facts = `${kept(status.ratio, row.target)} of ${count(status.total)} ${events} were good, ${promise(row.target)} are promised over ${length(row.window_ns)}`;
-  const budget = status.budget_left <= 0 ? 'The budget is used up.' : status.exhausted_at ? `${budgetText(status.budget_left)} of the budget; at the rate of the last hour it is gone ${moment(status.exhausted_at)}.` : `${budgetText(status.budget_left)} of the budget.`;
+  const left = budgetText(status.budget_left).replace(' left', ' of the budget is left');
+  const budget = status.budget_left <= 0 ? 'The budget is used up.' : status.exhausted_at ? `${left}; at the rate of the last hour it is gone ${moment(status.exhausted_at)}.` : `${left}.`;
+  const unwatched = status.budget_left > 0 && (status.ratio ?? 1) < row.target ? ' Not the whole window was watched yet; what was not counts as good.' : '';
   const missing = status.is_enough ? '' : ` Not enough data to go by: ${status.missing}.`;
   const speed = burns ? `It burns its error budget ${number(burns.observed)} times too fast since ${moment(burns.start)}. ` : '';
-  return `${speed}${facts[0]!.toUpperCase()}${facts.slice(1)}. ${budget}${missing}`;
+  return `${speed}${facts[0]!.toUpperCase()}${facts.slice(1)}. ${budget}${unwatched}${missing}`;
 }
 
 const OPERATORS = { is: '=', is_not: '!=', fits: '=~', fits_not: '!~' };
