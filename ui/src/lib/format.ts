@@ -113,7 +113,7 @@ export function level(severity: number): LogLevel {
 export function inUnit(value: number | null | undefined, metric: string, unit = ''): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   if (/slo\.budget_left$/.test(metric)) return percent(value);
-  if (/slo[._]burn/.test(metric)) return `${number(value)} times`;
+  if (/slo[._]burn/.test(metric)) return `${number(value)}×`;
   if (/ratio$/.test(metric) || /error_ratio/.test(metric)) return percent(value);
   if (/latency_ms|_ms(_|$)/.test(metric) || unit === 'ms') return millis(value);
   if (/rate$/.test(metric) || unit === '1/s') return `${number(value)}/s`;

@@ -34,9 +34,9 @@ export function tiers(window_ns: number): Tier[] {
   return TIERS.map((tier) => ({ ...tier, long_ns: scaled(tier.long_ns, 5 * MINUTE_NS), short_ns: scaled(tier.short_ns, MINUTE_NS) }));
 }
 
-/** `30 days`, `1 hour`, `5 minutes`. */
+/** `30 days`, `1 hour`, `84 minutes`. */
 export function length(ns: number): string {
-  const [amount, unit] = ns >= DAY_NS ? [ns / DAY_NS, 'day'] : ns >= HOUR_NS ? [ns / HOUR_NS, 'hour'] : [ns / MINUTE_NS, 'minute'];
+  const [amount, unit] = ns >= DAY_NS ? [ns / DAY_NS, 'day'] : ns >= 3 * HOUR_NS || (ns >= HOUR_NS && ns % HOUR_NS === 0) ? [ns / HOUR_NS, 'hour'] : [ns / MINUTE_NS, 'minute'];
   const text = Number(amount.toFixed(1));
   return `${text} ${unit}${text === 1 ? '' : 's'}`;
 }
