@@ -118,6 +118,9 @@ function span(range: Window): { from: string; to: string } {
 const get = <T>(path: string, signal?: AbortSignal) => ask<T>('GET', path, signal);
 const part = encodeURIComponent;
 
+/** The server takes no slashes within a part of a path, however they are written. */
+export const isPathTrick = (name: string) => /[/\\\0]/.test(name);
+
 export const api = {
   status: (signal?: AbortSignal) => get<Status>('/api/v1/status', signal),
 
@@ -199,7 +202,12 @@ export const api = {
   noise: (range: Window, signal?: AbortSignal) => get<Noise>('/api/v1/noise' + query(span(range)), signal),
 
   slos: (tenant: string, signal?: AbortSignal) => get<SloRow[]>('/api/v1/slos' + query({ tenant }), signal),
-  slo: (name: string, signal?: AbortSignal) => get<SloRow>(`/api/v1/slos/${part(name)}`, signal),
+  slo: async (name: string, signal?: AbortSignal) => {
+    if (!isPathTrick(name)) return get<SloRow>(`/api/v1/slos/${part(name)}`, signal);
+    const row = (await get<SloRow[]>('/api/v1/slos', signal)).find((row) => row.name === name);
+    if (!row) throw new ApiError(`no objective ${JSON.stringify(name)}`, 'BELLWETHER-E0405', 'lists show what is there', 404);
+    return row;
+  },
   /** OpenSLO v1 YAML. */
   checkSlos: (text: string, signal?: AbortSignal) => ask<SlosRead>('POST', '/api/v1/slos/check', signal, text),
   setSlos: (text: string) => ask<SlosRead>('POST', '/api/v1/slos', undefined, text),

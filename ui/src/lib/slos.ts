@@ -233,7 +233,7 @@ export function problems(message: string): Problem[] {
   });
 }
 
-/** Where the page of an objective is. */
+/** Where the page of an objective is; the slashes of its name stay slashes. */
 export function sloPath(name: string): string {
-  return `/slos/${encodeURIComponent(name)}`;
+  return `/slos/${name.split('/').map(encodeURIComponent).join('/')}`;
 }
