@@ -952,7 +952,7 @@ async function objectives() {
       await page.getByText('remove filter').waitFor({ state: 'attached' });
       const asked = new URLSearchParams((await here(page)).split('?')[1]);
       problems.push(want(asked.get('fields'), '[["service.version","1.8.2",true]]', 'fields'), want(asked.get('entity'), 'service:shop/checkout', 'entity'), asked.get('from') && asked.get('to') ? '' : 'no time range');
-      await page.getByText('40 spans, of 40 that were looked through').waitFor();
+      await page.getByText('40 of 40 spans hold it').waitFor();
       problems.push(...(await axe(page)));
       await page.getByRole('button', { name: 'service.version = 1.8.2' }).click();
       await page.getByText('40 spans', { exact: true }).waitFor();
