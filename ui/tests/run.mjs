@@ -87,7 +87,7 @@ async function keyboard() {
   await test('keyboard: go to each page', () =>
     withPage('/', async (page) => {
       const problems = [];
-      for (const [key, path] of [['i', '/incidents'], ['a', '/alerts'], ['s', '/services'], ['e', '/explore'], ['d', '/detection'], ['n', '/']]) {
+      for (const [key, path] of [['i', '/incidents'], ['a', '/alerts'], ['s', '/services'], ['o', '/slos'], ['e', '/explore'], ['d', '/detection'], ['n', '/']]) {
         await page.keyboard.press('g');
         await page.keyboard.press(key);
         await page.waitForTimeout(100);
@@ -300,7 +300,7 @@ async function behaviour() {
   await test('partial results carry a warning', async () => {
     fixture.scene.name = 'partial';
     const problems = [];
-    for (const name of ['now', 'metrics', 'patterns', 'sql', 'preview']) {
+    for (const name of ['now', 'metrics', 'patterns', 'apart', 'sql', 'preview']) {
       const view = await open(browser);
       await view.page.goto(fixture.url + PAGES[name]);
       await settled(view.page);
@@ -773,6 +773,215 @@ async function alerts() {
   });
 }
 
+async function objectives() {
+  const { slos } = fixture.scene;
+  const row = (page, name) => page.locator('tbody tr.row', { hasText: name });
+  await test('slos: what burns first, with its numbers; what lacks data says what', () =>
+    withPage('/slos', async (page) => {
+      await page.getByText('2 of 5 burn, or have little or nothing left').waitFor();
+      const names = (await page.locator('tbody tr.row a.name').allInnerTexts()).map((text) => text.slice(0, 16)).join(' ');
+      const problems = [want(names, 'checkout-availab catalog-latency pay-errors cart-availabilit a-name-that-goes', 'order')];
+      const first = await row(page, 'checkout-availability').innerText();
+      for (const part of ['Burns', '99.9 %', '30 days', '99.876 %', '24 % over', '124', '30.4', '5.1', '1.24', '14 min ago', 'used up']) problems.push(first.includes(part) ? '' : `not said of what burns: ${part}`);
+      const low = await row(page, 'catalog-latency').innerText();
+      problems.push(/Nearly gone/.test(low) && /5.3 % left/.test(low) && /95.26 %/.test(low) ? '' : `nearly gone: ${low}`);
+      problems.push(/Not enough data.*no increase of http_requests_total/s.test(await row(page, 'pay-errors').innerText()) ? '' : 'what is missing is not said');
+      problems.push(/Not judged/.test(await row(page, 'a-name-that').innerText()) ? '' : 'one that is off does not say so');
+      await page.getByLabel('Filter objectives').fill('cart');
+      problems.push(want(await page.locator('tbody tr.row').count(), 1, 'filtered'));
+      return problems;
+    }));
+  await test('slos: rows, opening, defining and going back with the keyboard', () =>
+    withPage('/slos', async (page) => {
+      await page.keyboard.press('j');
+      await page.keyboard.press('j');
+      await page.keyboard.press('Enter');
+      await page.waitForTimeout(150);
+      const problems = [want(await here(page), '/slos/catalog-latency', 'Enter')];
+      await page.keyboard.press('Escape');
+      await page.waitForTimeout(150);
+      problems.push(want(await here(page), '/slos', 'Escape'));
+      await page.keyboard.press('n');
+      await page.getByRole('heading', { name: 'Define an objective' }).waitFor();
+      problems.push(want(await here(page), '/slos?define=1', 'n'));
+      await page.keyboard.press('Escape');
+      await page.getByRole('heading', { name: 'Service level objectives' }).waitFor();
+      await page.keyboard.press('Control+k');
+      await page.keyboard.type('catalog-latency');
+      await page.keyboard.press('Enter');
+      await page.waitForTimeout(150);
+      problems.push(want(await here(page), '/slos/catalog-latency', 'palette'));
+      return problems;
+    }));
+  await test('slos: none yet, how to define one with a service that is there', async () => {
+    fixture.scene.name = 'empty';
+    const problems = await withPage('/slos', async (page) => {
+      await page.getByText('No objective is defined yet').waitFor();
+      const text = await page.getByRole('region', { name: 'OpenSLO example' }).innerText();
+      return [/kind: SLO/.test(text) && /target: 0.999/.test(text) ? '' : `no example: ${text}`, (await page.getByText('--data-binary @slo.yaml').count()) ? '' : 'no command', ...(await axe(page))];
+    });
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  await test('slo: how it stands, its tiers and charts, when it burnt', () =>
+    withPage('/slos/checkout-availability', async (page) => {
+      await page.getByText('It burns its error budget 30.4 times too fast').waitFor();
+      const problems = [want(await page.locator('.u-over').count(), 2, 'charts')];
+      const tiers = await page.getByRole('region', { name: 'Tiers, table' }).locator('tbody tr').allInnerTexts();
+      problems.push(want(tiers.map((t) => t.replaceAll(/\s+/g, ' ').trim()).join('; '), '14.4 1 hour 30.4 reached 5 minutes 124 reached woken (page); 6 6 hours 5.1 30 minutes 61.2 reached woken (page); 3 1 day 1.9 2 hours 15.2 reached told (ticket); 1 3 days 1.24 reached 6 hours 5.1 reached told (ticket)', 'tiers'));
+      const said = page.getByRole('region', { name: 'When it burnt' });
+      problems.push(want(await said.getByRole('link', { name: 'inc-3, Inventory answers slowly' }).getAttribute('href'), '/incidents/inc-3', 'its incident'));
+      await page.getByText('As OpenSLO').click();
+      problems.push((await page.getByText('signal: requests').count()) ? '' : 'no definition', ...(await axe(page)));
+      return problems;
+    }));
+  await test('slo: another window has other tiers; one that does not exist says so', async () => {
+    const problems = await withPage('/slos/catalog-latency', async (page) => {
+      const tiers = await page.getByRole('region', { name: 'Tiers, table' }).locator('tbody tr').allInnerTexts();
+      return [/14 minutes/.test(tiers[0]) && /1 minute\b/.test(tiers[0]) ? '' : `tiers of seven days: ${tiers[0]}`, (await page.getByText('The windows fit a budget over 7 days').count()) ? '' : 'not explained', (await page.getByText('take 250 ms at most').count()) ? '' : 'the threshold is not said'];
+    });
+    problems.push(...(await withPage('/slos/nothing', async (page) => {
+      await page.getByText('no objective "nothing"').waitFor();
+      return axe(page);
+    })));
+    return problems;
+  });
+  await test('slo: removed after a question', () =>
+    withPage('/slos/cart-availability', async (page) => {
+      await page.getByRole('button', { name: 'Remove' }).click();
+      const dialog = page.getByRole('dialog', { name: 'Remove cart-availability?' });
+      const problems = [...(await axe(page)), want(slos.removed.length, 0, 'removed before it was asked')];
+      await page.keyboard.press('Escape');
+      await dialog.waitFor({ state: 'hidden' });
+      problems.push(want(slos.removed.length, 0, 'removed though not confirmed'));
+      await page.getByRole('button', { name: 'Remove' }).click();
+      await dialog.getByRole('button', { name: 'Remove objective' }).click();
+      await page.getByText('Objective cart-availability removed').waitFor();
+      problems.push(want(slos.removed.join(), 'cart-availability', 'removed'), want(await here(page), '/slos', 'where it goes on'));
+      slos.removed.length = 0;
+      return problems;
+    }));
+  await test('slo: the form writes OpenSLO, which is checked and saved', () =>
+    withPage('/slos?define=1&service=service:shop/payments', async (page) => {
+      slos.set.length = 0;
+      const text = page.getByLabel('OpenSLO v1, YAML');
+      const save = page.getByRole('button', { name: 'Save objective' });
+      await page.getByText('99.9 % good over 30 days').waitFor();
+      const problems = [want(await page.getByLabel('Name').inputValue(), 'payments-availability', 'name')];
+      await page.getByLabel('Requests that do not fail and are quick').check();
+      problems.push(want(await page.getByLabel('Name').inputValue(), 'payments-latency', 'the name follows'));
+      await page.getByLabel('At most, milliseconds').fill('120');
+      await page.getByLabel('Promised, %').fill('99.95');
+      await page.getByLabel('Over').fill('7d');
+      await page.getByLabel('Name').fill('pay: quick');
+      await page.getByText('99.95 % good over 7 days').waitFor();
+      await page.getByText('take 120 ms at most').waitFor();
+      const yaml = await text.inputValue();
+      for (const part of ['name: "pay: quick"', 'bellwether/entity: service:shop/payments', 'signal: latency', 'thresholdMs: 120', 'duration: 7d', 'target: 0.9995']) problems.push(yaml.includes(part) ? '' : `not in the text: ${part}`);
+      await page.getByLabel('Promised, %').fill('120');
+      await page.getByText('it must be above 0 and below 1').waitFor();
+      problems.push((await save.isDisabled()) ? '' : 'a promise above 100 % can be saved');
+      await page.getByLabel('Promised, %').fill('99.5');
+      await page.getByText('99.5 % good over 7 days').waitFor();
+      problems.push(...(await axe(page)));
+      await save.click();
+      await page.getByText('Objective pay: quick saved').waitFor();
+      problems.push(want(slos.set.map((slo) => `${slo.name} ${slo.service} ${slo.target}`).join(), 'pay: quick service:shop/payments 0.995', 'told to the server'), want(await here(page), '/slos/pay%3A%20quick', 'its page'));
+      await page.getByText('It was not looked at yet').waitFor();
+      slos.set.length = 0;
+      return problems;
+    }));
+  await test('slo: counters in the form; a text by hand, its problems with their lines', () =>
+    withPage('/slos?define=1', async (page) => {
+      const text = page.getByLabel('OpenSLO v1, YAML');
+      await page.getByLabel('Counters').check();
+      await page.getByRole('textbox', { name: 'Bad events' }).fill('http_requests_total{code=~"5.."}');
+      await page.getByRole('textbox', { name: 'All events' }).fill('http_requests_total');
+      const yaml = await text.inputValue();
+      const problems = [yaml.includes('query: "http_requests_total{code=~\\"5..\\"}"') && /bad:[\s\S]*total:/.test(yaml) ? '' : `counters: ${yaml}`];
+      await text.fill(yaml.replace('  service:', '  servce:'));
+      const list = page.getByRole('list', { name: 'Problems of the text' });
+      await list.getByText('did you mean service?').waitFor();
+      problems.push(...(await axe(page)));
+      problems.push((await page.getByLabel('Promised, %').isDisabled()) ? '' : 'the form writes over what was typed by hand');
+      await list.getByRole('button', { name: /^line \d+/ }).click();
+      const chosen = await text.evaluate((area) => area.value.slice(area.selectionStart, area.selectionEnd));
+      problems.push(/^  servce:/.test(chosen) ? '' : `selected: ${JSON.stringify(chosen)}`);
+      await page.getByRole('button', { name: 'Write it from the form again' }).click();
+      await list.getByText('did you mean service?').waitFor({ state: 'hidden' });
+      problems.push((await text.inputValue()).includes('  service:') ? '' : 'the form did not write the text again');
+      return problems;
+    }));
+  await test('slo: changed where it is defined already', () =>
+    withPage('/slos/catalog-latency', async (page) => {
+      await page.getByRole('link', { name: 'Change' }).click();
+      await page.getByRole('heading', { name: 'Change catalog-latency' }).waitFor();
+      await page.getByText('replaces the one of this name').waitFor();
+      return [want(await page.getByLabel('At most, milliseconds').inputValue(), '250', 'threshold'), want(await page.getByLabel('Promised, %').inputValue(), '95', 'target'), want(await page.getByLabel('Over').inputValue(), '7d', 'window')];
+    }));
+  await test('slos: on Now where they burn, and with their service', async () => {
+    const problems = await withPage('/', async (page) => {
+      const card = page.getByRole('region', { name: 'Error budgets' });
+      await card.getByText('burns 30.4 times too fast').waitFor();
+      return [want(await card.locator('li').count(), 2, 'objectives on Now')];
+    });
+    problems.push(...(await withPage('/services/shop/checkout', async (page) => {
+      const card = page.getByRole('region', { name: 'Objectives' });
+      await card.getByText('24 % over').waitFor();
+      return [want(await card.locator('li').count(), 1, 'objectives of checkout')];
+    })));
+    problems.push(...(await withPage('/services/shop/payments', async (page) => {
+      await page.getByText('Nothing is promised of it').waitFor();
+      await page.getByRole('region', { name: 'Objectives' }).getByRole('link', { name: 'Define one' }).click();
+      await page.waitForTimeout(200);
+      return [want(await page.getByLabel('Service', { exact: true }).inputValue(), 'service:shop/payments', 'service of the form')];
+    })));
+    return problems;
+  });
+  await test('apart: values with their shares, and the traces that hold one', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      slos.asked.length = 0;
+      const card = page.getByRole('region', { name: 'What sets the bad requests apart' });
+      const first = card.locator('ol > li').first();
+      const text = (await first.innerText()).replaceAll(/\s+/g, ' ');
+      const problems = [/service.version = 1.8.2 of the bad 98 % 118 of 120 of the good 8.0 % 310 of 3,880/.test(text) ? '' : `first: ${text}`, /and 1 more/.test(text) ? '' : 'what the same requests have is not said'];
+      await card.getByLabel('Requests to').selectOption('service:shop/checkout');
+      await page.waitForTimeout(300);
+      problems.push(want(JSON.stringify(slos.asked.at(-1)), '["service:shop/checkout",""]', 'asked'));
+      await card.getByRole('link', { name: /service.version/ }).click();
+      await page.getByText('remove filter').waitFor({ state: 'attached' });
+      const asked = new URLSearchParams((await here(page)).split('?')[1]);
+      problems.push(want(asked.get('fields'), '[["service.version","1.8.2",true]]', 'fields'), want(asked.get('entity'), 'service:shop/checkout', 'entity'), asked.get('from') && asked.get('to') ? '' : 'no time range');
+      await page.getByText('40 of 40 spans hold it').waitFor();
+      problems.push(...(await axe(page)));
+      await page.getByRole('button', { name: 'service.version = 1.8.2' }).click();
+      await page.getByText('40 spans', { exact: true }).waitFor();
+      return problems;
+    }));
+  await test('apart: in traces with a length that is slow; too few are said to be', () =>
+    withPage('/explore?tab=traces&entity=service:shop/payments', async (page) => {
+      slos.asked.length = 0;
+      const button = page.getByRole('button', { name: 'What sets the bad ones apart?' });
+      const problems = [want(slos.asked.length, 0, 'asked before somebody wants to know')];
+      await button.click();
+      await page.getByText('Too few to compare: 2 of 412 requests to payments failed; at least 3 are needed').waitFor();
+      await page.getByLabel('Slow from, in milliseconds').fill('300');
+      await page.keyboard.press('Enter');
+      await page.getByText('failed or took 300 ms and longer').waitFor();
+      problems.push(want(JSON.stringify(slos.asked.at(-1)), '["service:shop/payments","300"]', 'asked'), ...(await axe(page)));
+      await button.click();
+      problems.push(want(decodeURIComponent(await here(page)), '/explore?tab=traces&entity=service:shop/payments', 'closed'));
+      return problems;
+    }));
+  await test('apart: in what happened here', () =>
+    withPage('/explore?why=2026-01-01T00:00:00Z~2026-01-01T01:00:00Z', async (page) => {
+      const part = page.getByRole('dialog').getByRole('region', { name: 'Bad requests' });
+      await part.getByText('120 of 4,000 requests failed').waitFor();
+      const link = new URL(await part.getByRole('link', { name: /inventory\/operation/ }).getAttribute('href'), 'http://x');
+      return [want(link.searchParams.get('entity'), 'service:shop/inventory', 'whose'), want(link.searchParams.get('q'), 'POST /reserve', 'operation'), want(link.searchParams.get('from'), '2026-01-01T00:00:00.000Z', 'from')];
+    }));
+}
+
 const only = process.env.ONLY ?? '';
 if (!only || only.includes('pages')) await eachPage(fixture.url, 'normal');
 if (!only || only.includes('pages') || only.includes('empty')) await eachPage(fixture.url, 'empty');
@@ -781,6 +990,7 @@ if (!only || only.includes('keys')) await keyboard();
 if (!only || only.includes('behaviour')) await behaviour();
 if (!only || only.includes('detection')) await detection();
 if (!only || only.includes('alerts')) await alerts();
+if (!only || only.includes('slos')) await objectives();
 if (process.env.BELLWETHER_URL) {
   const base = process.env.BELLWETHER_URL;
   const [newest] = await (await fetch(`${base}/api/v1/incidents?limit=1`)).json();
@@ -790,10 +1000,13 @@ if (process.env.BELLWETHER_URL) {
   delete pages.service;
   delete pages.trace;
   delete pages.forecast;
+  delete pages.slo;
   const [rate] = await (await fetch(`${base}/api/v1/series?metric=bellwether.requests.rate&limit=1`)).json();
   if (rate) pages.forecast = `/explore?metric=${rate.metric}&forecast=${rate.series}&ahead=1h&threshold=100000`;
   if (newest) pages.incident = `/incidents/${newest.id}`;
   if (service) pages.service = `/services/${service.entity.split(':')[1]}`;
+  const [objective] = await (await fetch(`${base}/api/v1/slos`)).json();
+  if (objective) pages.slo = `/slos/${encodeURIComponent(objective.name)}`;
   await eachPage(base, 'real', pages);
 }
 await browser.close();

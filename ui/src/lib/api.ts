@@ -1,8 +1,8 @@
 /** The one place that speaks HTTP. Every error comes out as an {@link ApiError}: what, why, what to do, code. */
 
 import type {
-  Alerts, Change, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, LogLine, MetricName, NearMiss, Noise, Parameters, Pattern, Points,
-  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, ServiceDetail, ServiceRow, Silence, SilencePreview, SilenceSaid, Similar, Span, SqlAnswer, Status, Topology,
+  Alerts, ApartAnswer, Change, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, LogLine, MetricName, NearMiss, Noise, Parameters, Pattern, Points,
+  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, ServiceDetail, ServiceRow, Silence, SilencePreview, SilenceSaid, Similar, SloRow, SlosRead, Span, SqlAnswer, Status, Topology,
 } from './types';
 
 export class ApiError extends Error {
@@ -70,12 +70,13 @@ async function ask<T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal
 
 async function send<T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal, body?: unknown): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' };
-  if (body !== undefined) headers['content-type'] = 'application/json';
+  // A text is sent as it is: only objectives are written so.
+  if (body !== undefined) headers['content-type'] = typeof body === 'string' ? 'application/yaml' : 'application/json';
   if (token()) headers['authorization'] = `Bearer ${token()}`;
   const response = await fetch(path, {
     method,
     headers,
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     ...(signal ? { signal } : {}),
   });
   const text = await response.text();
@@ -117,6 +118,9 @@ function span(range: Window): { from: string; to: string } {
 const get = <T>(path: string, signal?: AbortSignal) => ask<T>('GET', path, signal);
 const part = encodeURIComponent;
 
+/** The server takes no slashes within a part of a path, however they are written. */
+export const isPathTrick = (name: string) => /[/\\\0]/.test(name);
+
 export const api = {
   status: (signal?: AbortSignal) => get<Status>('/api/v1/status', signal),
 
@@ -151,6 +155,8 @@ export const api = {
 
   contrast: (asked: { entity?: string; tenant?: string; limit?: number }, range: Window, signal?: AbortSignal) =>
     get<Contrasts>('/api/v1/contrast' + query({ ...asked, ...span(range) }), signal),
+  apart: (asked: { entity?: string; slow_ms?: string; tenant?: string; limit?: number }, range: Window, signal?: AbortSignal) =>
+    get<ApartAnswer>('/api/v1/contrast/attributes' + query({ ...asked, ...span(range) }), signal),
   forecast: (asked: { series: string; horizon: string; threshold?: string }, signal?: AbortSignal) =>
     get<Forecast>('/api/v1/forecast' + query(asked), signal),
 
@@ -194,6 +200,18 @@ export const api = {
   deliveries: (asked: { incident?: string; limit?: number }, signal?: AbortSignal) => get<Delivery[]>('/api/v1/deliveries' + query(asked), signal),
   retry: (id: string) => ask<{ id: string }>('POST', `/api/v1/deliveries/${part(id)}/retry`, undefined, {}),
   noise: (range: Window, signal?: AbortSignal) => get<Noise>('/api/v1/noise' + query(span(range)), signal),
+
+  slos: (tenant: string, signal?: AbortSignal) => get<SloRow[]>('/api/v1/slos' + query({ tenant }), signal),
+  slo: async (name: string, signal?: AbortSignal) => {
+    if (!isPathTrick(name)) return get<SloRow>(`/api/v1/slos/${part(name)}`, signal);
+    const row = (await get<SloRow[]>('/api/v1/slos', signal)).find((row) => row.name === name);
+    if (!row) throw new ApiError(`no objective ${JSON.stringify(name)}`, 'BELLWETHER-E0405', 'lists show what is there', 404);
+    return row;
+  },
+  /** OpenSLO v1 YAML. */
+  checkSlos: (text: string, signal?: AbortSignal) => ask<SlosRead>('POST', '/api/v1/slos/check', signal, text),
+  setSlos: (text: string) => ask<SlosRead>('POST', '/api/v1/slos', undefined, text),
+  removeSlo: (name: string) => ask<{ name: string }>('POST', `/api/v1/slos/${part(name)}/remove`, undefined, {}),
 
   sql: (text: string, signal?: AbortSignal) => ask<SqlAnswer>('POST', '/api/v1/sql', signal, { query: text }),
 

@@ -18,6 +18,7 @@ export function count(value: number | null | undefined): string {
 export function percent(ratio: number | null | undefined): string {
   if (ratio === null || ratio === undefined || !Number.isFinite(ratio)) return '–';
   const value = ratio * 100;
+  if (value < 0) return `−${percent(-ratio)}`;
   return (value === 0 ? '0' : value < 0.1 ? '<0.1' : value < 10 ? value.toFixed(1) : value.toFixed(0)) + ' %';
 }
 
@@ -111,6 +112,8 @@ export function level(severity: number): LogLevel {
 /** A value in the unit of its metric. */
 export function inUnit(value: number | null | undefined, metric: string, unit = ''): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
+  if (/slo\.budget_left$/.test(metric)) return percent(value);
+  if (/slo[._]burn/.test(metric)) return `${number(value)}×`;
   if (/ratio$/.test(metric) || /error_ratio/.test(metric)) return percent(value);
   if (/latency_ms|_ms(_|$)/.test(metric) || unit === 'ms') return millis(value);
   if (/rate$/.test(metric) || unit === '1/s') return `${number(value)}/s`;

@@ -41,6 +41,7 @@ export interface Finding {
   cause: CauseKind | null;
   summary: string;
   evidence: Evidence[];
+  incident?: string | null;
 }
 
 export interface Cause {
@@ -189,6 +190,28 @@ export interface Contrasts {
   differed: number;
   left_out: number;
   series: { info: SeriesInfo; contrast: { before: number; within: number | null; surprise: number; direction: 'up' | 'down' | 'silent'; onset: string | null } }[];
+  warnings: string[];
+}
+
+/** A value that bad requests have more often than good ones. */
+export interface Apart {
+  attribute: string;
+  value: string;
+  bad_with: number;
+  bad: number;
+  good_with: number;
+  good: number;
+  surprise: number;
+  /** Other values of the very same requests: `attribute=value`. */
+  same: string[];
+}
+
+export interface ApartAnswer {
+  from: string;
+  to: string;
+  requests: number;
+  bad: number;
+  values: Apart[];
   warnings: string[];
 }
 
@@ -503,4 +526,57 @@ export interface Noise {
   loudest: { entity: string; measure: string; scope: string; count: number }[];
   flapping: { entity: string; name: string; flips: number; flapping: boolean; received: number; labels: Record<string, string> }[];
   silences: { id: string; matchers: string[]; kept_quiet: number }[];
+}
+
+/** Which series of a tenant are meant. */
+export interface Selector {
+  metric: string;
+  matchers: { label: string; operator: 'is' | 'is_not' | 'fits' | 'fits_not'; value: string }[];
+}
+
+/** Which events count, and which of them are good. */
+export type Indicator =
+  | { type: 'requests' }
+  | { type: 'latency'; threshold_ms: number }
+  | { type: 'ratio'; part: { good: Selector } | { bad: Selector }; total: Selector };
+
+/** A promise about a service. */
+export interface Slo {
+  name: string;
+  tenant: string;
+  service: string;
+  description: string;
+  /** 0 to 1. */
+  target: number;
+  window_ns: number;
+  indicator: Indicator;
+  enabled: boolean;
+}
+
+/** How an objective stands. */
+export interface SloStatus {
+  name: string;
+  tenant: string;
+  at: string;
+  entity: string | null;
+  good: number;
+  total: number;
+  ratio: number | null;
+  /** At most 1; negative where more was spent than there is. */
+  budget_left: number | null;
+  burn: { window_ns: number; rate: number | null }[];
+  exhausted_at: string | null;
+  since: string | null;
+  is_enough: boolean;
+  missing: string | null;
+}
+
+export interface SloRow extends Slo {
+  status: SloStatus | null;
+}
+
+/** What was read of a text. */
+export interface SlosRead {
+  slos: Slo[];
+  notes: string[];
 }
