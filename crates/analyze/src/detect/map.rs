@@ -6,6 +6,8 @@
 //! - Metrics of meshes and of service graphs have labels for both ends of a call, see [`PAIRS`]. They count while their
 //!   values move: a mesh goes on exporting what is gone.
 //! - Spans that send to or receive from a queue (`messaging.*`) make both sides need the queue.
+//! - Log lines that name what was called: a peer service or a database as spans name them, or the `upstream_cluster` of
+//!   Envoy's access logs.
 //!
 //! Edges are said again every five minutes while they are seen, and fade when they are not ([`types::topology`]). A
 //! source has at most [`MAX_TARGETS`] of them that are fresh, so a name that never repeats cannot flood the map;
@@ -23,7 +25,7 @@ use types::{
 };
 use view::{Analysis, Findings, Fleet, Pages, Params, SeenEdge, State, StateData, Stratum, Trigger, View};
 
-use super::fields::text_field;
+use super::{fields::text_field, requests::peer_entity};
 
 /// The catalogue's entry.
 pub const ANALYSIS: Analysis = Analysis {
@@ -137,7 +139,7 @@ struct Saved {
     resources: BTreeMap<u32, i64>,
     /// The same of a series, and the bits of its value then.
     series: BTreeMap<u32, (i64, u64)>,
-    /// The same of an entity's queue.
+    /// The same of an entity's queue, and of what its lines name.
     queues: BTreeMap<String, i64>,
     /// Fresh targets by source.
     targets: BTreeMap<u32, BTreeMap<u32, i64>>,
@@ -162,6 +164,7 @@ fn run(view: &View, _params: &Params, state: &mut State, out: &mut Findings) {
     for batch in view.batches {
         book.take_senders(view, batch, out);
         book.take_queues(view, batch, out);
+        book.take_lines(view, batch, out);
         book.take_series(view, batch, out);
     }
 }
@@ -196,6 +199,21 @@ impl Book {
             let is_due = looks(&mut self.saved.queues, key, spans.time[i]);
             if let Some(entity) = view.registry.entity_id(spans.entity[i]).filter(|_| is_due) {
                 self.say(view, entity.clone(), queue, EdgeKind::Calls, spans.time[i], out);
+            }
+        }
+    }
+
+    fn take_lines(&mut self, view: &View, batch: &Batch, out: &mut Findings) {
+        let lines = &batch.records;
+        for (i, entity) in lines.entity.iter().enumerate() {
+            let attributes = lines.attributes.get(i);
+            if attributes.is_empty() {
+                continue;
+            }
+            let Some(caller) = view.registry.entity_id(*entity) else { continue };
+            let Some(called) = called_of_line(view.registry, caller.namespace(), attributes) else { continue };
+            if looks(&mut self.saved.queues, format!("{} {called}", entity.0), lines.time[i]) {
+                self.say(view, caller.clone(), called, EdgeKind::Calls, lines.time[i], out);
             }
         }
     }
@@ -401,6 +419,20 @@ fn queue_of(spans: &Spans, i: usize) -> Option<EntityId> {
     is_name(name).then(|| EntityId::new("queue", system, name))
 }
 
+/// What a log line says was called. Envoy names what it routed to `outbound|PORT|SUBSET|SERVICE.NAMESPACE.svc.DOMAIN`.
+fn called_of_line(registry: &Registry, namespace: &str, attributes: &str) -> Option<EntityId> {
+    if let Some(named) = peer_entity(namespace, attributes) {
+        return Some(if named.kind() == "service" { service(registry, namespace, named.name()) } else { named });
+    }
+    if !attributes.contains("\"upstream_cluster\"") {
+        return None;
+    }
+    let address = text_field(attributes, "upstream_cluster")?.strip_prefix("outbound|")?.rsplit('|').next()?;
+    let mut parts = address.split('.');
+    let (name, of) = (parts.next().filter(|name| is_name(name))?, parts.next()?);
+    (parts.next() == Some("svc")).then(|| service(registry, of, name))
+}
+
 /// Not blank, and not too long.
 fn is_name(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= MAX_NAME
@@ -517,6 +549,8 @@ mod tests {
             let mut batch = Batch::default();
             batch.records.time.push(self.now);
             batch.records.resource.push(resource);
+            batch.records.entity.push(entity);
+            batch.records.attributes.push("");
             self.take(batch);
         }
 
@@ -686,6 +720,38 @@ mod tests {
         assert_eq!(
             world.edges(),
             ["service:shop/cart calls queue:kafka/orders", "service:billing/pay calls queue:kafka/orders"]
+        );
+    }
+
+    #[test]
+    fn lines_name_what_was_called() {
+        let mut world = World::new();
+        world.registry.entity(&EntityId::parse("service:billing/pay").unwrap());
+        let mut write = |attributes: &str| {
+            let mut batch = Batch::default();
+            let entity = world.registry.entity(&EntityId::parse("service:shop/cart").unwrap());
+            batch.records.time.push(world.now);
+            batch.records.resource.push(ResourceId(99));
+            batch.records.entity.push(entity);
+            batch.records.attributes.push(attributes);
+            world.take(batch);
+        };
+        write("");
+        write(r#"{"peer.service":"pay"}"#);
+        write(r#"{"db.system.name":"postgresql","db.namespace":"carts"}"#);
+        write(r#"{"upstream_cluster":"outbound|8080|v2|reviews.books.svc.cluster.local"}"#);
+        write(r#"{"upstream_cluster":"PassthroughCluster"}"#);
+        write(r#"{"upstream_cluster":"outbound|443||api.example.com"}"#);
+        write(r#"{"note":"\"peer.service\":\"evil\""}"#);
+        let mut edges = world.edges();
+        edges.sort();
+        assert_eq!(
+            edges,
+            [
+                "service:shop/cart calls database:shop/carts",
+                "service:shop/cart calls service:billing/pay",
+                "service:shop/cart calls service:books/reviews",
+            ]
         );
     }
 

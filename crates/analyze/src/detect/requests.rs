@@ -28,10 +28,10 @@ use std::collections::{BTreeMap, VecDeque};
 use types::{Band, Direction, EdgeKind, EntityId, Evidence, Finding, FindingId, SECOND, Shape, Tenant, Time};
 use view::{Analysis, BaselinePolicy, DerivedSample, Findings, Params, SeenEdge, State, Stratum, Trigger, View};
 
-pub(super) use self::book::is_error;
 use self::book::{
     ALLOWED_LATENESS_NS, BUCKET_NS, Book, EdgeBook, JOIN_BUCKETS, Node, Point, RECENT, RING, bucket_start,
 };
+pub(super) use self::book::{is_error, peer_entity};
 use self::join::{Calls, Joined, OwnPart, join};
 use self::judge::{Errors, Rate, Slow, Usual, judge_errors, judge_latency, judge_rate, usual};
 use super::ongoing::{Ongoing, quiet_down, say};

@@ -628,8 +628,8 @@ fn peer_name(tenant: &Tenant, namespace: &str, attributes: &str) -> Option<(Stri
     Some((format!("{}\n{entity}", tenant.as_str()), true))
 }
 
-/// The entity that a client span names outright: a database (`db.system.name` and `db.namespace`) or a peer service.
-pub(super) fn peer_entity(namespace: &str, attributes: &str) -> Option<EntityId> {
+/// The entity that a client span, or a line about a call, names outright: a database (`db.system.name` and `db.namespace`) or a peer service.
+pub(in crate::detect) fn peer_entity(namespace: &str, attributes: &str) -> Option<EntityId> {
     if attributes.contains("\"db.system") {
         let system = text_field(attributes, "db.system.name").or_else(|| text_field(attributes, "db.system"))?;
         let name = text_field(attributes, "db.namespace").or_else(|| text_field(attributes, "db.name"));
