@@ -19,6 +19,7 @@ pub(crate) mod ids;
 pub(crate) mod kinds;
 pub(crate) mod ongoing;
 pub(crate) mod patterns;
+pub(crate) mod rises;
 pub(crate) mod samples;
 pub(crate) mod senders;
 pub(crate) mod words;

@@ -2,19 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bytemuck::{Pod, Zeroable};
 use regex_lite::Regex;
 use types::slo::{Indicator, LabelMatcher, LabelOperator, Part, Selector, Slo, whole_pattern};
 use types::{Registry, SeriesDef, SeriesId, SeriesKind, Tenant};
-use view::Column;
+
+use crate::detect::rises::{Rise, Rises};
 
 /// Series of all objectives together, and of one.
 const MOST_SERIES: usize = 50_000;
 const MOST_OF_ONE: u32 = 10_000;
-/// Marks a row that no series has.
-const FREE: u32 = u32::MAX;
-/// A rise beyond this is no count.
-const MOST_RISE: f64 = 1e15;
 
 /// What the increase of a series says about an objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,32 +22,10 @@ pub(super) struct Role {
     pub total: i8,
 }
 
-/// The last point of a series.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
-#[repr(C)]
-struct Last {
-    series: u32,
-    /// 1 where a point was seen.
-    seen: u32,
-    time: i64,
-    value: f64,
-}
-
-/// A rise of a counter over a stretch of time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Rise {
-    /// Where the stretch begins; the point's own time where that is not known.
-    pub from: i64,
-    pub by: f64,
-}
-
 /// The counters of all objectives.
 #[derive(Default)]
 pub(super) struct Counters {
-    lasts: Column<Last>,
-    /// Row by series; follows from the rows.
-    rows: BTreeMap<u32, u32>,
-    free: Vec<u32>,
+    rises: Rises,
     /// By tenant and metric.
     wanted: BTreeMap<Tenant, BTreeMap<String, Vec<Wanted>>>,
     /// Number of its roles by series, 0 for none; how far the registry was looked through is its length.
@@ -106,7 +80,7 @@ impl Counters {
                 continue;
             }
             roles.iter().for_each(|role| named(role.slot, def));
-            let Some(row) = self.row_of(number as u32) else {
+            let Some(row) = self.rises.row_of(number as u32, MOST_SERIES) else {
                 self.left_out.extend(roles.iter().map(|role| role.slot));
                 continue;
             };
@@ -114,7 +88,8 @@ impl Counters {
             self.roles_of[number] = self.roles.len() as u32;
         }
         if is_first {
-            self.forget_others();
+            let roles_of = &self.roles_of;
+            self.rises.keep(|series| roles_of.get(series as usize).is_some_and(|roles| *roles > 0));
         }
     }
 
@@ -138,56 +113,10 @@ impl Counters {
         roles
     }
 
-    fn row_of(&mut self, series: u32) -> Option<u32> {
-        if let Some(row) = self.rows.get(&series) {
-            return Some(*row);
-        }
-        let row = match self.free.pop() {
-            Some(row) => row,
-            None if self.lasts.len() < MOST_SERIES => self.lasts.len() as u32,
-            None => return None,
-        };
-        *self.lasts.row(row as usize) = Last { series, ..Last::default() };
-        self.rows.insert(series, row);
-        Some(row)
-    }
-
-    /// Frees the rows of series that no objective counts any more.
-    fn forget_others(&mut self) {
-        let roles_of = &self.roles_of;
-        let gone: Vec<(u32, u32)> = self
-            .rows
-            .iter()
-            .filter(|(s, _)| roles_of.get(**s as usize).is_none_or(|r| *r == 0))
-            .map(|(s, r)| (*s, *r))
-            .collect();
-        for (series, row) in gone {
-            self.rows.remove(&series);
-            *self.lasts.row(row as usize) = Last { series: FREE, ..Last::default() };
-            self.free.push(row);
-        }
-    }
-
     /// Takes a point in; the rise since the last one, and what it says.
     pub fn rise(&mut self, series: SeriesId, kind: SeriesKind, time: i64, value: f64) -> Option<(Rise, &[Role])> {
         let (row, roles) = self.roles.get((*self.roles_of.get(series.0 as usize)?).checked_sub(1)? as usize)?;
-        if !value.is_finite() || value < 0.0 {
-            return None;
-        }
-        let last = self.lasts.row(*row as usize);
-        if last.seen == 1 && time <= last.time {
-            return None;
-        }
-        let before = std::mem::replace(last, Last { series: series.0, seen: 1, time, value });
-        let from = if before.seen == 1 { before.time } else { time };
-        let by = match (kind, before.seen) {
-            (SeriesKind::Delta, _) => value,
-            (_, 0) => return None,
-            // It began anew: what it shows came since.
-            _ if value < before.value => value,
-            _ => value - before.value,
-        };
-        (by > 0.0 && by <= MOST_RISE).then_some((Rise { from, by }, roles.as_slice()))
+        Some((self.rises.rise(*row, series.0, kind, time, value)?, roles.as_slice()))
     }
 
     /// Whether a series is counted at all.
@@ -196,20 +125,11 @@ impl Counters {
     }
 
     pub fn save(&mut self, all: bool, pages: &mut view::Pages) {
-        self.lasts.save("last", all, pages);
+        self.rises.save(all, pages);
     }
 
     pub fn load(&mut self, pages: &view::Pages) -> Result<(), String> {
-        self.lasts.load("last", pages)?;
-        for row in 0..self.lasts.len() {
-            match self.lasts.peek(row).map(|last| last.series) {
-                None | Some(FREE) => self.free.push(row as u32),
-                Some(series) => {
-                    self.rows.insert(series, row as u32);
-                }
-            }
-        }
-        Ok(())
+        self.rises.load(pages)
     }
 }
 
