@@ -5,11 +5,12 @@ use view::Analysis;
 use crate::{cause, detect, forecast};
 
 /// The catalogue. Documentation, settings and checks are made from it.
-pub static ALL: [Analysis; 11] = [
+pub static ALL: [Analysis; 12] = [
     detect::metric::ANALYSIS,
     detect::joint::ANALYSIS,
     detect::resource::ANALYSIS,
     detect::requests::ANALYSIS,
+    detect::request_counters::ANALYSIS,
     detect::slo::ANALYSIS,
     detect::map::ANALYSIS,
     detect::logs::ANALYSIS,

@@ -22,6 +22,7 @@ pub const ALL: &[Measure] = &[
         impact: 0.7,
         summary: "95th percentile of the time that requests take.",
     },
+    Measure { name: "latency_ms_mean", unit: "ms", impact: 0.7, summary: "Mean time that requests take." },
     Measure { name: "silence", unit: "s", impact: 0.7, summary: "Something that sent steadily sends no more." },
     Measure {
         name: "resource",

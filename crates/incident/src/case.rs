@@ -350,7 +350,8 @@ impl Case {
         if let Some(piece) = burning {
             facts.push(format!("the error budget of {} burns", piece.scope));
         }
-        let slow = ongoing("latency_ms_p95").max_by(|a, b| a.weight().total_cmp(&b.weight()));
+        let slow = ongoing("latency_ms_p95").chain(ongoing("latency_ms_mean"));
+        let slow = slow.max_by(|a, b| a.weight().total_cmp(&b.weight()));
         if let (Some(piece), true) = (slow, facts.is_empty()) {
             facts.push(format!("{} answers slowly", piece.entity.name()));
         }

@@ -53,7 +53,9 @@ impl Signs {
         match (piece.measure.as_str(), is_symptom) {
             ("error_ratio", true) => self.passes_on = true,
             ("error_ratio", false) => (self.fails, self.fails_by_itself) = (true, self.fails_by_itself || is_sure),
-            ("latency_ms_p95", false) => (self.slow, self.slow_by_itself) = (true, self.slow_by_itself || is_sure),
+            ("latency_ms_p95" | "latency_ms_mean", false) => {
+                (self.slow, self.slow_by_itself) = (true, self.slow_by_itself || is_sure)
+            }
             ("silence", _) => self.silent = true,
             _ => {}
         }
@@ -215,7 +217,7 @@ impl Roots {
             let signs = self.signs_of(root);
             match piece.measure.as_str() {
                 "error_ratio" => !signs.fails && !signs.silent,
-                "latency_ms_p95" => !signs.slow && !signs.silent,
+                "latency_ms_p95" | "latency_ms_mean" => !signs.slow && !signs.silent,
                 _ => false,
             }
         };
@@ -306,7 +308,8 @@ impl World<'_, '_> {
         if piece.impact < self.config.hurts_impact || piece.start.since(onset) > self.config.at_once_ns {
             return false;
         }
-        let fails = matches!(piece.measure.as_str(), "error_ratio" | "latency_ms_p95") && !is_symptom(piece);
+        let fails = matches!(piece.measure.as_str(), "error_ratio" | "latency_ms_p95" | "latency_ms_mean")
+            && !is_symptom(piece);
         let changed = || {
             let times = self.changed.and_then(|changed| changed.get(&piece.entity));
             let just_before = -self.config.unseen_ns..=self.config.onset_window_ns;

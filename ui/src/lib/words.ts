@@ -16,6 +16,7 @@ export const CAUSES: Record<CauseKind, string> = {
 const MEASURES: Record<string, string> = {
   error_ratio: 'Error ratio',
   latency_ms_p95: 'Latency p95',
+  latency_ms_mean: 'Mean latency',
   request_rate: 'Request rate',
   silence: 'Silence',
   metric: 'Metric',

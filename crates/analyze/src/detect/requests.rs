@@ -33,6 +33,7 @@ use self::book::{
 };
 pub(super) use self::book::{is_error, peer_entity};
 use self::join::{Calls, Joined, OwnPart, join};
+pub(super) use self::judge::{ERROR_RATIO_RISE_MIN, ERRORS_MIN, SURPRISE_MIN, error_prior, middle_and_spread};
 use self::judge::{Errors, Rate, Slow, Usual, judge_errors, judge_latency, judge_rate, usual};
 use super::ongoing::{Ongoing, quiet_down, say};
 use super::words::{belief_from_surprise, clock, millis, number, percent, plain, round3};
@@ -281,7 +282,7 @@ fn derive(
 }
 
 /// Rate (1/s), share of errors (0..=1) and 95th percentile (ms) of a service.
-const SERVICE_METRICS: [&str; 3] =
+pub(super) const SERVICE_METRICS: [&str; 3] =
     ["bellwether.requests.rate", "bellwether.requests.error_ratio", "bellwether.requests.latency_ms_p95"];
 /// The same of an edge.
 const EDGE_METRICS: [&str; 3] =

@@ -180,7 +180,7 @@ pub(super) fn gather<'a>(
 
 /// Whether a finding says that its entity is in trouble by itself, not by what it calls.
 fn is_own(finding: &Finding) -> bool {
-    let own_requests = matches!(finding.measure.as_str(), "error_ratio" | "latency_ms_p95")
+    let own_requests = matches!(finding.measure.as_str(), "error_ratio" | "latency_ms_p95" | "latency_ms_mean")
         && finding.scope != "downstream"
         && !finding.scope.starts_with("calls ");
     let is_gone = finding.measure == "silence" && (finding.scope.is_empty() || finding.scope.starts_with("instance "));
@@ -198,7 +198,7 @@ impl<'a> Facts<'a> {
         }
         let group = match (finding.measure.as_str(), finding.scope.as_str()) {
             ("error_ratio" | "latency_ms_p95", "downstream") => &mut about.passed_on,
-            ("error_ratio" | "latency_ms_p95", _) => &mut about.own,
+            ("error_ratio" | "latency_ms_p95" | "latency_ms_mean", _) => &mut about.own,
             ("silence", "") => &mut about.silent,
             ("silence", scope) if scope.starts_with("instance ") => &mut about.lost,
             // A metric that stopped says that something stopped, but not more than other metrics do.

@@ -10,10 +10,10 @@ use super::book::Point;
 /// Normal buckets after which a service is judged.
 pub(super) const WARM_BUCKETS: usize = 3;
 /// -log10 of the tail probability from which something is said: one in a million per test.
-const SURPRISE_MIN: f64 = 6.0;
+pub(in crate::detect) const SURPRISE_MIN: f64 = 6.0;
 /// Smallest number of failed requests and smallest rise of their share that is said.
-const ERRORS_MIN: u64 = 5;
-const ERROR_RATIO_RISE_MIN: f64 = 0.05;
+pub(in crate::detect) const ERRORS_MIN: u64 = 5;
+pub(in crate::detect) const ERROR_RATIO_RISE_MIN: f64 = 0.05;
 /// Requests whose weight the learned error ratio has at most: it is never more certain than that, since quiet
 /// minutes do not prove the next one.
 const ERROR_PRIOR_MAX: f64 = 1000.0;
@@ -129,13 +129,17 @@ impl Usual {
         a / (a + b)
     }
 
-    /// Beta prior of the share of failed requests. Jeffreys' half an error in fifty requests before anything is
-    /// known: a service that never failed is expected to fail in one of a hundred, not never.
     fn error_prior(&self) -> (f64, f64) {
-        let (a, b) = (0.5 + self.errors as f64, 49.5 + (self.requests - self.errors.min(self.requests)) as f64);
-        let shrink = (ERROR_PRIOR_MAX / (a + b)).min(1.0);
-        (a * shrink, b * shrink)
+        error_prior(self.errors, self.requests)
     }
+}
+
+/// Beta prior of the share of failed requests, of so many errors in so many requests. Jeffreys' half an error in fifty
+/// requests before anything is known: a service that never failed is expected to fail in one of a hundred, not never.
+pub(in crate::detect) fn error_prior(errors: u64, requests: u64) -> (f64, f64) {
+    let (a, b) = (0.5 + errors as f64, 49.5 + (requests - errors.min(requests)) as f64);
+    let shrink = (ERROR_PRIOR_MAX / (a + b)).min(1.0);
+    (a * shrink, b * shrink)
 }
 
 /// Whether more requests fail than usual, in the last 30 or 60 seconds.
@@ -303,7 +307,7 @@ fn merged<'a>(points: &[&'a Point], part: impl Fn(&'a Point) -> &'a LogHistogram
 
 /// Median, and the spread of the logarithms as 1.4826 times the median absolute deviation, at least 0.1 and larger
 /// while few values are known.
-fn middle_and_spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
+pub(in crate::detect) fn middle_and_spread(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let mut logs: Vec<f64> = values.filter(|v| *v > 0.0).map(f64::ln).collect();
     if logs.is_empty() {
         return (0.0, 0.0);
