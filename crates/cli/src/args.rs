@@ -614,6 +614,9 @@ pub struct Sim {
     /// Two faults at a time, half a minute after a harmless deployment of a third service
     #[arg(long, conflicts_with = "healthy")]
     pub pairs: bool,
+    /// No spans and lines: metrics of the services and what a mesh counts of their calls
+    #[arg(long)]
+    pub metrics_only: bool,
 }
 
 /// Flags of `prove`.

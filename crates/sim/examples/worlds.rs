@@ -1,5 +1,6 @@
 //! Lives through a world for each seed given and prints what was found: `… --example worlds -- 1 2 3`. With
-//! `healthy` among the arguments no fault is switched on, with `pairs` two at a time; with `minutes=N` the worlds live that long.
+//! `healthy` among the arguments no fault is switched on, with `pairs` two at a time, with `metrics` no
+//! spans and lines are sent; with `minutes=N` the worlds live that long.
 
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ fn main() -> Result<(), String> {
         config.faults.clear();
     }
     config.pairs = arguments.iter().any(|a| a == "pairs");
+    config.metrics_only = arguments.iter().any(|a| a == "metrics");
     for minutes in arguments.iter().filter_map(|a| a.strip_prefix("minutes=")) {
         config.minutes = minutes.parse().map_err(|e| format!("minutes={minutes}: {e}"))?;
     }

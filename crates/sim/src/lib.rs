@@ -112,6 +112,8 @@ pub struct SimConfig {
     /// Faults come two at a time, at different services, half a minute after a harmless deployment at a third was told
     /// of: pairs of the kinds in an order that the seed chooses, with three times the pause.
     pub pairs: bool,
+    /// Neither spans nor lines are sent, but what a mesh counts of the calls between services.
+    pub metrics_only: bool,
 }
 
 /// How long the world is healthy before the first fault, in minutes.
@@ -129,6 +131,7 @@ impl Default for SimConfig {
             restart_percent: 0,
             requests_per_s: 6.0,
             pairs: false,
+            metrics_only: false,
         }
     }
 }

@@ -58,3 +58,18 @@ fn two_faults_at_once_are_two_incidents_and_a_harmless_deployment_is_not_blamed(
     let blamed: Vec<&String> = reports.iter().flat_map(|report| &report.blamed).collect();
     assert!(blamed.is_empty(), "{blamed:?}");
 }
+
+#[test]
+fn metrics_alone_are_enough_for_what_shows_in_them() {
+    use FaultKind::*;
+    let faults = vec![SlowDependency, ErrorBurst, BadDeployment, MemoryLeak, FullDisk, LostInstance];
+    let config = SimConfig { minutes: 75, faults, metrics_only: true, ..SimConfig::default() };
+    let reports: Vec<SimReport> = (1..=4).map(|seed| run(&SimConfig { seed, ..config.clone() }).unwrap()).collect();
+    reports.iter().for_each(|report| println!("{}", report.render()));
+    let sum = |what: fn(&SimReport) -> usize| reports.iter().map(what).sum::<usize>();
+    let all = sum(|report| report.faults.len());
+    assert_eq!(all, 24);
+    assert!(reports.iter().all(|report| report.false_incidents.is_empty()));
+    assert!(sum(SimReport::found_in_time) >= all - 1, "found {} of {all}", sum(SimReport::found_in_time));
+    assert!(sum(SimReport::named_first) >= all - 3, "named {} of {all}", sum(SimReport::named_first));
+}

@@ -96,6 +96,9 @@ pub struct World {
     spans: Vec<Span>,
     lines: Vec<Line>,
     announced: Vec<(usize, bool)>,
+    metrics_only: bool,
+    /// What a mesh counted since the start: requests and their time together, ms, by caller, called and whether they failed.
+    mesh: BTreeMap<(Option<usize>, usize, bool), (u64, f64)>,
 }
 
 /// From a harmless deployment to the faults after it.
@@ -157,6 +160,8 @@ impl World {
             spans: Vec::new(),
             lines: Vec::new(),
             announced: Vec::new(),
+            metrics_only: config.metrics_only,
+            mesh: BTreeMap::new(),
         };
         world.define_templates();
         world
@@ -189,7 +194,8 @@ impl World {
             let mut trace = [0; 16];
             trace[..8].copy_from_slice(&self.random.next().to_be_bytes());
             trace[8..].copy_from_slice(&self.random.next().to_be_bytes());
-            self.serve(0, at, &Caller { trace, parent: [0; 8] });
+            let (end, failed) = self.serve(0, at, &Caller { trace, parent: [0; 8] });
+            self.count(None, 0, failed, end - at);
         }
         self.storms(now);
         self.sample(now, &mut batch);
@@ -271,6 +277,7 @@ impl World {
             }
             let call = self.id();
             let (done, broke) = self.serve(callee, clock + MILLI / 2, &Caller { trace: caller.trace, parent: call });
+            self.count(Some(at), callee, broke, done - clock);
             let done = done + MILLI / 2;
             let attributes = format!(r#"{{"peer.service":"{}"}}"#, self.services[callee].name);
             self.spans.push(Span {
@@ -306,6 +313,13 @@ impl World {
         });
         self.log_request(at, instance, clock, failed, caller.trace, id);
         (clock, failed)
+    }
+
+    /// A call as a mesh counts it.
+    fn count(&mut self, caller: Option<usize>, called: usize, failed: bool, took: i64) {
+        let (requests, ms) = self.mesh.entry((caller, called, failed)).or_default();
+        *requests += 1;
+        *ms += took as f64 / MILLI as f64;
     }
 
     /// A call to a database, which sends no spans of its own.
@@ -417,7 +431,43 @@ impl World {
                     }
                 }
             }
+            if self.metrics_only {
+                self.sample_mesh(at, batch);
+            }
             at = at.plus(SAMPLE_NS);
+        }
+    }
+
+    /// Istio's standard metrics, as the called say them.
+    fn sample_mesh(&mut self, when: Time, batch: &mut Batch) {
+        for ((caller, called, failed), (requests, ms)) in self.mesh.clone() {
+            let name = |service: usize| self.services[service].name.as_str();
+            let source = caller.map_or("unknown", name);
+            let code = if failed { "503" } else { "200" };
+            let labels = [
+                ("reporter", "destination"),
+                ("source_workload", source),
+                ("source_workload_namespace", "shop"),
+                ("destination_workload", name(called)),
+                ("destination_workload_namespace", "shop"),
+                ("response_code", code),
+            ];
+            for (metric, unit, value) in [
+                ("istio_requests_total", "", requests as f64),
+                ("istio_request_duration_milliseconds_count", "", requests as f64),
+                ("istio_request_duration_milliseconds_sum", "ms", ms),
+            ] {
+                let def = SeriesDef {
+                    tenant: Tenant::default(),
+                    metric: metric.into(),
+                    entity: self.services[called].entity,
+                    labels: LabelSet::pack(&mut labels.to_vec()),
+                    kind: SeriesKind::Counter,
+                    unit: unit.into(),
+                };
+                let series = self.directory.write().series(def);
+                batch.samples.push(series, when.0, value);
+            }
         }
     }
 
@@ -450,6 +500,11 @@ impl World {
     /// Puts on the wire what has ended.
     fn send(&mut self, batch: &mut Batch) {
         let now = self.now.0;
+        if self.metrics_only {
+            self.spans.clear();
+            self.lines.clear();
+            return;
+        }
         let (done, later) = std::mem::take(&mut self.spans).into_iter().partition(|span| span.end <= now);
         self.spans = later;
         let done: Vec<Span> = done;

@@ -18,7 +18,7 @@ pub fn run(flags: Sim) -> Outcome {
         if flags.healthy {
             config.faults.clear();
         }
-        config.pairs = flags.pairs;
+        (config.pairs, config.metrics_only) = (flags.pairs, flags.metrics_only);
         let report = sim::run(&config).map_err(|error| Failure::new(Kind::Failed, error))?;
         bar.suspend(|| output::write(&report.render()));
         bar.inc(1);
