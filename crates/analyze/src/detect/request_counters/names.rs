@@ -35,8 +35,8 @@ const CODES: [&str; 12] = [
     "rpc.grpc.status_code",
     "rpc_grpc_status_code",
 ];
-/// gRPC codes that are the server's fault, as names and numbers, as OpenTelemetry has them.
-const SERVER_FAULTS: [&str; 12] = [
+/// gRPC codes that are the server's fault, as names and numbers, as OpenTelemetry has them; and plain words.
+const SERVER_FAULTS: [&str; 16] = [
     "unknown",
     "deadlineexceeded",
     "unimplemented",
@@ -49,6 +49,10 @@ const SERVER_FAULTS: [&str; 12] = [
     "13",
     "14",
     "15",
+    "error",
+    "failed",
+    "failure",
+    "exception",
 ];
 
 /// The family's name, what the series counts, and whose requests they are if not its sender's.
@@ -149,6 +153,9 @@ mod tests {
         assert_eq!(of("grpc_server_handled_total", &[("grpc_code", "Unavailable")]), requests(Some(true), false));
         assert_eq!(of("grpc_server_handled_total", &[("grpc_code", "NotFound")]), requests(Some(false), false));
         assert_eq!(of("grpc_server_handled_total", &[("grpc_code", "DEADLINE_EXCEEDED")]), requests(Some(true), false));
+        assert_eq!(of("jobs_http_request_total", &[("status", "error")]), requests(Some(true), false));
+        assert_eq!(of("jobs_http_request_total", &[("status", "success")]), requests(Some(false), false));
+        assert_eq!(of("http_requests_total", &[("code", "5xx")]), requests(Some(true), false));
         assert_eq!(of("traefik_service_requests_total", &[("code", "502")]), requests(Some(true), false));
         let otel = |labels: &[(&str, &str)]| said("http.server.request.duration_count", "s", labels).unwrap();
         assert_eq!(otel(&[("http.response.status_code", "500")]).1, requests(Some(true), true));
