@@ -808,6 +808,7 @@ async function objectives() {
       await page.getByRole('heading', { name: 'Service level objectives' }).waitFor();
       await page.keyboard.press('Control+k');
       await page.keyboard.type('catalog-latency');
+      await page.getByRole('option', { name: 'catalog-latency' }).waitFor();
       await page.keyboard.press('Enter');
       await page.waitForTimeout(150);
       problems.push(want(await here(page), '/slos/catalog-latency', 'palette'));
