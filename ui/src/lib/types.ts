@@ -83,7 +83,7 @@ export interface Incident {
   causes: Cause[];
   undecided: boolean;
   missing: string[];
-  impact: { dependents: string[]; failed_requests: number; slow_requests: number; requests: number };
+  impact: { dependents: string[]; failed_requests: number; slow_requests: number; requests: number; users?: { count: number; at_least: boolean; attribute: string } | null };
   timeline: TimelineEntry[];
   findings: string[];
   finding_details?: Finding[];
