@@ -142,7 +142,7 @@ export const api = {
   service: (namespace: string, name: string, signal?: AbortSignal) =>
     get<ServiceDetail>(`/api/v1/services/${part(namespace)}/${part(name)}`, signal),
   topology: (tenant: string, signal?: AbortSignal) => get<Topology>('/api/v1/topology' + query({ tenant }), signal),
-  changes: (asked: { entity?: string }, range: Window | undefined, signal?: AbortSignal) =>
+  changes: (asked: { entity?: string; tenant?: string }, range: Window | undefined, signal?: AbortSignal) =>
     get<Change[]>('/api/v1/changes' + query({ ...asked, ...(range ? span(range) : {}) }), signal),
 
   metrics: (asked: { entity?: string; search?: string; tenant?: string }, signal?: AbortSignal) =>
