@@ -433,6 +433,17 @@ mod tests {
     }
 
     #[test]
+    fn a_gauge_that_bent_before_at_a_caller_is_no_first_sign() {
+        let mut shop = all(39).fault(200, 200, Fault::Errors("payments", 0.35));
+        shop.run_until(215);
+        let gauge = finding(&shop, "checkout", "metric", "connections", 150, 0.85);
+        let line = finding(&shop, "checkout", "log_template_new", "template 9", 202, 0.8);
+        [gauge, line].into_iter().for_each(|finding| tell(&mut shop, finding));
+        let causes = causes(&mut shop, 290);
+        assert!(causes[0].0 == "payments software" && causes[0].1 >= 0.5, "{causes:?}");
+    }
+
+    #[test]
     fn logs_alone_are_enough() {
         let mut shop = all(31).fault(200, 200, Fault::Storm("cart", 30));
         shop.traces = false;

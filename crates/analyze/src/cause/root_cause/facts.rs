@@ -87,12 +87,13 @@ impl About<'_> {
         [&self.own, &self.silent, &self.lost, &self.resources].into_iter().flatten().map(|f| f.start).min()
     }
 
-    /// When the first sign that it is at fault itself came.
+    /// When the first sign that it is at fault itself came. A gauge that bent says when only where nothing else does.
     pub fn onset(&self) -> Option<Time> {
-        let groups =
-            [&self.own, &self.silent, &self.lost, &self.logs, &self.resources, &self.metrics, &self.calls_unseen];
-        let mine = groups.into_iter().chain([&self.blamed, &self.load]).flatten().map(|f| f.start).min();
-        mine.or_else(|| self.passed_on.iter().map(|f| f.start).min())
+        let first = |groups: &[&Vec<&Finding>]| groups.iter().flat_map(|group| group.iter()).map(|f| f.start).min();
+        let strong = [&self.own, &self.silent, &self.lost, &self.resources];
+        let others = [&self.logs, &self.calls_unseen, &self.blamed, &self.load];
+        let mine = first(&strong).into_iter().chain(first(&others)).min();
+        mine.or_else(|| first(&[&self.metrics])).or_else(|| first(&[&self.passed_on]))
     }
 }
 
