@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use types::finding::is_latency;
 use types::{
     Direction, EntityId, Finding, FindingId, Incident, IncidentId, IncidentState, MINUTE, Priority, SECOND, Severity,
     Tenant, Time, TimelineEntry,
@@ -230,7 +231,7 @@ impl Case {
         let slow_edge = self
             .pieces
             .values()
-            .filter(|p| p.ongoing && p.entity == point.entity && p.measure.starts_with("latency"))
+            .filter(|p| p.ongoing && p.entity == point.entity && is_latency(&p.measure))
             .filter_map(|p| p.expected_high)
             .fold(f64::INFINITY, f64::min);
         if point.latency_ms_p50 > slow_edge {
@@ -350,7 +351,7 @@ impl Case {
         if let Some(piece) = burning {
             facts.push(format!("the error budget of {} burns", piece.scope));
         }
-        let slow = ongoing("latency_ms_p95").chain(ongoing("latency_ms_mean"));
+        let slow = self.pieces.values().filter(|p| p.ongoing && is_latency(&p.measure));
         let slow = slow.max_by(|a, b| a.weight().total_cmp(&b.weight()));
         if let (Some(piece), true) = (slow, facts.is_empty()) {
             facts.push(format!("{} answers slowly", piece.entity.name()));

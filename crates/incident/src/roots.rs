@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use types::finding::{is_gone, is_latency, is_of_requests, is_passed_on};
 use types::{Direction, EntityId, Tenant, Time};
 
 use crate::{GroupingConfig, case::Piece, learned::Learned, related::Neighbourhood};
@@ -53,7 +54,7 @@ impl Signs {
         match (piece.measure.as_str(), is_symptom) {
             ("error_ratio", true) => self.passes_on = true,
             ("error_ratio", false) => (self.fails, self.fails_by_itself) = (true, self.fails_by_itself || is_sure),
-            ("latency_ms_p95" | "latency_ms_mean", false) => {
+            (measure, false) if is_latency(measure) => {
                 (self.slow, self.slow_by_itself) = (true, self.slow_by_itself || is_sure)
             }
             ("silence", _) => self.silent = true,
@@ -77,16 +78,12 @@ impl Signs {
 
 /// Whether a finding says that its entity suffers from what it calls.
 fn is_symptom(piece: &Piece) -> bool {
-    piece.scope == "downstream" || piece.scope.starts_with("calls ")
+    is_passed_on(&piece.scope)
 }
 
 /// Whether a finding is an entity's own trouble by its nature.
 fn is_own_by_nature(piece: &Piece) -> bool {
-    match piece.measure.as_str() {
-        "resource" => true,
-        "silence" => piece.scope.is_empty() || piece.scope.starts_with("instance "),
-        _ => false,
-    }
+    piece.measure == "resource" || is_gone(&piece.measure, &piece.scope)
 }
 
 /// What the search for roots needs to know beside the findings.
@@ -111,7 +108,8 @@ impl Roots {
         let surges = hurting.iter().filter(is_surge).map(|p| (p.entity.clone(), p.start)).collect();
         let apart = hurting.iter().filter(|p| world.is_apart(p, onset)).map(|p| p.entity.clone()).collect();
         let mut found = Roots { apart, surges, ..Roots::default() };
-        let mut own: BTreeMap<EntityId, Time> = BTreeMap::new();
+        // When the first sign of each own trouble came, and the weight of the weightiest.
+        let mut own: BTreeMap<EntityId, (Time, f64)> = BTreeMap::new();
         for piece in &hurting {
             let (place, is_symptom) = world.place(piece);
             found.signs.entry(place.clone()).or_default().add(piece, is_symptom);
@@ -119,12 +117,12 @@ impl Roots {
                 found.blamed_by.entry(place.clone()).or_default().insert(piece.entity.clone());
             }
             if !is_symptom {
-                let first = own.entry(place).or_insert(piece.start);
-                *first = piece.start.min(*first);
+                let (first, weight) = own.entry(place).or_insert((piece.start, 0.0));
+                (*first, *weight) = (piece.start.min(*first), piece.weight().max(*weight));
             }
         }
         if own.is_empty() {
-            own.extend(hurting.iter().map(|p| (p.entity.clone(), p.start)));
+            own.extend(hurting.iter().map(|p| (p.entity.clone(), (p.start, 0.0))));
         }
         let needs_another = |entity: &EntityId| {
             let needs = world.map.all_needs(entity);
@@ -133,7 +131,7 @@ impl Roots {
             others.any(|other| !world.circular(other, entity) && explains(&other))
         };
         let roots = own.iter().filter(|(entity, _)| found.apart.contains(*entity) || !needs_another(entity));
-        let roots: Vec<(EntityId, Time)> = roots.map(|(entity, start)| (entity.clone(), *start)).collect();
+        let roots: Vec<(EntityId, Time)> = roots.map(|(entity, (start, _))| (entity.clone(), *start)).collect();
         for (root, start) in roots {
             let mut joined = (BTreeSet::from([root.clone()]), start);
             let mut others = Vec::new();
@@ -150,11 +148,7 @@ impl Roots {
         }
         found.clusters.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
         let weight = |cluster: &BTreeSet<EntityId>| {
-            let own = hurting.iter().filter(|p| {
-                let (place, is_symptom) = world.place(p);
-                !is_symptom && cluster.contains(&place)
-            });
-            own.map(|p| p.weight()).fold(0.0, f64::max)
+            cluster.iter().filter_map(|root| own.get(root)).map(|(_, weight)| *weight).fold(0.0, f64::max)
         };
         let weights: Vec<f64> = found.clusters.iter().map(|(cluster, _)| weight(cluster)).collect();
         found.main = (0..weights.len()).rev().max_by(|a, b| weights[*a].total_cmp(&weights[*b])).unwrap_or(0);
@@ -217,7 +211,7 @@ impl Roots {
             let signs = self.signs_of(root);
             match piece.measure.as_str() {
                 "error_ratio" => !signs.fails && !signs.silent,
-                "latency_ms_p95" | "latency_ms_mean" => !signs.slow && !signs.silent,
+                measure if is_latency(measure) => !signs.slow && !signs.silent,
                 _ => false,
             }
         };
@@ -308,8 +302,7 @@ impl World<'_, '_> {
         if piece.impact < self.config.hurts_impact || piece.start.since(onset) > self.config.at_once_ns {
             return false;
         }
-        let fails = matches!(piece.measure.as_str(), "error_ratio" | "latency_ms_p95" | "latency_ms_mean")
-            && !is_symptom(piece);
+        let fails = is_of_requests(&piece.measure) && !is_symptom(piece);
         let changed = || {
             let times = self.changed.and_then(|changed| changed.get(&piece.entity));
             let just_before = -self.config.unseen_ns..=self.config.onset_window_ns;

@@ -1,5 +1,6 @@
 //! Titles and summary sentences: plain words, numbers with units, the same order each time.
 
+use types::finding::is_latency;
 use types::{CauseKind, Direction, EntityId, Incident, IncidentState, Time, Users};
 
 use crate::case::{Case, Piece};
@@ -26,8 +27,8 @@ pub fn symptom(piece: &Piece) -> String {
         ("joint", _) => "metrics out of step",
         ("alert", _) if piece.scope.is_empty() => "further alerts",
         ("alert", _) => return piece.scope.clone(),
-        (measure, Direction::Down) if measure.starts_with("latency") => "faster answers",
-        (measure, _) if measure.starts_with("latency") => "slow answers",
+        (measure, Direction::Down) if is_latency(measure) => "faster answers",
+        (measure, _) if is_latency(measure) => "slow answers",
         ("resource", _) => return resource(&piece.scope),
         (_, Direction::Down) => return format!("low {}", plain_metric(&piece.scope, &piece.measure)),
         _ => return format!("unusual {}", plain_metric(&piece.scope, &piece.measure)),

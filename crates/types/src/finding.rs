@@ -198,6 +198,26 @@ pub enum Evidence {
     },
 }
 
+/// Whether a measure is the time that requests take.
+pub fn is_latency(measure: &str) -> bool {
+    measure.starts_with("latency")
+}
+
+/// Whether a measure says that requests fail or take long.
+pub fn is_of_requests(measure: &str) -> bool {
+    measure == "error_ratio" || is_latency(measure)
+}
+
+/// Whether a scope says that what was found comes from what the entity calls.
+pub fn is_passed_on(scope: &str) -> bool {
+    scope == "downstream" || scope.starts_with("calls ")
+}
+
+/// Whether an entity, or one of its instances, is gone.
+pub fn is_gone(measure: &str, scope: &str) -> bool {
+    measure == "silence" && (scope.is_empty() || scope.starts_with("instance "))
+}
+
 /// A claim about an entity in a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {

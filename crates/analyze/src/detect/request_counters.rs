@@ -365,18 +365,13 @@ impl Family {
         if !self.is_coded {
             return None;
         }
-        let sum = |bins: &mut dyn Iterator<Item = &Bin>| {
-            bins.fold((0, 0), |(failed, of), bin| (failed + bin.failed.min(bin.requests), of + bin.requests))
-        };
-        let (a, b) = {
-            let (failed, of) = sum(&mut self.ring.iter());
-            error_prior(failed, of)
-        };
+        let (failed, of) = failed_of(self.ring.iter());
+        let (a, b) = error_prior(failed, of);
         let usual = a / (a + b);
         let ongoing = self.claims.contains_key("error_ratio");
         for width in [2, RECENT] {
             let window = || self.recent.iter().rev().take(width);
-            let (failed, of) = sum(&mut window());
+            let (failed, of) = failed_of(window());
             let ratio = failed as f64 / of.max(1) as f64;
             let rise = ratio - usual;
             let still = ongoing && width == 2 && failed >= 2 && rise >= ERROR_RATIO_RISE_MIN / 2.0;
@@ -479,6 +474,11 @@ impl Family {
             put(SERVICE_METRICS[1], bin.failed.min(bin.requests) as f64 / bin.requests as f64);
         }
     }
+}
+
+/// Failed requests and all.
+fn failed_of<'a>(bins: impl Iterator<Item = &'a Bin>) -> (u64, u64) {
+    bins.fold((0, 0), |(failed, of), bin| (failed + bin.failed.min(bin.requests), of + bin.requests))
 }
 
 /// `-log10` of the upper tail of the normal distribution, by Mills' ratio; 0 below the mean.

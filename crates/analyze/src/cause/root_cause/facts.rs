@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use types::finding::{is_gone, is_of_requests, is_passed_on};
 use types::{
     Direction, EdgeKind, EntityId, EntityKey, Evidence, Finding, FindingId, Incident, MINUTE, SECOND, Shape, Tenant,
     Time,
@@ -181,11 +182,8 @@ pub(super) fn gather<'a>(
 
 /// Whether a finding says that its entity is in trouble by itself, not by what it calls.
 fn is_own(finding: &Finding) -> bool {
-    let own_requests = matches!(finding.measure.as_str(), "error_ratio" | "latency_ms_p95" | "latency_ms_mean")
-        && finding.scope != "downstream"
-        && !finding.scope.starts_with("calls ");
-    let is_gone = finding.measure == "silence" && (finding.scope.is_empty() || finding.scope.starts_with("instance "));
-    own_requests || is_gone || finding.measure == "resource"
+    let (measure, scope) = (finding.measure.as_str(), finding.scope.as_str());
+    is_of_requests(measure) && !is_passed_on(scope) || is_gone(measure, scope) || measure == "resource"
 }
 
 impl<'a> Facts<'a> {
@@ -198,8 +196,8 @@ impl<'a> Facts<'a> {
             return;
         }
         let group = match (finding.measure.as_str(), finding.scope.as_str()) {
-            ("error_ratio" | "latency_ms_p95", "downstream") => &mut about.passed_on,
-            ("error_ratio" | "latency_ms_p95" | "latency_ms_mean", _) => &mut about.own,
+            (measure, "downstream") if is_of_requests(measure) => &mut about.passed_on,
+            (measure, _) if is_of_requests(measure) => &mut about.own,
             ("silence", "") => &mut about.silent,
             ("silence", scope) if scope.starts_with("instance ") => &mut about.lost,
             // A metric that stopped says that something stopped, but not more than other metrics do.
