@@ -974,12 +974,25 @@ async function objectives() {
       problems.push(want(decodeURIComponent(await here(page)), '/explore?tab=traces&entity=service:shop/payments', 'closed'));
       return problems;
     }));
+  await test('held against the time before: asked by hand on an incident', () =>
+    withPage('/incidents/inc-3', async (page) => {
+      const card = page.getByRole('region', { name: 'Held against the time before' });
+      await card.getByRole('button', { name: 'Compare' }).click();
+      const requests = card.getByRole('region', { name: 'By what services did for requests' });
+      await requests.getByText('230 requests, held against 4,120 before').waitFor();
+      const first = (await requests.locator('ol > li').first().innerText()).replaceAll(/\s+/g, ' ');
+      const series = card.getByRole('region', { name: 'By where the extra arises' });
+      const says = await series.innerText();
+      return [/payments.*81 %.*no longer goes from charging order/.test(first) ? '' : `first: ${first}`, /errors of frontend, along the calls; undecided/.test(says) ? '' : `series: ${says}`, ...(await axe(page))];
+    }));
   await test('apart: in what happened here', () =>
     withPage('/explore?why=2026-01-01T00:00:00Z~2026-01-01T01:00:00Z', async (page) => {
       const part = page.getByRole('dialog').getByRole('region', { name: 'Bad requests' });
       await part.getByText('120 of 4,000 requests failed').waitFor();
       const link = new URL(await part.getByRole('link', { name: /inventory\/operation/ }).getAttribute('href'), 'http://x');
-      return [want(link.searchParams.get('entity'), 'service:shop/inventory', 'whose'), want(link.searchParams.get('q'), 'POST /reserve', 'operation'), want(link.searchParams.get('from'), '2026-01-01T00:00:00.000Z', 'from')];
+      const why = page.getByRole('dialog').getByRole('region', { name: 'Who is why' });
+      await why.getByText('4,120 before').waitFor();
+      return [want(await why.getByRole('listitem').filter({ hasText: '81 %' }).count(), 1, 'first suspect'), want(link.searchParams.get('entity'), 'service:shop/inventory', 'whose'), want(link.searchParams.get('q'), 'POST /reserve', 'operation'), want(link.searchParams.get('from'), '2026-01-01T00:00:00.000Z', 'from')];
     }));
 }
 

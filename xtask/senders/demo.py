@@ -80,6 +80,19 @@ def is_right(incident, fault):
     return first["entity"].endswith("/" + fault["service"]) and first["kind"] in kinds
 
 
+def asked(demo, began):
+    """Whom the two comparisons name that a person can ask of a stretch: of requests, and of series along the map."""
+    stamp = datetime.datetime.fromtimestamp(began, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    before = time.time()
+    answer = demo.ask(f"/api/v1/contrast/causes?from={stamp}&to=now")
+    says = {"took_s": round(time.time() - before, 2)}
+    for way in ("requests", "series"):
+        found = answer[way] or {"suspects": []}
+        first = "; ".join(f"{s['entity'].split('/')[-1]} {s['belief']:.2f}" for s in found["suspects"][:3])
+        says[way] = first + (" (undecided)" if found["suspects"] and found["undecided"] else "")
+    return says
+
+
 def one_fault(demo, fault, on_s, gap_s):
     began = time.time()
     demo.switch(fault["name"], True)
@@ -92,6 +105,7 @@ def one_fault(demo, fault, on_s, gap_s):
             found_after = time.time() - began
     held = found_after is not None and bool(right)
     at_end = [f"{i['id']} {top(i)}" for i in mine]
+    said = asked(demo, began)
     demo.switch(fault["name"], False)
     off = time.time()
     resolved_after = None
@@ -108,6 +122,7 @@ def one_fault(demo, fault, on_s, gap_s):
         "incidents": len(mine),
         "resolved_s": None if resolved_after is None else round(resolved_after),
         "at_end": at_end,
+        "asked": said,
         "after": [f"{i['id']} {i['state']} {top(i)} {i['title']}" for i in mine],
     }
 

@@ -35,6 +35,8 @@ CALLS = {
     "what_differed": [({"from": "now-1m", "to": "now"}, None), ({"from": "now-1m"}, "to"), ({"from": "now", "to": "now-1m"}, "from")],
     "compare_requests": [({"from": "now-1m", "to": "now"}, None), ({"from": "now-1m", "to": "now", "slow_ms": 500}, None),
                          ({"from": "now-1m"}, "to"), ({"from": "now-1m", "to": "now", "slow_ms": -1}, "slow_ms")],
+    "locate_cause": [({"from": "now-1m", "to": "now"}, None), ({"from": "now-1m", "to": "now", "entity": ENTITY, "measure": "errors"}, None),
+                     ({"from": "now-1m"}, "to"), ({"from": "now-1m", "to": "now", "measure": "speed"}, "measure")],
     "list_slos": [({}, None), ({"name": "none", "entity": "service:shop/cart"}, None), ({"limit": 0}, "limit")],
     "search_logs": [({"text": "hostile", "from": "now-10m"}, None), ({"severity": 25}, "severity"), ({"to": "later"}, "to")],
     "list_findings": [({}, None), ({"ongoing": True, "from": "now-1h"}, None), ({"ongoing": "yes"}, "ongoing")],

@@ -1,6 +1,7 @@
 //! The REST API under `/api/v1`, health, and `/metrics`. One file a subject.
 
 pub(crate) mod alerts;
+pub(crate) mod causes;
 pub(crate) mod contrast;
 pub(crate) mod detection;
 pub(crate) mod explore;
@@ -32,6 +33,7 @@ pub fn add(routes: &mut Routes) {
     slos::add(routes);
     explore::add(routes);
     contrast::add(routes);
+    causes::add(routes);
     detection::add(routes);
     forecast::add(routes);
     system::add(routes);

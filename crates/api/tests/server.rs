@@ -97,6 +97,64 @@ fn requests(service: &str, all: &[(bool, &[(&str, &str)])]) -> String {
     .to_string()
 }
 
+/// Requests every half second over twelve minutes: shop calls pay, which writes two lines; in the last two minutes only
+/// the first. As traces and logs in OTLP JSON; times are minutes from now.
+fn work(front: &str, deep: &str) -> (String, String) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let (mut above, mut below, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    for i in 0..1440_u64 {
+        let start = now - (1440 - i) * 500_000_000;
+        let trace = format!("{:032x}", u128::from(now) << 32 | u128::from(i));
+        let span = |id: u64, name: &str, kind: u8, from: u64, to: u64| {
+            let parent = if id > 1 { format!("{:016x}", id - 1) } else { String::new() };
+            json!({"traceId": trace, "spanId": format!("{id:016x}"), "parentSpanId": parent, "name": name, "kind": kind,
+                "startTimeUnixNano": (start + from).to_string(), "endTimeUnixNano": (start + to).to_string()})
+        };
+        above.extend([span(1, "GET /", 2, 0, 40_000_000), span(2, "pay", 3, 5_000_000, 35_000_000)]);
+        below.push(span(3, "POST /pay", 2, 8_000_000, 30_000_000));
+        let written = ["charging card", "card charged"].into_iter().take(if i < 1200 { 2 } else { 1 });
+        lines.extend(written.enumerate().map(|(at, text)| {
+            json!({"timeUnixNano": (start + 9_000_000 + at as u64).to_string(), "severityNumber": 9, "body": {"stringValue": text},
+                "traceId": trace, "spanId": format!("{:016x}", 3)})
+        }));
+    }
+    let of = |name: &str| json!({"attributes": [{"key": "service.name", "value": {"stringValue": name}}]});
+    let spans = [(front, above), (deep, below)];
+    let spans = spans.map(|(name, spans)| json!({"resource": of(name), "scopeSpans": [{"spans": spans}]}));
+    let logs = json!({"resourceLogs": [{"resource": of(deep), "scopeLogs": [{"logRecords": lines}]}]});
+    (json!({"resourceSpans": spans}).to_string(), logs.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_why_a_stretch_went_otherwise_is_told_and_what_cannot_be_is_said() {
+    let server = Server::start(|_| {}).await;
+    let (traces, logs) = work("shop", "pay");
+    assert_eq!(server.post("/v1/traces", "application/json", traces).await.0, StatusCode::OK);
+    assert_eq!(server.post("/v1/logs", "application/json", logs).await.0, StatusCode::OK);
+    let said = server.get("/api/v1/contrast/causes?from=now-115s&to=now%2B1s").await;
+    let requests = &said["requests"];
+    let (before, within) = (requests["before"].as_u64().unwrap(), requests["within"].as_u64().unwrap());
+    assert!(before + within == 1440 && within >= 200 && requests["undecided"] == false, "{said}");
+    let first = &requests["suspects"][0];
+    assert_eq!((&first["entity"], &first["kind"]), (&json!("service:default/pay"), &json!("software")), "{said}");
+    assert_eq!(first["leaves"], json!(["charging card", "card charged"]));
+    let healthy = server.get("/api/v1/contrast/causes?from=now-5m&to=now-3m").await;
+    assert_eq!((&healthy["requests"]["suspects"], &healthy["requests"]["undecided"]), (&json!([]), &json!(true)));
+    let nothing = server.get("/api/v1/contrast/causes?from=2020-01-01T00:00:00Z&to=2020-01-01T01:00:00Z").await;
+    assert_eq!((nothing["requests"]["within"].as_u64(), &nothing["series"]), (Some(0), &Value::Null), "{nothing}");
+    let bad = [
+        ("from=now&to=now-1h", "from"),
+        ("entity=service:shop/&from=now-5m", "not an entity"),
+        ("measure=speed&from=now-5m", "not errors, latency or requests"),
+    ];
+    for (query, reason) in bad {
+        let answer = server.http.get(server.url(&format!("/api/v1/contrast/causes?{query}"))).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{query}");
+        let said: Value = answer.json().await.unwrap();
+        assert!(said["error"].as_str().unwrap().contains(reason), "{query}: {said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_counted_at_once_and_after_a_restart() {
     let server = Server::start(|_| {}).await;

@@ -69,6 +69,12 @@ impl LogHistogram {
         middle_of(self.counts.len().saturating_sub(1))
     }
 
+    /// The mean, by the middle of each part; 0 of an empty histogram.
+    pub fn mean(&self) -> f64 {
+        let sum: f64 = self.counts.iter().enumerate().map(|(part, count)| middle_of(part) * f64::from(*count)).sum();
+        if self.total == 0 { 0.0 } else { sum / self.total as f64 }
+    }
+
     /// The share (0..=1) of values in parts whose middle lies above `value`; 0 of an empty histogram.
     pub fn share_above(&self, value: f64) -> f64 {
         if self.total == 0 {
@@ -143,6 +149,8 @@ mod tests {
             let exact = values[(q * 9_999.0_f64).round() as usize] as f64;
             assert!((h.quantile(q) / exact - 1.0).abs() <= 0.0625, "{q}: {} for {exact}", h.quantile(q));
         }
+        let mean = values.iter().sum::<u64>() as f64 / 10_000.0;
+        assert!((h.mean() / mean - 1.0).abs() <= 0.0625, "{} for {mean}", h.mean());
         let above = h.share_above(values[4_999] as f64);
         assert!((above - 0.5).abs() < 0.02, "{above}");
     }
@@ -150,7 +158,7 @@ mod tests {
     #[test]
     fn small_numbers_are_exact_and_empty_is_zero() {
         let mut h = LogHistogram::default();
-        assert_eq!((h.quantile(0.5), h.share_above(0.0)), (0.0, 0.0));
+        assert_eq!((h.quantile(0.5), h.mean(), h.share_above(0.0)), (0.0, 0.0, 0.0));
         for v in [0, 1, 2, 3, 5, 7] {
             h.record(v);
         }

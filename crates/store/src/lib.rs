@@ -37,6 +37,7 @@ mod sql;
 mod tables;
 mod tail;
 mod upkeep;
+mod work;
 
 pub mod format;
 
@@ -61,6 +62,7 @@ pub use recover::Damage;
 pub use scrub::{Progress as ScrubProgress, ScrubFault, ScrubReport};
 pub use sql::{SqlAnswer, SqlColumn, SqlLimits, SqlRequest};
 pub use tail::Tail;
+pub use work::{Work, WorkFilter, WorkLine, WorkSpan};
 
 use hot::Visible;
 use metadata::Metadata;
@@ -250,6 +252,12 @@ impl Store {
     pub async fn failed_traces(&self, filter: FailedFilter) -> Result<FailedTraces, StoreError> {
         let inner = self.0.clone();
         blocking(move || failed::failed_traces(&inner, &filter)).await
+    }
+
+    /// Spans and the log lines written within them, for comparing.
+    pub async fn work(&self, filter: WorkFilter) -> Result<Work, StoreError> {
+        let inner = self.0.clone();
+        blocking(move || work::work(&inner, &filter)).await
     }
 
     /// Events, newest first.

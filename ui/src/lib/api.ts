@@ -2,7 +2,7 @@
 
 import type {
   Alerts, ApartAnswer, Change, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, LogLine, MetricName, NearMiss, Noise, Parameters, Pattern, Points,
-  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, ServiceDetail, ServiceRow, Silence, SilencePreview, SilenceSaid, Similar, SloRow, SlosRead, Span, SqlAnswer, Status, Topology,
+  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, ServiceDetail, ServiceRow, Silence, SilencePreview, SilenceSaid, Similar, SloRow, SlosRead, Span, SqlAnswer, Status, Suspected, Topology,
 } from './types';
 
 export class ApiError extends Error {
@@ -157,6 +157,8 @@ export const api = {
     get<Contrasts>('/api/v1/contrast' + query({ ...asked, ...span(range) }), signal),
   apart: (asked: { entity?: string; slow_ms?: string; tenant?: string; limit?: number }, range: Window, signal?: AbortSignal) =>
     get<ApartAnswer>('/api/v1/contrast/attributes' + query({ ...asked, ...span(range) }), signal),
+  suspected: (asked: { entity?: string; tenant?: string }, range: Window, signal?: AbortSignal) =>
+    get<Suspected>('/api/v1/contrast/causes' + query({ ...asked, ...span(range) }), signal),
   forecast: (asked: { series: string; horizon: string; threshold?: string }, signal?: AbortSignal) =>
     get<Forecast>('/api/v1/forecast' + query(asked), signal),
 

@@ -193,6 +193,33 @@ export interface Contrasts {
   warnings: string[];
 }
 
+/** Which service is why a stretch went otherwise than the time before it. */
+export interface Suspected {
+  from: string;
+  to: string;
+  requests_from: string;
+  series_from: string;
+  /** By what services did for requests; numbers of traces before and within. */
+  requests: {
+    before: number;
+    within: number;
+    undecided: boolean;
+    suspects: { entity: string; kind: string; belief: number; reasons: string[]; leaves: [string | null, string] | null }[];
+  };
+  /** By where the extra of one entity's measure arises along the calls. */
+  series: {
+    entity: string;
+    measure: string;
+    surprise: number;
+    undecided: boolean;
+    suspects: { entity: string; belief: number; reasons: string[] }[];
+    step_s: number;
+    before: number;
+    within: number;
+  } | null;
+  warnings: string[];
+}
+
 /** A value that bad requests have more often than good ones. */
 export interface Apart {
   attribute: string;

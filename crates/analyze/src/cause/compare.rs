@@ -22,6 +22,7 @@
 //! written, called and taken; services that send no spans; what goes wrong at the called because the caller asks
 //! otherwise; a new version that writes other lines; operations with less than about five requests in the stretch.
 
+mod asked;
 mod judge;
 mod resources;
 mod visits;
@@ -34,6 +35,7 @@ use types::CauseKind;
 use self::judge::Requests;
 use self::visits::{Visit, visits_of};
 pub use self::{
+    asked::{Culprit, Different, Recorded, ask},
     resources::{Reading, Use},
     visits::{Line, Mark, Span},
     words::Named,

@@ -23,9 +23,11 @@
 //! not counted (times of unlike frequency are then compared), where callers do not wait for what they call, where a
 //! mean hides a few very slow requests, and where the calls are not known.
 
+mod asked;
 mod evidence;
 mod walk;
 
+pub use self::asked::{Asked, Culprit, Origin, Recorded, ask, wanted_metrics};
 use self::{
     evidence::{About, Evidence, Odd},
     walk::{Blame, blames, path},

@@ -461,7 +461,7 @@ impl Family {
         }
     }
 
-    /// Rate and share of errors, so that the service is in the table as those with spans are.
+    /// Rate, share of errors and mean time, so that the service is in the table as those with spans are.
     fn derive(&self, bin: &Bin, out: &mut Findings) {
         let before = self.recent.back().map_or(bin.at - 1, |last| last.at);
         let length_s = ((bin.at - before) * BIN_NS).clamp(BIN_NS, QUIET_NS) / SECOND;
@@ -472,6 +472,9 @@ impl Family {
         put(SERVICE_METRICS[0], bin.requests as f64 / length_s as f64);
         if self.is_coded && bin.requests > 0 {
             put(SERVICE_METRICS[1], bin.failed.min(bin.requests) as f64 / bin.requests as f64);
+        }
+        if let Some(mean) = bin.mean_ms() {
+            put(SERVICE_METRICS[3], mean);
         }
     }
 }

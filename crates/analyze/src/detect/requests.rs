@@ -275,18 +275,27 @@ fn derive(
     if point.requests > 0 {
         put(names[1], f64::from(point.errors) / f64::from(point.requests));
         put(names[2], f64::from(point.p95) / 1000.0);
+        put(names[3], point.latency.mean() / 1000.0);
         if target.is_none() {
             put("bellwether.requests.latency_ms_p50", f64::from(point.p50) / 1000.0);
         }
     }
 }
 
-/// Rate (1/s), share of errors (0..=1) and 95th percentile (ms) of a service.
-pub(super) const SERVICE_METRICS: [&str; 3] =
-    ["bellwether.requests.rate", "bellwether.requests.error_ratio", "bellwether.requests.latency_ms_p95"];
-/// The same of an edge.
-const EDGE_METRICS: [&str; 3] =
-    ["bellwether.calls.rate", "bellwether.calls.error_ratio", "bellwether.calls.latency_ms_p95"];
+/// Rate (1/s), share of errors (0..=1), 95th percentile and mean (ms) of a service.
+pub(crate) const SERVICE_METRICS: [&str; 4] = [
+    "bellwether.requests.rate",
+    "bellwether.requests.error_ratio",
+    "bellwether.requests.latency_ms_p95",
+    "bellwether.requests.latency_ms_mean",
+];
+/// The same of an edge; the label `target` says of which.
+pub(crate) const EDGE_METRICS: [&str; 4] = [
+    "bellwether.calls.rate",
+    "bellwether.calls.error_ratio",
+    "bellwether.calls.latency_ms_p95",
+    "bellwether.calls.latency_ms_mean",
+];
 
 /// Holds the last buckets of a service against what is usual and says what is not.
 fn judge_node(book: &mut Book, at: u32, bucket: i64, known: &Known, view: &View, out: &mut Findings) {

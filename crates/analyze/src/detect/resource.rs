@@ -225,6 +225,11 @@ pub(crate) fn watched(def: &SeriesDef) -> Option<usize> {
     WATCHED.iter().position(|w| *w.0 == *def.metric).filter(|_| is_level)
 }
 
+/// Whether a gauge of this name says how much of a resource is used.
+pub(crate) fn is_use(metric: &str) -> bool {
+    metric.ends_with("utilization") || WATCHED.iter().any(|w| *w.0 == *metric)
+}
+
 /// Whether a series is the limit of something watched.
 pub(crate) fn is_limit(def: &SeriesDef) -> bool {
     WATCHED.iter().any(|w| w.2.is_some_and(|l| *l == *def.metric)) || *def.metric == *MACHINE_MEMORY

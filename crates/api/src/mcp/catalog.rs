@@ -239,6 +239,31 @@ pub const TOOLS: &[Tool] = &[
         ],
     },
     Tool {
+        name: "locate_cause",
+        title: "Who is why",
+        says: "Which service is why a stretch of time went otherwise than the time before it, whether or not an incident was opened: from what services did for requests (spans and their log lines), and from where extra time, failures or load arise along the calls (series and the map).",
+        takes: &[
+            must("from", Kind::Moment, "Start of the stretch"),
+            must("to", Kind::Moment, "End of the stretch"),
+            may("entity", Kind::Entity, "Who is off; of those that nobody calls who is most off, if left out"),
+            may(
+                "measure",
+                Kind::OneOf(&["errors", "latency", "requests"]),
+                "What is off there; errors or latency, whichever is more, if left out",
+            ),
+            TENANT,
+        ],
+        gives: &[
+            ("requests", "object", "Suspects with kind, belief and reasons, and numbers of traces before and within"),
+            (
+                "series",
+                "object",
+                "Suspects with belief and reasons, and whose measure was followed; empty where nothing of the kind was recorded",
+            ),
+            ("warnings", "array", "What could not be read"),
+        ],
+    },
+    Tool {
         name: "list_slos",
         title: "List service level objectives",
         says: "What share of events is promised to be good, how much of each error budget is left, how fast it burns and when it is gone; the smallest budget first.",

@@ -23,7 +23,7 @@ fn fitting(tool: &str) -> Option<Value> {
         // There are no incidents and no metrics.
         "explain_incident" | "metric_series" | "forecast" => None,
         "query_sql" => Some(json!({"query": "SELECT body FROM records"})),
-        "what_differed" | "compare_requests" => Some(json!({"from": "now-1h", "to": "now"})),
+        "what_differed" | "compare_requests" | "locate_cause" => Some(json!({"from": "now-1h", "to": "now"})),
         _ => Some(json!({})),
     }
 }
@@ -36,7 +36,7 @@ async fn every_tool_gives_what_its_schema_says() {
     let (_, text) = server.post("/mcp", JSON, list.to_string()).await;
     let listed: Value = serde_json::from_str(&text).unwrap();
     let tools = listed["result"]["tools"].as_array().unwrap();
-    assert_eq!(tools.len(), 15);
+    assert_eq!(tools.len(), 16);
     for tool in tools {
         let name = tool["name"].as_str().unwrap();
         assert_eq!(tool["annotations"]["readOnlyHint"], true, "{name}");

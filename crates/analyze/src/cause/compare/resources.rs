@@ -1,5 +1,12 @@
 //! Whether a service is short of a resource.
 
+use types::{SeriesKind, Time};
+
+use crate::{
+    detect::resource,
+    grid::{self, Grid},
+};
+
 /// What a reading says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
@@ -7,6 +14,40 @@ pub enum Use {
     Share,
     /// An amount; how much there is is not known.
     Amount,
+}
+
+/// Totals of the time that processors worked.
+const CPU_TIMES: [&str; 4] =
+    ["process.cpu.time", "container.cpu.time", "process_cpu_seconds_total", "container_cpu_usage_seconds_total"];
+
+impl Use {
+    /// What a metric says of the use of a resource, by its name and unit; `None`: nothing.
+    pub fn of(metric: &str, unit: &str) -> Option<Use> {
+        let is_ratio = metric.ends_with("utilization") || (unit == "%" && metric.contains("cpu"));
+        match metric {
+            _ if is_ratio => Some(Use::Share),
+            _ if resource::is_use(metric) || CPU_TIMES.contains(&metric) => Some(Use::Amount),
+            _ => None,
+        }
+    }
+
+    /// Values before a stretch and within it, for a [`Reading`], from points (time in ns, ascending; value).
+    pub fn around(
+        self,
+        points: &[(i64, f64)],
+        kind: SeriesKind,
+        unit: &str,
+        from: Time,
+        to: Time,
+    ) -> Option<(Vec<f64>, Vec<f64>)> {
+        let width = grid::width(grid::usual_gap(points))?;
+        let mut before = Grid::new(points, kind, width, to.0 + width - 1).values;
+        let scale = if self == Use::Share && unit == "%" { 0.01 } else { 1.0 };
+        before.iter_mut().for_each(|value| *value *= scale);
+        let steps = (to.since(from) + width / 2) / width;
+        let within = before.split_off(before.len().saturating_sub(steps.max(1) as usize));
+        Some((before, within))
+    }
 }
 
 /// The points of one metric of one service that says how much of a resource is used.
@@ -90,6 +131,24 @@ mod tests {
         assert!(short(Use::Share, &busy, &[0.99]) < 2.0);
         assert!(short(Use::Share, &[0.01, 0.02], &[0.99]) > 1.5, "two values before are few but something");
         assert!(short(Use::Amount, &quiet, &[40.0]) > 2.0);
+    }
+
+    #[test]
+    fn metrics_of_resources_are_known_by_name_and_cut_at_the_stretch() {
+        assert_eq!(Use::of("process.cpu.utilization", "1"), Some(Use::Share));
+        assert_eq!(Use::of("container.memory.usage", "By"), Some(Use::Amount));
+        assert_eq!(Use::of("queue.length", "1"), None);
+        let at = |i: i64| 1_767_571_200_000_000_000 + i * 10_000_000_000;
+        let total: Vec<(i64, f64)> = (0..=60).map(|i| (at(i), 5.0 * i as f64)).collect();
+        let amount = Use::of("process.cpu.time", "s").unwrap();
+        let around = amount.around(&total, SeriesKind::Counter, "s", Time(at(48)), Time(at(60)));
+        let (before, within) = around.unwrap();
+        assert_eq!(within, [0.5; 12]);
+        assert!(before.len() == 48 && before[1..].iter().all(|v| *v == 0.5), "{before:?}");
+        let shares: Vec<(i64, f64)> = (0..60).map(|i| (at(i), 40.0)).collect();
+        let share = Use::Share.around(&shares, SeriesKind::Gauge, "%", Time(at(50)), Time(at(60)));
+        assert_eq!(share.unwrap().1, [0.4; 10]);
+        assert_eq!(amount.around(&[], SeriesKind::Counter, "s", Time(0), Time(at(1))), Some((vec![], vec![])));
     }
 
     #[test]
