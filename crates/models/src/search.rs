@@ -1,0 +1,1 @@
+//! MLflow's search grammar: filters and orders over runs, experiments, models and versions.
