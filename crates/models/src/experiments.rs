@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Problem,
+    Code, Problem,
     book::{Book, Kind, Lifecycle, Pairs},
     limits,
 };
@@ -117,11 +117,13 @@ impl Book {
         limits::experiment_name(name)?;
         let experiment = self.experiment(id)?;
         if experiment.lifecycle != Lifecycle::Active {
-            return Err(Problem::invalid("Cannot rename a non-active experiment."));
+            let message = "Cannot rename a non-active experiment.".into();
+            return Err(Problem { code: Code::InvalidState, message });
         }
         let (id, old) = (experiment.id, experiment.name.clone());
         if self.experiment_names.get(name).is_some_and(|known| *known != id) {
-            return Err(Problem::exists(format!("Experiment(name={name}) already exists.")));
+            let message = format!("Experiment(name={name}) already exists.");
+            return Err(Problem { code: Code::BadRequest, message });
         }
         self.experiment_names.remove(&old);
         self.experiment_names.insert(name.to_owned(), id);
@@ -155,17 +157,18 @@ impl Book {
     }
 
     /// Writes a tag on an active experiment.
-    pub fn set_experiment_tag(&mut self, id: &str, key: &str, value: &str, at: i64) -> Result<(), Problem> {
+    pub fn set_experiment_tag(&mut self, id: &str, key: &str, value: &str) -> Result<(), Problem> {
         experiment_tag(key, value)?;
-        let id = self.active_experiment(id)?.id;
+        let experiment = self.active_experiment(id)?;
+        let (id, at) = (experiment.id, experiment.updated);
         self.change_experiment(id, at, |experiment| drop(experiment.tags.insert(key.to_owned(), value.to_owned())));
         Ok(())
     }
 
     /// Takes a tag off an active experiment.
-    pub fn delete_experiment_tag(&mut self, id: &str, key: &str, at: i64) -> Result<(), Problem> {
+    pub fn delete_experiment_tag(&mut self, id: &str, key: &str) -> Result<(), Problem> {
         let experiment = self.active_experiment(id)?;
-        let id = experiment.id;
+        let (id, at) = (experiment.id, experiment.updated);
         if !experiment.tags.contains_key(key) {
             return Err(Problem::missing(format!("No tag with name: {key} in experiment with id {id}")));
         }

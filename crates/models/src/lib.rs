@@ -7,6 +7,7 @@ pub mod experiments;
 mod ids;
 pub mod limits;
 pub mod logged;
+pub mod mlflow;
 mod problem;
 pub mod registry;
 pub mod runs;

@@ -55,24 +55,33 @@ pub fn cut(limit: usize, value: &str) -> String {
 
 /// A name of a metric, parameter or tag: plain characters, and as a path only itself.
 pub fn key(path: &str, name: &str) -> Result<(), Problem> {
+    key_at(|| path.to_owned(), name)
+}
+
+/// As [`key`]; where it is, is asked for only when it is wrong.
+pub fn key_at(path: impl Fn() -> String, name: &str) -> Result<(), Problem> {
     let is_plain = |c: char| c.is_alphanumeric() || "/_.- :".contains(c);
     if !name.chars().all(is_plain) {
         let hint = "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), \
                     colon(:) and slashes (/).";
-        return Err(invalid_value(path, &name.into(), hint));
+        return Err(invalid_value(&path(), &name.into(), hint));
     }
     own_path(path, name)
 }
 
 /// As a path a name is only itself.
-fn own_path(path: &str, name: &str) -> Result<(), Problem> {
+fn own_path(path: impl Fn() -> String, name: &str) -> Result<(), Problem> {
+    // Most names have nothing of a path.
+    if !name.is_empty() && !name.contains('/') && !name.starts_with('.') {
+        return Ok(());
+    }
     let normal = normal_path(name);
     if normal != name || normal == "." || normal.starts_with("..") || normal.starts_with('/') {
         let hint = format!(
             "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. \
              This name would resolve to '{normal}'"
         );
-        return Err(invalid_value(path, &name.into(), &hint));
+        return Err(invalid_value(&path(), &name.into(), &hint));
     }
     Ok(())
 }
@@ -138,7 +147,7 @@ pub fn model_name(name: &str) -> Result<(), Problem> {
     if name.contains(['/', ':']) {
         return Err(Problem::invalid(format!("Invalid model name '{name}'. Names cannot contain '/' or ':'.")));
     }
-    own_path("name", name)
+    own_path(|| "name".to_owned(), name)
 }
 
 /// A version's number.

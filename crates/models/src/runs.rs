@@ -131,8 +131,10 @@ impl Latest {
         match self.0.get_mut(key) {
             Some(known) => {
                 let rank = |p: &Point| (p.step, p.timestamp);
-                let is_later = rank(&point) > rank(known)
-                    || (rank(&point) == rank(known) && (point.value > known.value || known.value.is_nan()));
+                // What is no number counts as zero.
+                let size = |p: &Point| if p.value.is_nan() { 0.0 } else { p.value };
+                let is_later =
+                    rank(&point) > rank(known) || (rank(&point) == rank(known) && size(&point) > size(known));
                 if is_later {
                     *known = point;
                 }
@@ -233,9 +235,7 @@ impl Book {
             )));
         }
         let mut tags = Pairs::new();
-        for (i, (key, value)) in new.tags.iter().enumerate() {
-            tags.insert(key.clone(), run_tag(&format!("tags[{i}]"), key, value)?);
-        }
+        tags.extend(new.tags.iter().cloned());
         let name = match (new.name.as_str(), said) {
             ("", None | Some("")) => ids::run_name(),
             ("", Some(tag)) => tag.to_owned(),
@@ -337,8 +337,8 @@ impl Book {
     /// Gives an active run values of metrics, parameters and tags: all or none.
     pub fn log_batch(&mut self, id: &str, batch: Batch) -> Result<(), Problem> {
         let number = self.active_run(id)?;
-        for (i, (key, _)) in batch.metrics.iter().enumerate() {
-            metric_key(&format!("metrics[{i}]."), key)?;
+        for (i, (key, point)) in batch.metrics.iter().enumerate() {
+            metric_key(&format!("metrics[{i}]."), key, point)?;
         }
         let mut params = Pairs::new();
         for (i, (key, value)) in batch.params.iter().enumerate() {
@@ -410,7 +410,7 @@ impl Book {
 
     /// Gives an active run one value of a metric.
     pub fn log_metric(&mut self, id: &str, key: &str, point: Point) -> Result<(), Problem> {
-        metric_key("", key)?;
+        metric_key("", key, &point)?;
         let number = self.active_run(id)?;
         self.add_points(number, &[(key, point)]);
         Ok(())
@@ -431,6 +431,9 @@ impl Book {
     pub fn set_run_tag(&mut self, id: &str, key: &str, value: &str) -> Result<(), Problem> {
         let value = run_tag("", key, value)?;
         let number = self.active_run(id)?;
+        if key == RUN_NAME && value.is_empty() {
+            return Ok(());
+        }
         self.change_run(number, |run| {
             if key == RUN_NAME {
                 run.name.clone_from(&value);
@@ -457,11 +460,7 @@ impl Book {
             for dataset in datasets {
                 let is_known = |known: &&mut DatasetInput| known.name == dataset.name && known.digest == dataset.digest;
                 match run.datasets.iter_mut().find(is_known) {
-                    Some(known) => {
-                        for (key, value) in dataset.tags {
-                            known.tags.entry(key).or_insert(value);
-                        }
-                    }
+                    Some(_) => {}
                     None => run.datasets.push(dataset),
                 }
             }
@@ -478,18 +477,23 @@ impl Book {
     pub fn log_outputs(&mut self, id: &str, models: Vec<(String, i64)>) -> Result<(), Problem> {
         let number = self.active_run(id)?;
         self.change_run(number, |run| {
-            for (model, step) in models {
-                if !run.model_outputs.iter().any(|(known, _)| *known == model) {
-                    run.model_outputs.push((model, step));
-                }
-            }
+            run.model_outputs.extend(models);
         });
         Ok(())
     }
 }
 
-fn metric_key(path: &str, key: &str) -> Result<(), Problem> {
-    limits::key(&format!("{path}name"), key)?;
+fn metric_key(path: &str, key: &str, point: &Point) -> Result<(), Problem> {
+    // The path in a message is made only where there is one.
+    let named = |name: &str| format!("{path}{name}");
+    limits::key_at(|| named("name"), key)?;
+    if point.timestamp < 0 {
+        let hint = format!(
+            "metric '{key}' (value={}). Timestamp must be a nonnegative long (64-bit integer) ",
+            serde_json::Value::from(point.value)
+        );
+        return Err(limits::invalid_value(&named("timestamp"), &point.timestamp.into(), &hint));
+    }
     limits::length("Metric name", limits::KEY, key)
 }
 
@@ -542,9 +546,12 @@ mod tests {
         assert_eq!(see(&mut latest, 0.5, 10, 5), 1.0);
         assert_eq!(see(&mut latest, 4.0, 10, 5), 4.0);
         assert!(see(&mut latest, f64::NAN, 11, 5).is_nan());
+        assert!(see(&mut latest, -1.0, 11, 5).is_nan());
         assert_eq!(see(&mut latest, 0.1, 11, 5), 0.1);
+        latest.0.insert("nan".into(), Point { value: f64::NAN, timestamp: 1, step: 1 });
         let read: Latest = serde_json::from_str(&serde_json::to_string(&latest).unwrap()).unwrap();
-        assert_eq!(read, latest);
+        assert_eq!(read.0["loss"], latest.0["loss"]);
+        assert!(read.0["nan"].value.is_nan());
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub struct Trace {
     /// Feedback and expectations, as they were sent, with their ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assessments: Vec<Map<String, Value>>,
+    /// Runs that it was linked to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linked_runs: Vec<String>,
     /// Its spans, as OTLP in JSON.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spans: Vec<Value>,
@@ -57,6 +60,7 @@ impl Book {
             metadata.append(&mut trace.metadata);
             trace = Trace { tags, metadata, ..trace };
             trace.assessments.splice(0..0, known.assessments);
+            trace.linked_runs = known.linked_runs;
             if trace.spans.is_empty() {
                 trace.spans = known.spans;
             }
@@ -87,6 +91,16 @@ impl Book {
         change(self.traces.get_mut(id).ok_or_else(missing)?);
         self.touch(Kind::Trace, id);
         self.trace(id)
+    }
+
+    /// Says that a trace belongs to a run.
+    pub fn link_trace(&mut self, id: &str, run: &str) -> Result<(), Problem> {
+        self.change_trace(id, |trace| {
+            if !trace.linked_runs.iter().any(|known| known == run) {
+                trace.linked_runs.push(run.to_owned());
+            }
+        })
+        .map(drop)
     }
 
     /// Writes a tag on a trace.
