@@ -1,0 +1,390 @@
+//! Clauses of a search: words grouped into comparisons, the way MLflow's SQL parser groups them.
+//!
+//! The parser knows SQL, not filters, and works in passes over the whole text: names with dots, then sums, then
+//! comparisons, then aliases, then enumerations. What is left beside the comparisons is what MLflow complains about,
+//! in the shape that these passes gave it; so they are done here one after the other too. Each is linear; what is
+//! inside of parentheses is only ever looked at as text.
+
+use super::tokens::{Part, Token, split};
+
+/// A text with more words than this, or parentheses nested deeper than `MAX_DEPTH`, is not read.
+const MAX_TOKENS: usize = 10_000;
+const MAX_DEPTH: usize = 100;
+
+/// Why a text has no clauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Too many words, or nested too deep; with the parser's own words for it.
+    TooMuch(&'static str),
+    /// Nothing but space.
+    Nothing,
+    /// Several statements, with `;` between them.
+    Several,
+}
+
+/// One side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Side<'a> {
+    pub part: Part,
+    pub text: &'a str,
+}
+
+/// What a filter is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clause<'a> {
+    /// `left operator right`; `right` is absent for `IS NULL` and `IS NOT NULL`.
+    Comparison {
+        left: Side<'a>,
+        operator: &'a str,
+        right: Option<Side<'a>>,
+        /// All of it, as written.
+        text: &'a str,
+    },
+    /// The word between two comparisons.
+    And,
+    /// What does not belong into a filter.
+    Other(&'a str),
+}
+
+/// The clauses of a filter. `timestamps`: MLflow's traces may be compared by `timestamp`, which is no name in SQL.
+pub(super) fn clauses(text: &str, timestamps: bool) -> Result<Vec<Clause<'_>>, Fault> {
+    let nodes = group(text, statement(text)?)?;
+    let solid: Vec<Node> = nodes.into_iter().filter(|node| node.part() != Part::Space).collect();
+    Ok(Joiner { text, nodes: &solid, at: 0, timestamps, clauses: Vec::new() }.join())
+}
+
+/// The parts of a text after grouping, white space included.
+pub(super) fn parts(text: &str) -> Result<Vec<Side<'_>>, Fault> {
+    let nodes = group(text, statement(text)?)?;
+    Ok(nodes.iter().map(|node| side(text, node.token)).collect())
+}
+
+/// A group of words; `sides` are set for comparisons.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    token: Token,
+    sides: Option<[Token; 3]>,
+}
+
+impl Node {
+    fn part(&self) -> Part {
+        self.token.part
+    }
+}
+
+/// The words of the only statement in `text`.
+fn statement(text: &str) -> Result<Vec<Node>, Fault> {
+    let tokens = split(text);
+    if tokens.iter().all(|token| token.part == Part::Space) {
+        return Err(Fault::Nothing);
+    }
+    let (mut level, mut length, mut ended, mut several) = (0i64, 0, false, false);
+    for token in &tokens {
+        if ended && token.part != Part::Space {
+            (ended, several, length) = (false, true, 0);
+        }
+        length += 1;
+        if length > MAX_TOKENS {
+            return Err(Fault::TooMuch("Maximum number of tokens exceeded (10000)."));
+        }
+        if token.part == Part::Mark {
+            match &text[token.start..token.end] {
+                "(" => level += 1,
+                ")" => level -= 1,
+                ";" => ended = level <= 0,
+                _ => {}
+            }
+        }
+    }
+    if several {
+        return Err(Fault::Several);
+    }
+    Ok(tokens.into_iter().map(|token| Node { token, sides: None }).collect())
+}
+
+fn group(text: &str, words: Vec<Node>) -> Result<Vec<Node>, Fault> {
+    use Part::*;
+    let is = |node: &Node, word: &str| text[node.token.start..node.token.end].eq_ignore_ascii_case(word);
+    let keyword = |node: &Node, word: &str| node.part() == Keyword && is(node, word);
+    let any = |_: &Node| true;
+    let to_next = |next: Option<&Node>| next.map(|_| true);
+
+    let nodes = brackets(text, words, ("[", "]"), Brackets)?;
+    let nodes = brackets(text, nodes, ("(", ")"), Parenthesis)?;
+    let nodes = pairs(nodes, &[Name, Builtin, Placeholder], Parenthesis, Call);
+    let nodes = tail(nodes, |node| keyword(node, "WHERE"));
+    let nodes = fuse(
+        nodes,
+        Identifier,
+        |node| {
+            (node.part() == Mark && is(node, ".")) || (node.part() == Operator && (is(node, "->") || is(node, "->>")))
+        },
+        |left| matches!(left.part(), Name | Symbol | Brackets | Identifier),
+        |next| Some(next.is_some_and(|next| matches!(next.part(), Name | Symbol | Star | Text | Brackets | Call))),
+    );
+    let nodes = fuse(
+        nodes,
+        Identifier,
+        |node| node.part() == Brackets,
+        |left| matches!(left.part(), Name | Symbol | Brackets | Identifier | Call),
+        |_| Some(false),
+    );
+    let nodes = renamed(nodes, &[Name, Symbol], Identifier);
+    let nodes = pairs(nodes, &[Identifier, Integer, Float], Direction, Identifier);
+    let nodes = fuse(nodes, Identifier, |node| node.part() == Mark && is(node, "::"), any, to_next);
+    let operand = |node: &Node| {
+        let timely = ["CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP"].iter().any(|word| keyword(node, word));
+        timely || is_operand(node.part()) || node.part() == Brackets
+    };
+    let nodes = fuse(
+        nodes,
+        Operation,
+        |node| matches!(node.part(), Operator | Star),
+        operand,
+        |next| next.is_some_and(operand).then_some(true),
+    );
+    let comparable = |node: &Node| is_operand(node.part()) || keyword(node, "NULL");
+    let nodes = fuse(
+        nodes,
+        Comparison,
+        |node| node.part() == Compare,
+        comparable,
+        |next| next.is_some_and(comparable).then_some(true),
+    );
+    let unkept = |node: &Node| node.part() != Keyword || is(node, "NULL");
+    let nodes = fuse(nodes, Identifier, |node| keyword(node, "AS"), unkept, to_next);
+    let aliased = [Parenthesis, Call, Identifier, Operation, Comparison, Integer, Float];
+    let nodes = pairs(nodes, &aliased, Identifier, Identifier);
+    let listed = |node: &Node| {
+        matches!(node.part(), Comparison | Enumeration | Keyword)
+            || (is_operand(node.part()) && node.part() != Parenthesis)
+    };
+    Ok(fuse(
+        nodes,
+        Enumeration,
+        |node| node.part() == Mark && is(node, ","),
+        listed,
+        |next| next.is_some_and(listed).then_some(true),
+    ))
+}
+
+fn is_operand(part: Part) -> bool {
+    use Part::*;
+    matches!(part, Parenthesis | Call | Identifier | Operation | Integer | Float | Text | Symbol | Name | Placeholder)
+}
+
+/// Groups what lies between the outermost of two marks.
+fn brackets(text: &str, nodes: Vec<Node>, (open, close): (&str, &str), made: Part) -> Result<Vec<Node>, Fault> {
+    let mut output: Vec<Node> = Vec::with_capacity(nodes.len());
+    let mut opened: Vec<(usize, usize)> = Vec::new();
+    for node in nodes {
+        let word = &text[node.token.start..node.token.end];
+        let mark = node.part() == Part::Mark;
+        output.push(node);
+        if mark && word == open {
+            opened.push((output.len() - 1, 0));
+        } else if mark && word == close {
+            let Some((start, depth)) = opened.pop() else { continue };
+            if depth >= MAX_DEPTH {
+                return Err(Fault::TooMuch("Maximum grouping depth exceeded (100)."));
+            }
+            if let Some((_, outer)) = opened.last_mut() {
+                *outer = (*outer).max(depth + 1);
+            }
+            collapse(&mut output, start, made);
+        }
+    }
+    Ok(output)
+}
+
+/// Groups each of `firsts` with a `second` that comes next.
+fn pairs(nodes: Vec<Node>, firsts: &[Part], second: Part, made: Part) -> Vec<Node> {
+    let mut output: Vec<Node> = Vec::with_capacity(nodes.len());
+    let mut first: Option<usize> = None;
+    for node in nodes {
+        output.push(node);
+        match (node.part(), first) {
+            (Part::Space, _) => {}
+            (part, Some(start)) if part == second => {
+                collapse(&mut output, start, made);
+                // An order may be said twice, an alias not.
+                first = (second == Part::Direction).then_some(start);
+            }
+            (part, _) => first = firsts.contains(&part).then_some(output.len() - 1),
+        }
+    }
+    output
+}
+
+/// Groups all that follows the first node that `begins`.
+fn tail(mut nodes: Vec<Node>, begins: impl Fn(&Node) -> bool) -> Vec<Node> {
+    if let Some(start) = nodes.iter().position(begins) {
+        collapse(&mut nodes, start, Part::Where);
+    }
+    nodes
+}
+
+fn renamed(mut nodes: Vec<Node>, from: &[Part], to: Part) -> Vec<Node> {
+    for node in nodes.iter_mut().filter(|node| from.contains(&node.part())) {
+        node.token.part = to;
+    }
+    nodes
+}
+
+/// Groups what is joined by a word in the middle. `right` says whether the group takes in the next node, ends at the
+/// middle (`Some(false)`), or is none (`None`).
+fn fuse(
+    nodes: Vec<Node>,
+    made: Part,
+    middle: impl Fn(&Node) -> bool,
+    left: impl Fn(&Node) -> bool,
+    right: impl Fn(Option<&Node>) -> Option<bool>,
+) -> Vec<Node> {
+    let mut output: Vec<Node> = Vec::with_capacity(nodes.len());
+    // Where the left side begins in the output, and the node that tells what it is: in a chain the last operand.
+    let mut before: Option<(usize, Node)> = None;
+    let mut at = 0;
+    while at < nodes.len() {
+        let node = nodes[at];
+        at += 1;
+        output.push(node);
+        if node.part() == Part::Space {
+            continue;
+        }
+        let joinable = before.filter(|(_, shown)| middle(&node) && left(shown));
+        let joined = joinable.and_then(|(start, _)| {
+            let next = nodes[at..].iter().position(|next| next.part() != Part::Space).map(|gap| at + gap);
+            right(next.map(|next| &nodes[next])).map(|takes| (start, next.filter(|_| takes)))
+        });
+        let Some((start, next)) = joined else {
+            before = Some((output.len() - 1, node));
+            continue;
+        };
+        if let Some(next) = next {
+            output.extend_from_slice(&nodes[at..=next]);
+            at = next + 1;
+        }
+        let (first, last) = (output[start], output[output.len() - 1]);
+        collapse(&mut output, start, made);
+        output[start].sides = (made == Part::Comparison).then_some([first.token, node.token, last.token]);
+        before = Some((start, if next.is_some() { last } else { output[start] }));
+    }
+    output
+}
+
+fn collapse(output: &mut Vec<Node>, start: usize, made: Part) {
+    let end = output[output.len() - 1].token.end;
+    let token = Token { part: made, start: output[start].token.start, end };
+    output.truncate(start);
+    output.push(Node { token, sides: None });
+}
+
+fn side(text: &str, token: Token) -> Side<'_> {
+    Side { part: token.part, text: &text[token.start..token.end] }
+}
+
+/// Puts `IN`, `NOT IN`, `IS NULL` and `IS NOT NULL` together, which the SQL parser leaves in pieces. It goes on in
+/// steps of one to four, as MLflow's does.
+struct Joiner<'a, 'n> {
+    text: &'a str,
+    nodes: &'n [Node],
+    at: usize,
+    timestamps: bool,
+    clauses: Vec<Clause<'a>>,
+}
+
+impl<'a> Joiner<'a, '_> {
+    fn join(mut self) -> Vec<Clause<'a>> {
+        while self.at < self.nodes.len() {
+            if self.nodes.len() - self.at < 3 {
+                self.keep(self.nodes.len() - self.at);
+                break;
+            }
+            self.step();
+        }
+        self.clauses
+    }
+
+    fn step(&mut self) {
+        let start = self.at;
+        if self.timestamps && self.is(start, Part::Builtin, "timestamp") {
+            let comparator = [">", ">=", "!=", "=", "<", "<="].contains(&self.word(start + 1))
+                && self.nodes[start + 1].part() == Part::Compare;
+            if comparator && self.nodes[start + 2].part() == Part::Integer {
+                return self.joined(self.word(start + 1), 3);
+            }
+            // MLflow names the first one twice.
+            self.keep(3);
+            let first = self.clause(start);
+            return self.clauses.push(first);
+        }
+        if self.nodes[start].part() != Part::Identifier {
+            return self.keep(1);
+        }
+        let listed = |at: usize| self.nodes.get(at).is_some_and(|node| node.part() == Part::Parenthesis);
+        if self.is(start + 1, Part::Keyword, "IN") && listed(start + 2) {
+            return self.joined(self.word(start + 1), 3);
+        }
+        if self.is(start + 1, Part::Keyword, "IS") && self.is(start + 2, Part::Keyword, "NULL") {
+            return self.without_value("IS NULL");
+        }
+        if self.is(start + 1, Part::Keyword, "IS") && self.is(start + 2, Part::Keyword, "NOT NULL") {
+            return self.without_value("IS NOT NULL");
+        }
+        let negated = self.is(start + 1, Part::Keyword, "NOT") && self.is(start + 2, Part::Keyword, "IN");
+        if negated && listed(start + 3) {
+            return self.joined("NOT IN", 4);
+        }
+        self.keep(4.min(self.nodes.len() - start));
+    }
+
+    fn word(&self, at: usize) -> &'a str {
+        self.nodes.get(at).map_or("", |node| &self.text[node.token.start..node.token.end])
+    }
+
+    fn is(&self, at: usize, part: Part, word: &str) -> bool {
+        self.nodes.get(at).is_some_and(|node| node.part() == part)
+            && match part {
+                Part::Keyword => self.word(at).eq_ignore_ascii_case(word),
+                _ => self.word(at) == word,
+            }
+    }
+
+    fn joined(&mut self, operator: &'a str, length: usize) {
+        let (first, last) = (self.nodes[self.at].token, self.nodes[self.at + length - 1].token);
+        let text = &self.text[first.start..last.end];
+        let (left, right) = (side(self.text, first), Some(side(self.text, last)));
+        self.clauses.push(Clause::Comparison { left, operator, right, text });
+        self.at += length;
+    }
+
+    fn without_value(&mut self, operator: &'a str) {
+        let first = self.nodes[self.at].token;
+        let text = &self.text[first.start..self.nodes[self.at + 2].token.end];
+        self.clauses.push(Clause::Comparison { left: side(self.text, first), operator, right: None, text });
+        self.at += 3;
+    }
+
+    fn keep(&mut self, count: usize) {
+        for at in self.at..self.at + count {
+            let clause = self.clause(at);
+            self.clauses.push(clause);
+        }
+        self.at += count;
+    }
+
+    fn clause(&self, at: usize) -> Clause<'a> {
+        let node = &self.nodes[at];
+        let text = self.word(at);
+        match node.sides {
+            Some([left, operator, right]) => Clause::Comparison {
+                left: side(self.text, left),
+                operator: &self.text[operator.start..operator.end],
+                right: Some(side(self.text, right)),
+                text,
+            },
+            None if self.is(at, Part::Keyword, "AND") => Clause::And,
+            None => Clause::Other(text),
+        }
+    }
+}
