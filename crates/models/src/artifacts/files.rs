@@ -51,10 +51,14 @@ impl Files {
     pub fn open(dir: impl AsRef<Path>) -> io::Result<Files> {
         let dir = dir.as_ref();
         let (blobs, uploads) = (dir.join("blobs"), dir.join("uploads"));
+        let is_new = !dir.exists();
         for folder in [&blobs, &uploads] {
             make_folder(folder).map_err(|e| context(e, format_args!("cannot make the folder {}", folder.display())))?;
         }
         remove_leftovers(&uploads)?;
+        if is_new && let Some(parent) = dir.parent().filter(|parent| parent.is_dir()) {
+            sync_folder(parent)?;
+        }
         sync_folder(dir)?;
         sync_folder(&blobs)?;
         Ok(Files { inner: Arc::new(Inner { blobs, uploads, held: Mutex::default() }) })
@@ -621,9 +625,25 @@ mod tests {
         let error = upload.write(b"does not fit").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert!(error.to_string().starts_with("cannot write the artifact: "), "{error}");
-        assert!(upload.write(b"nor this").is_err());
+        // Space that comes back does not mend the hole.
+        upload.scratch.file = File::create(&upload.scratch.path).unwrap();
+        assert!(upload.write(b"more").is_err());
         assert!(upload.finish().is_err());
         assert_eq!((uploads(&files), blobs(&files)), (0, 0));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_cannot_be_made_durable_is_not_stored() {
+        let (_dir, files) = open();
+        let mut upload = files.upload().unwrap();
+        upload.write(b"abc").unwrap();
+        // This device cannot be synced.
+        upload.scratch.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let error = upload.finish().unwrap_err();
+        assert!(error.to_string().starts_with("cannot store the artifact: "), "{error}");
+        assert_eq!((uploads(&files), blobs(&files)), (0, 0));
+        assert!(files.inner.held.lock().is_empty());
     }
 
     #[test]

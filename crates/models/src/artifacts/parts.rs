@@ -381,6 +381,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_being_completed_is_left_alone() {
+        let (dir, parts) = open();
+        let id = parts.begin(path("m/a"), 1, 0).unwrap();
+        let part = put(&parts, &id, 1, b"1");
+        let late = parts.part(&path("m/a"), &id, 1).unwrap();
+        let set = |is_completing| parts.open.lock().get_mut(&id).unwrap().is_completing = is_completing;
+        set(true);
+        let problems = [
+            problem(parts.part(&path("m/a"), &id, 1)),
+            problem(late.finish()),
+            problem(parts.complete(&path("m/a"), &id, std::slice::from_ref(&part))),
+            problem(parts.abort(&path("m/a"), &id)),
+        ];
+        for problem in problems {
+            assert_eq!(problem.message, "The multipart upload for 'm/a' is being completed");
+        }
+        assert_eq!((parts.expire(i64::MAX), uploads(&dir)), (0, 1));
+        set(false);
+        assert_eq!((parts.expire(i64::MAX), uploads(&dir)), (1, 0));
+    }
+
+    #[test]
     fn a_restart_forgets_parts() {
         let (dir, parts) = open();
         let id = parts.begin(path("m/a"), 1, 0).unwrap();
