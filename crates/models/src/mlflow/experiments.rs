@@ -122,11 +122,11 @@ pub(super) fn listed(name: &str, list: Vec<Value>, next: Option<String>) -> Valu
 impl Item for Experiment {
     fn cell(&self, group: Group, key: &str) -> Option<Cell<'_>> {
         match (group, key) {
-            (Group::Attribute, "name") => Some(Cell::Text(&self.name)),
-            (Group::Attribute, "experiment_id") => Some(Cell::Number(self.id as f64)),
-            (Group::Attribute, "creation_time") => Some(Cell::Number(self.created as f64)),
-            (Group::Attribute, "last_update_time") => Some(Cell::Number(self.updated as f64)),
-            (Group::Tag, key) => self.tags.get(key).map(|value| Cell::Text(value)),
+            (Group::Attribute, "name") => Some(Cell::from(self.name.as_str())),
+            (Group::Attribute, "experiment_id") => Some(Cell::from(self.id as f64)),
+            (Group::Attribute, "creation_time") => Some(Cell::from(self.created as f64)),
+            (Group::Attribute, "last_update_time") => Some(Cell::from(self.updated as f64)),
+            (Group::Tag, key) => self.tags.get(key).map(|value| Cell::from(value.as_str())),
             _ => None,
         }
     }

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     Book, Lifecycle, Problem, limits,
-    logged::{LoggedModel, NewLoggedModel, Standing},
-    search::{Cell, Filter, Group, Item, Kind},
+    logged::{LoggedModel, ModelMetric, NewLoggedModel, Standing},
+    search::{Cell, Filter, Group, Item, Kind, Order, OrderField},
 };
 
 pub(super) fn create(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
@@ -88,7 +88,8 @@ pub(super) fn search(book: &Book, said: &Said) -> Result<Value, Problem> {
         experiments.push(limits::experiment_id(&id)?);
     }
     let datasets = datasets(said)?;
-    let order = said.list("order_by").iter().map(Key::read).collect::<Result<Vec<_>, _>>()?;
+    let order: Vec<OrderField> = said.list("order_by").iter().map(order_field).collect();
+    let order = Order::of_logged_models(&order)?;
     let offset = pages::offset(said.text("page_token"))?;
     let is_wanted = |of: &&LoggedModel| {
         of.lifecycle == Lifecycle::Active
@@ -97,10 +98,7 @@ pub(super) fn search(book: &Book, said: &Said) -> Result<Value, Problem> {
             && (datasets.is_empty() || of.metrics.iter().any(|m| datasets.iter().any(|wanted| is_of(m, wanted))))
     };
     let mut found: Vec<&LoggedModel> = book.logged_models().filter(is_wanted).collect();
-    found.sort_by(|a, b| {
-        let by_keys = order.iter().map(|key| key.compare(a, b)).find(|order| order.is_ne());
-        by_keys.unwrap_or_else(|| b.created.cmp(&a.created).then(a.id.cmp(&b.id)))
-    });
+    found.sort_by(|a, b| order.compare(*a, *b));
     let (page, next) = pages::page(found, offset, size);
     Ok(listed("models", page.into_iter().map(shapes::logged_model).collect(), next))
 }
@@ -111,83 +109,41 @@ type Dataset = (String, Option<String>);
 fn datasets(said: &Said) -> Result<Vec<Dataset>, Problem> {
     let of = |entry: &Value| {
         let text = |name: &str| entry[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        let name = text("dataset_name").ok_or_else(|| {
-            Problem::invalid("`dataset_name` in the `datasets` clause must be specified.")
-        })?;
+        let name = text("dataset_name")
+            .ok_or_else(|| Problem::invalid("`dataset_name` in the `datasets` clause must be specified."))?;
         Ok((name, text("dataset_digest")))
     };
     said.list("datasets").iter().map(of).collect()
 }
 
-fn is_of(metric: &crate::logged::ModelMetric, (name, digest): &Dataset) -> bool {
+fn is_of(metric: &ModelMetric, (name, digest): &Dataset) -> bool {
     metric.dataset_name.as_ref() == Some(name) && (digest.is_none() || metric.dataset_digest == *digest)
 }
 
-/// A key to sort by.
-struct Key {
-    name: String,
-    ascending: bool,
-    dataset: Option<Dataset>,
-}
-
-impl Key {
-    fn read(entry: &Value) -> Result<Key, Problem> {
-        let name = entry["field_name"].as_str().unwrap_or_default();
-        let known =
-            ["name", "model_id", "creation_time", "creation_timestamp", "creation_timestamp_ms", "last_updated_timestamp_ms",
-             "last_updated_timestamp"];
-        if !known.contains(&name) && !name.starts_with("metrics.") {
-            return Err(Problem::invalid(match name.contains('.') {
-                true => format!("Invalid order by field name: {name}. Only metrics are supported."),
-                false => format!("Invalid order by field name: {name}"),
-            }));
-        }
-        let text = |name: &str| entry[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        Ok(Key {
-            name: name.to_owned(),
-            ascending: entry["ascending"].as_bool().unwrap_or(true),
-            dataset: text("dataset_name").map(|name| (name, text("dataset_digest"))),
-        })
-    }
-
-    /// What is not there comes last, whichever way.
-    fn compare(&self, a: &LoggedModel, b: &LoggedModel) -> std::cmp::Ordering {
-        let turn = |order: std::cmp::Ordering| if self.ascending { order } else { order.reverse() };
-        match self.name.strip_prefix("metrics.") {
-            Some(metric) => match (self.metric(a, metric), self.metric(b, metric)) {
-                (Some(a), Some(b)) => turn(a.total_cmp(&b)),
-                (a, b) => b.is_some().cmp(&a.is_some()),
-            },
-            None => turn(match self.name.as_str() {
-                "name" => a.name.cmp(&b.name),
-                "model_id" => a.id.cmp(&b.id),
-                name if name.starts_with("creation") => a.created.cmp(&b.created),
-                _ => a.updated.cmp(&b.updated),
-            }),
-        }
-    }
-
-    fn metric(&self, model: &LoggedModel, key: &str) -> Option<f64> {
-        let fits = |m: &&crate::logged::ModelMetric| {
-            m.key == key && self.dataset.as_ref().is_none_or(|dataset| is_of(m, dataset))
-        };
-        model.metrics.iter().filter(fits).max_by_key(|m| (m.timestamp, m.step)).and_then(|m| m.value)
+/// A key to sort by, as clients send it.
+fn order_field(entry: &Value) -> OrderField {
+    let text = |name: &str| entry[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    OrderField {
+        field_name: text("field_name").unwrap_or_default(),
+        ascending: entry["ascending"].as_bool().unwrap_or(true),
+        dataset_name: text("dataset_name"),
+        dataset_digest: text("dataset_digest"),
     }
 }
 
 impl Item for LoggedModel {
     fn cell(&self, group: Group, key: &str) -> Option<Cell<'_>> {
         match (group, key) {
-            (Group::Attribute, "name") => Some(Cell::Text(&self.name)),
-            (Group::Attribute, "model_id") => Some(Cell::Text(&self.id)),
-            (Group::Attribute, "model_type") => Some(Cell::Text(&self.model_type)),
-            (Group::Attribute, "status") => Some(Cell::Text(self.standing.name())),
-            (Group::Attribute, "source_run_id") => Some(Cell::Text(&self.source_run)),
-            (Group::Attribute, "experiment_id") => Some(Cell::Number(self.experiment as f64)),
-            (Group::Attribute, name) if name.starts_with("creation") => Some(Cell::Number(self.created as f64)),
-            (Group::Attribute, name) if name.starts_with("last_updated") => Some(Cell::Number(self.updated as f64)),
-            (Group::Param, key) => self.params.get(key).map(|value| Cell::Text(value)),
-            (Group::Tag, key) => self.tags.get(key).map(|value| Cell::Text(value)),
+            (Group::Attribute, "name") => Some(Cell::from(self.name.as_str())),
+            (Group::Attribute, "model_id") => Some(Cell::from(self.id.as_str())),
+            (Group::Attribute, "model_type") => Some(Cell::from(self.model_type.as_str())),
+            (Group::Attribute, "status") => Some(Cell::from(self.standing.name())),
+            (Group::Attribute, "source_run_id") => Some(Cell::from(self.source_run.as_str())),
+            (Group::Attribute, "experiment_id") => Some(Cell::from(self.experiment as f64)),
+            (Group::Attribute, name) if name.starts_with("creation") => Some(Cell::from(self.created as f64)),
+            (Group::Attribute, name) if name.starts_with("last_updated") => Some(Cell::from(self.updated as f64)),
+            (Group::Param, key) => self.params.get(key).map(|value| Cell::from(value.as_str())),
+            (Group::Tag, key) => self.tags.get(key).map(|value| Cell::from(value.as_str())),
             _ => None,
         }
     }
@@ -198,5 +154,14 @@ impl Item for LoggedModel {
         }
         let of = self.metrics.iter().filter(|m| m.key == key);
         of.map(|m| Cell::Number(m.value.unwrap_or(f64::NAN))).collect()
+    }
+
+    fn metric_on(&self, key: &str, dataset_name: Option<&str>, dataset_digest: Option<&str>) -> Option<f64> {
+        let is_on = |said: &Option<String>, wanted: Option<&str>| wanted.is_none() || said.as_deref() == wanted;
+        let fits = |m: &&ModelMetric| {
+            m.key == key && is_on(&m.dataset_name, dataset_name) && is_on(&m.dataset_digest, dataset_digest)
+        };
+        let latest = self.metrics.iter().filter(fits).max_by_key(|m| (m.timestamp, m.step))?;
+        Some(latest.value.unwrap_or(f64::NAN))
     }
 }

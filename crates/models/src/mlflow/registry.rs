@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Book, Problem,
-    registry::{IS_PROMPT, NewVersion, RegisteredModel, Version},
+    registry::{IS_PROMPT, NewVersion, RegisteredModel, Stage, Version},
     search::{Cell, Filter, Group, Item, Kind, Order},
 };
 
@@ -64,8 +64,8 @@ pub(super) fn search(book: &Book, said: &Said) -> Result<Value, Problem> {
 
 pub(super) fn latest_versions(book: &Book, said: &Said) -> Result<Value, Problem> {
     said.check(&[need("name", Text), may("stages", Texts)])?;
-    let stages = said.texts("stages").iter().map(|stage| crate::registry::Stage::parse(stage));
-    let stages = stages.collect::<Result<Vec<_>, _>>()?;
+    let stages = said.texts("stages");
+    let stages = stages.iter().map(|stage| Stage::parse(stage)).collect::<Result<Vec<_>, _>>()?;
     let model = book.registered(said.text("name"))?;
     let wanted = model.latest().filter(|version| stages.is_empty() || stages.contains(&version.stage));
     Ok(listed("model_versions", wanted.map(|version| shapes::version(model, version, true)).collect(), None))
@@ -193,10 +193,10 @@ pub(super) fn delete_version_tag(book: &mut Book, said: &Said, _: i64) -> Result
 impl Item for RegisteredModel {
     fn cell(&self, group: Group, key: &str) -> Option<Cell<'_>> {
         match (group, key) {
-            (Group::Attribute, "name") => Some(Cell::Text(&self.name)),
-            (Group::Attribute, "creation_timestamp") => Some(Cell::Number(self.created as f64)),
-            (Group::Attribute, _) => Some(Cell::Number(self.updated as f64)),
-            (Group::Tag, key) => self.tags.get(key).map(|value| Cell::Text(value)),
+            (Group::Attribute, "name") => Some(Cell::from(self.name.as_str())),
+            (Group::Attribute, "creation_timestamp") => Some(Cell::from(self.created as f64)),
+            (Group::Attribute, _) => Some(Cell::from(self.updated as f64)),
+            (Group::Tag, key) => self.tags.get(key).map(|value| Cell::from(value.as_str())),
             _ => None,
         }
     }
@@ -211,15 +211,15 @@ struct Found<'a> {
 impl Item for Found<'_> {
     fn cell(&self, group: Group, key: &str) -> Option<Cell<'_>> {
         match (group, key) {
-            (Group::Attribute, "name") => Some(Cell::Text(&self.model.name)),
-            (Group::Attribute, "run_id") => Some(Cell::Text(&self.of.run)),
-            (Group::Attribute, "source_path") => Some(Cell::Text(&self.of.source)),
-            (Group::Attribute, "version_number" | "version") => Some(Cell::Number(self.of.version as f64)),
-            (Group::Attribute, "creation_timestamp") => Some(Cell::Number(self.of.created as f64)),
-            (Group::Attribute, "last_updated_timestamp") => Some(Cell::Number(self.of.updated as f64)),
+            (Group::Attribute, "name") => Some(Cell::from(self.model.name.as_str())),
+            (Group::Attribute, "run_id") => Some(Cell::from(self.of.run.as_str())),
+            (Group::Attribute, "source_path") => Some(Cell::from(self.of.source.as_str())),
+            (Group::Attribute, "version_number" | "version") => Some(Cell::from(self.of.version as f64)),
+            (Group::Attribute, "creation_timestamp") => Some(Cell::from(self.of.created as f64)),
+            (Group::Attribute, "last_updated_timestamp") => Some(Cell::from(self.of.updated as f64)),
             // Versions of prompts are told by their model.
-            (Group::Tag, IS_PROMPT) => self.model.tags.get(IS_PROMPT).map(|value| Cell::Text(value)),
-            (Group::Tag, key) => self.of.tags.get(key).map(|value| Cell::Text(value)),
+            (Group::Tag, IS_PROMPT) => self.model.tags.get(IS_PROMPT).map(|value| Cell::from(value.as_str())),
+            (Group::Tag, key) => self.of.tags.get(key).map(|value| Cell::from(value.as_str())),
             _ => None,
         }
     }

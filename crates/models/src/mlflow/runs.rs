@@ -84,11 +84,8 @@ pub(super) fn log_metric_said(book: &mut Book, said: &Said, _: i64) -> Result<Va
         timestamp: said.int("timestamp").unwrap_or(0),
         step: said.int("step").unwrap_or(0),
     };
-    let of_model = model_metric(run, key, point, [
-        said.text("model_id"),
-        said.text("dataset_name"),
-        said.text("dataset_digest"),
-    ])?;
+    let of_model =
+        model_metric(run, key, point, [said.text("model_id"), said.text("dataset_name"), said.text("dataset_digest")])?;
     if let Some((id, _)) = &of_model {
         book.logged_model(id, true)?;
     }
@@ -349,15 +346,15 @@ impl Item for Found<'_> {
         let run = self.run;
         match (group, key) {
             (Group::Metric, key) => self.latest.0.get(key).map(|point| Cell::Number(point.value)),
-            (Group::Param, key) => run.params.get(key).map(|value| Cell::Text(value)),
-            (Group::Tag, key) => run.tags.get(key).map(|value| Cell::Text(value)),
-            (Group::Attribute, "run_id") => Some(Cell::Text(&run.id)),
-            (Group::Attribute, "run_name") => Some(Cell::Text(&run.name)),
-            (Group::Attribute, "status") => Some(Cell::Text(run.status.name())),
-            (Group::Attribute, "user_id") => Some(Cell::Text(&run.user)),
-            (Group::Attribute, "artifact_uri") => Some(Cell::Text(&run.artifact_uri)),
-            (Group::Attribute, "start_time") => Some(Cell::Number(run.start as f64)),
-            (Group::Attribute, "end_time") => run.end.map(|end| Cell::Number(end as f64)),
+            (Group::Param, key) => run.params.get(key).map(|value| Cell::from(value.as_str())),
+            (Group::Tag, key) => run.tags.get(key).map(|value| Cell::from(value.as_str())),
+            (Group::Attribute, "run_id") => Some(Cell::from(run.id.as_str())),
+            (Group::Attribute, "run_name") => Some(Cell::from(run.name.as_str())),
+            (Group::Attribute, "status") => Some(Cell::from(run.status.name())),
+            (Group::Attribute, "user_id") => Some(Cell::from(run.user.as_str())),
+            (Group::Attribute, "artifact_uri") => Some(Cell::from(run.artifact_uri.as_str())),
+            (Group::Attribute, "start_time") => Some(Cell::from(run.start as f64)),
+            (Group::Attribute, "end_time") => run.end.map(|end| Cell::from(end as f64)),
             _ => None,
         }
     }
@@ -366,14 +363,12 @@ impl Item for Found<'_> {
         if group != Group::Dataset {
             return self.cell(group, key).into_iter().collect();
         }
-        let of = |dataset: &'_ DatasetInput| -> Option<Cell<'_>> {
-            match key {
-                "name" => Some(Cell::Text(&dataset.name)),
-                "digest" => Some(Cell::Text(&dataset.digest)),
-                _ => dataset.tags.get("mlflow.data.context").map(|value| Cell::Text(value)),
-            }
+        let of = |dataset: &'_ DatasetInput| match key {
+            "name" => Some(dataset.name.clone()),
+            "digest" => Some(dataset.digest.clone()),
+            _ => dataset.tags.get("mlflow.data.context").cloned(),
         };
-        self.run.datasets.iter().filter_map(of).collect()
+        self.run.datasets.iter().filter_map(of).map(Cell::from).collect()
     }
 }
 
@@ -393,7 +388,12 @@ pub struct History {
 impl History {
     /// `metrics/get-history`.
     pub fn of_one(said: &Said) -> Result<History, Problem> {
-        said.check(&[need("run_id", Text), need("metric_key", Text), may("page_token", Text), may("max_results", Int)])?;
+        said.check(&[
+            need("run_id", Text),
+            need("metric_key", Text),
+            may("page_token", Text),
+            may("max_results", Int),
+        ])?;
         let most = said.int("max_results");
         if let Some(most) = most.filter(|most| *most < 1) {
             return Err(Problem::invalid(format!(
@@ -556,7 +556,12 @@ mod tests {
             encode(&[point(1.0, 2, 0), point(f64::NAN, 5, 0), point(3.0, 9, 1)]),
         ];
         let said = |most: i64, token: &str| {
-            let pairs = [("run_id", "r".to_owned()), ("metric_key", "m".into()), ("max_results", most.to_string()), ("page_token", token.into())];
+            let pairs = [
+                ("run_id", "r".to_owned()),
+                ("metric_key", "m".into()),
+                ("max_results", most.to_string()),
+                ("page_token", token.into()),
+            ];
             Said::of_query(pairs.map(|(name, value)| (name.to_owned(), value)))
         };
         let all = history(&History::of_one(&said(99, "")).unwrap(), &chunks);

@@ -293,7 +293,10 @@ mod tests {
     fn queries_have_the_first_of_a_name_or_all() {
         let pairs = [("a", "1"), ("b", "x"), ("a", "2")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         let said = Said::of_query(pairs);
-        assert_eq!((said.text("a"), said.texts("a"), said.texts("b")), ("1", vec!["1".into(), "2".into()], vec!["x".into()]));
+        assert_eq!(
+            (said.text("a"), said.texts("a"), said.texts("b")),
+            ("1", vec!["1".into(), "2".into()], vec!["x".into()])
+        );
         assert_eq!(said.int("b"), None);
         assert!(said.flag("b").is_err() && !said.flag("c").unwrap());
     }

@@ -65,7 +65,8 @@ fn map(value: &Value) -> Pairs {
 
 /// The description of a trace.
 fn info_of(trace: &Trace) -> Value {
-    let place = json!({"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": trace.experiment.to_string()}});
+    let place =
+        json!({"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": trace.experiment.to_string()}});
     let mut info = json!({
         "trace_id": trace.id, "trace_location": place, "request_time": written(trace.request_time), "state": trace.state,
         "tags": trace.tags,
@@ -278,7 +279,8 @@ pub(super) fn update_assessment(book: &mut Book, said: &Said, at: i64) -> Result
 
 pub(super) fn delete_assessment(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
     let (id, which) = (said.text("trace_id"), said.text("assessment_id"));
-    let overridden = book.assessment(id, which).ok().and_then(|said| said.get("overrides")?.as_str().map(str::to_owned));
+    let overridden =
+        book.assessment(id, which).ok().and_then(|said| said.get("overrides")?.as_str().map(str::to_owned));
     book.delete_assessment(id, which)?;
     if let Some(other) = overridden {
         let _ = book.update_assessment(id, &other, Map::from_iter([("valid".to_owned(), true.into())]));
@@ -403,7 +405,8 @@ fn instant(text: &str) -> Option<i64> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let fraction: String = text.get(19..)?.strip_prefix('.').unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
+    let fraction: String =
+        text.get(19..)?.strip_prefix('.').unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
     let ms = format!("{fraction:0<3}").get(..3)?.parse::<i64>().ok()?;
     let year_of = if month <= 2 { year - 1 } else { year };
     let era = year_of.div_euclid(400);
@@ -422,18 +425,18 @@ fn duration(text: &str) -> Option<i64> {
 impl Item for Trace {
     fn cell(&self, group: Group, key: &str) -> Option<Cell<'_>> {
         match (group, key) {
-            (Group::Attribute, "request_id" | "trace_id") => Some(Cell::Text(&self.id)),
-            (Group::Attribute, "status" | "state") => Some(Cell::Text(&self.state)),
-            (Group::Attribute, "client_request_id") => self.client_request_id.as_deref().map(Cell::Text),
-            (Group::Attribute, "name") => self.tags.get(TRACE_NAME).map(|name| Cell::Text(name)),
-            (Group::Attribute, "run_id") => self.metadata.get(SOURCE_RUN).map(|run| Cell::Text(run)),
-            (Group::Attribute, "timestamp_ms" | "timestamp") => Some(Cell::Number(self.request_time as f64)),
-            (Group::Attribute, "execution_time_ms" | "execution_time") => self.duration.map(|ms| Cell::Number(ms as f64)),
+            (Group::Attribute, "request_id" | "trace_id") => Some(Cell::from(self.id.as_str())),
+            (Group::Attribute, "status" | "state") => Some(Cell::from(self.state.as_str())),
+            (Group::Attribute, "client_request_id") => self.client_request_id.as_deref().map(Cell::from),
+            (Group::Attribute, "name") => self.tags.get(TRACE_NAME).map(|name| Cell::from(name.as_str())),
+            (Group::Attribute, "run_id") => self.metadata.get(SOURCE_RUN).map(|run| Cell::from(run.as_str())),
+            (Group::Attribute, "timestamp_ms" | "timestamp") => Some(Cell::from(self.request_time as f64)),
+            (Group::Attribute, "execution_time_ms" | "execution_time") => self.duration.map(|ms| Cell::from(ms as f64)),
             (Group::Attribute, "end_time" | "end_time_ms") => {
                 self.duration.map(|ms| Cell::Number((self.request_time + ms) as f64))
             }
-            (Group::Tag, key) => self.tags.get(key).map(|value| Cell::Text(value)),
-            (Group::Metadata, key) => self.metadata.get(key).map(|value| Cell::Text(value)),
+            (Group::Tag, key) => self.tags.get(key).map(|value| Cell::from(value.as_str())),
+            (Group::Metadata, key) => self.metadata.get(key).map(|value| Cell::from(value.as_str())),
             _ => None,
         }
     }
@@ -448,13 +451,17 @@ impl Item for Trace {
                     (Group::Attribute, "run_id") => &self.linked_runs[..],
                     _ => &[],
                 };
-                return self.cell(group, key).into_iter().chain(linked.iter().map(|run| Cell::Text(run))).collect();
+                return self
+                    .cell(group, key)
+                    .into_iter()
+                    .chain(linked.iter().map(|run| Cell::from(run.as_str())))
+                    .collect();
             }
         };
         let of = self.assessments.iter().filter(|said| said["assessment_name"] == key && said["valid"] != false);
         let value = |said: &Map<String, Value>| match said.get(kind)?.get("value")? {
-            Value::String(text) => Some(Cell::Owned(text.clone())),
-            other => Some(Cell::Owned(other.to_string())),
+            Value::String(text) => Some(Cell::from(text.clone())),
+            other => Some(Cell::from(other.to_string())),
         };
         of.filter_map(value).collect()
     }
@@ -465,18 +472,18 @@ impl Trace {
         let of = |span: &Value| match key.strip_prefix("attributes.") {
             Some(name) => {
                 let found = span["attributes"].as_array()?.iter().find(|a| a["key"] == name)?;
-                Some(Cell::Owned(plain(&found["value"]).to_string()))
+                Some(Cell::from(plain(&found["value"]).to_string()))
             }
             None if key == "status" => {
                 let code = span["status"]["code"].as_str()?.strip_prefix("STATUS_CODE_")?;
-                Some(Cell::Owned(code.to_owned()))
+                Some(Cell::from(code.to_owned()))
             }
             None if key == "type" => {
                 let found = span["attributes"].as_array()?.iter().find(|a| a["key"] == "mlflow.spanType")?;
-                Some(Cell::Owned(found["value"]["string_value"].as_str()?.to_owned()))
+                Some(Cell::from(found["value"]["string_value"].as_str()?.to_owned()))
             }
-            None if key == "content" => Some(Cell::Owned(span.to_string())),
-            None => span[key].as_str().map(|text| Cell::Owned(text.to_owned())),
+            None if key == "content" => Some(Cell::from(span.to_string())),
+            None => span[key].as_str().map(|text| Cell::from(text.to_owned())),
         };
         self.spans.iter().filter_map(of).collect()
     }
@@ -538,7 +545,8 @@ mod tests {
         let mut book = Book::default();
         book.ensure_default(1);
         book.start_trace(Trace { id: "tr-1".into(), ..Trace::default() }).unwrap();
-        let said = |body: Value| Said::of_body(body.to_string().as_bytes()).unwrap().with([("trace_id", "tr-1".to_owned())]);
+        let said =
+            |body: Value| Said::of_body(body.to_string().as_bytes()).unwrap().with([("trace_id", "tr-1".to_owned())]);
         let good = said(json!({"assessment": {"assessment_name": "good", "feedback": {"value": true}}}));
         let made = create_assessment(&mut book, &good, 1000).unwrap();
         let id = made["assessment"]["assessment_id"].as_str().unwrap().to_owned();
@@ -549,7 +557,8 @@ mod tests {
         assert_eq!(update_assessment(&mut book, &new, 2000).unwrap()["assessment"]["feedback"]["value"], false);
         let wrong = change(json!({"assessment": {"expectation": {"value": 1}}, "update_mask": "expectation"}));
         assert!(update_assessment(&mut book, &wrong, 2000).is_err());
-        let over = said(json!({"assessment": {"assessment_name": "good", "feedback": {"value": true}, "overrides": id}}));
+        let over =
+            said(json!({"assessment": {"assessment_name": "good", "feedback": {"value": true}, "overrides": id}}));
         create_assessment(&mut book, &over, 3000).unwrap();
         assert_eq!(book.assessment("tr-1", &id).unwrap()["valid"], false);
         delete_assessment(&mut book, &change(json!({})), 1).unwrap();
