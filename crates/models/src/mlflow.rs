@@ -16,6 +16,7 @@ mod shapes;
 mod traces;
 
 pub use self::{
+    pages::encode as base64,
     runs::{log_batch, log_metric},
     said::Said,
     shapes::point,
@@ -236,7 +237,7 @@ pub fn error(problem: &Problem) -> Value {
         Code::ResourceDoesNotExist => ("KAM00", "RESOURCE_NOT_FOUND"),
         Code::PermissionDenied => ("KAM00", "PERMISSION_DENIED"),
         Code::InternalError | Code::InvalidState | Code::TemporarilyUnavailable => ("XXM00", "CLIENT_INTERNAL_ERROR"),
-        Code::NotImplemented => return body,
+        Code::NotImplemented | Code::Unauthenticated => return body,
     };
     (body["sqlstate"], body["error_class"]) = (class.0.into(), class.1.into());
     body

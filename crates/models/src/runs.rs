@@ -148,10 +148,8 @@ impl Latest {
 
 impl Serialize for Latest {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let of = |(key, p): (&Box<str>, &Point)| {
-            (key.clone(), (if p.value.is_nan() { None } else { Some(p.value) }, p.timestamp, p.step))
-        };
-        s.collect_map(self.0.iter().map(of))
+        let value = |p: &Point| if p.value.is_nan() { None } else { Some(p.value) };
+        s.collect_map(self.0.iter().map(|(key, p)| (key, (value(p), p.timestamp, p.step))))
     }
 }
 

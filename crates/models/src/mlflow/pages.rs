@@ -45,7 +45,7 @@ pub(super) fn size(said: Option<i64>, default: i64) -> Result<usize, Problem> {
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Base64 with padding.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::new();
     for three in bytes.chunks(3) {
         let bits = three.iter().fold(0_u32, |bits, b| bits << 8 | u32::from(*b)) << (8 * (3 - three.len()));
@@ -61,7 +61,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u32> =
         text.bytes().filter_map(|b| DIGITS.iter().position(|d| *d == b)).map(|at| at as u32).collect();
     let padding = text.bytes().filter(|b| *b == b'=').count();
-    if digits.len() % 4 == 1 || (digits.len() + padding) % 4 != 0 {
+    if digits.len() % 4 == 1 || !(digits.len() + padding).is_multiple_of(4) {
         return None;
     }
     let mut bytes = Vec::new();

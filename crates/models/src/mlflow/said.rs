@@ -75,6 +75,22 @@ impl Said {
         }
     }
 
+    /// The path that a query names.
+    pub fn path_said(&self) -> &str {
+        self.text("path")
+    }
+
+    /// The run whose files are asked for, and the path below its root.
+    pub fn run_and_path(&self) -> Result<(&str, &str), Problem> {
+        self.check(&[need("run_id", Type::Text), may("path", Type::Text), may("page_token", Type::Text)])?;
+        Ok((self.text("run_id"), self.text("path")))
+    }
+
+    /// The logged model whose files are asked for, and the path below its root.
+    pub fn model_and_directory(&self) -> (&str, &str) {
+        (self.text("model_id"), self.text("artifact_directory_path"))
+    }
+
     /// Adds what a path says.
     pub fn with(mut self, named: impl IntoIterator<Item = (&'static str, String)>) -> Said {
         self.values.extend(named.into_iter().map(|(name, value)| (name.to_owned(), value.into())));

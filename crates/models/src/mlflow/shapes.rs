@@ -106,7 +106,8 @@ pub(super) fn logged_model(of: &LoggedModel) -> Value {
     let metric = |m: &crate::logged::ModelMetric| {
         let at = Point { value: m.value.unwrap_or(f64::NAN), timestamp: m.timestamp, step: m.step };
         let mut shape = object(point(&m.key, &at));
-        (shape.insert("model_id".into(), of.id.clone().into()), shape.insert("run_id".into(), m.run.clone().into()));
+        shape.insert("model_id".into(), of.id.clone().into());
+        shape.insert("run_id".into(), m.run.clone().into());
         for (name, value) in [("dataset_name", &m.dataset_name), ("dataset_digest", &m.dataset_digest)] {
             if let Some(value) = value {
                 shape.insert(name.into(), value.clone().into());
