@@ -19,6 +19,8 @@ mod pattern;
 mod python;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cases;
 mod tokens;
 
 use std::borrow::Cow;

@@ -23,6 +23,8 @@ pub(super) enum Part {
     Integer,
     /// Digits with a dot or an exponent.
     Float,
+    /// Digits after `0x`.
+    Hexadecimal,
     /// A string in single quotes.
     Text,
     /// A string in double quotes: a name for SQL.
@@ -35,7 +37,9 @@ pub(super) enum Part {
     Star,
     /// One of `;:()[],.`, or `::`.
     Mark,
-    /// Anything else, comments among them.
+    /// `-- …` or `/* … */`.
+    Comment,
+    /// Anything else.
     Other,
     /// Parentheses and what is in them.
     Parenthesis,
@@ -43,6 +47,8 @@ pub(super) enum Part {
     Brackets,
     /// A name with parentheses.
     Call,
+    /// A type and a string, as in `timestamp '2020-01-01'`.
+    Literal,
     /// Names with dots, and what SQL takes for an alias.
     Identifier,
     /// Operands around an operator.
@@ -86,6 +92,7 @@ const KEYWORDS: &[&str] = &[
     "AND",
     "ANY",
     "AS",
+    "AT",
     "AVG",
     "BEGIN",
     "BETWEEN",
@@ -110,6 +117,7 @@ const KEYWORDS: &[&str] = &[
     "DROP",
     "ELSE",
     "END",
+    "EXCEPT",
     "EXISTS",
     "FALSE",
     "FINAL",
@@ -127,6 +135,7 @@ const KEYWORDS: &[&str] = &[
     "INSERT",
     "INTO",
     "IS",
+    "ISNULL",
     "JOIN",
     "KEY",
     "LANGUAGE",
@@ -147,6 +156,7 @@ const KEYWORDS: &[&str] = &[
     "NO",
     "NONE",
     "NOT",
+    "NOTNULL",
     "NULL",
     "OFF",
     "OFFSET",
@@ -159,6 +169,7 @@ const KEYWORDS: &[&str] = &[
     "PATH",
     "POSITION",
     "RESULT",
+    "RETURNING",
     "SELECT",
     "SET",
     "SIZE",
@@ -231,7 +242,7 @@ impl Reader<'_> {
         let rest = &self.text[self.at..];
         let first = rest.chars().next().unwrap_or(' ');
         if let Some(length) = self.comment(rest) {
-            return (Part::Other, length);
+            return (Part::Comment, length);
         }
         if first.is_whitespace() {
             return (Part::Space, if rest.starts_with("\r\n") { 2 } else { first.len_utf8() });
@@ -347,7 +358,7 @@ fn number(rest: &str) -> Option<(Part, usize)> {
     if digits == 1 && (body.starts_with("0x") || body.starts_with("0X")) {
         let hex = body[2..].bytes().take_while(u8::is_ascii_hexdigit).count();
         if hex > 0 {
-            return Some((Part::Other, sign + 2 + hex));
+            return Some((Part::Hexadecimal, sign + 2 + hex));
         }
     }
     if let Some(length) = exponent(body, digits) {
@@ -401,6 +412,11 @@ fn word(rest: &str, first: char) -> Option<(Part, usize)> {
         let nulls = followed_by(rest, plain, &["NULLS"]);
         let length = nulls.and_then(|end| followed_by(rest, end, &["FIRST", "LAST"])).unwrap_or(plain);
         return Some((Part::Direction, length));
+    }
+    if is("NULLS") {
+        if let Some(end) = followed_by(rest, plain, &["FIRST", "LAST"]) {
+            return Some((Part::Direction, end));
+        }
     }
     if is("LIKE") || is("ILIKE") || is("RLIKE") || is("REGEXP") {
         return Some((Part::Compare, plain));
