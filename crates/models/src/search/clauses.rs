@@ -75,109 +75,133 @@ impl Node {
 
 /// The words of the only statement in `text`.
 fn statement(text: &str) -> Result<Vec<Node>, Fault> {
-    let tokens = split(text);
-    if tokens.iter().all(|token| token.part == Part::Space) {
-        return Err(Fault::Nothing);
-    }
-    let (mut level, mut length, mut ended, mut several) = (0i64, 0, false, false);
-    for token in &tokens {
-        let comment = token.part == Part::Comment && !text[token.start..].starts_with("/*");
-        if ended && token.part != Part::Space && !comment {
-            (ended, several, length) = (false, true, 0);
+    let (mut level, mut ended) = (0i64, false);
+    let mut words = Vec::new();
+    for token in split(text) {
+        let word = &text[token.start..token.end];
+        let empty = token.part == Part::Space || (token.part == Part::Comment && !word.starts_with("/*"));
+        if ended && !empty {
+            return Err(Fault::Several);
         }
-        length += 1;
-        if length > MAX_TOKENS {
+        if words.len() == MAX_TOKENS {
             return Err(Fault::TooMuch("Maximum number of tokens exceeded (10000)."));
         }
-        if token.part == Part::Mark {
-            match &text[token.start..token.end] {
-                "(" => level += 1,
-                ")" => level -= 1,
-                ";" => ended = level <= 0,
-                _ => {}
-            }
+        match word {
+            "(" => level += 1,
+            ")" => level -= 1,
+            ";" => ended = level <= 0,
+            _ => {}
         }
+        words.push(Node { token, sides: None, pieces: 3 });
     }
-    if several {
-        return Err(Fault::Several);
+    match words.iter().all(|word| word.part() == Part::Space) {
+        true => Err(Fault::Nothing),
+        false => Ok(words),
     }
-    Ok(tokens.into_iter().map(|token| Node { token, sides: None, pieces: 3 }).collect())
 }
 
+/// All passes, in the parser's order.
 fn group(text: &str, words: Vec<Node>) -> Result<Vec<Node>, Fault> {
-    use Part::*;
-    let is = |node: &Node, word: &str| text[node.token.start..node.token.end].eq_ignore_ascii_case(word);
-    let keyword = |node: &Node, word: &str| node.part() == Keyword && is(node, word);
-    let any = |_: &Node| true;
-    let to_next = |next: Option<&Node>| next.map(|_| true);
+    let words = brackets(text, words, ("[", "]"), Part::Brackets)?;
+    let words = brackets(text, words, ("(", ")"), Part::Parenthesis)?;
+    let passes = Passes { text };
+    Ok(passes.leftovers(passes.comparisons(passes.names(words))))
+}
 
-    let nodes = brackets(text, words, ("[", "]"), Brackets)?;
-    let nodes = brackets(text, nodes, ("(", ")"), Parenthesis)?;
-    let nodes = pairs(nodes, &[Name, Builtin, Placeholder], Parenthesis, Call);
-    let closes = |node: &Node| {
-        node.part() == Keyword && {
-            let word = text[node.token.start..node.token.end].to_uppercase();
-            let ends = ["LIMIT", "UNION", "EXCEPT", "HAVING", "RETURNING", "INTO"].contains(&word.as_str());
-            ends || ((word.starts_with("ORDER") || word.starts_with("GROUP")) && word.ends_with("BY"))
-        }
-    };
-    let nodes = spans(nodes, |node| keyword(node, "WHERE"), closes);
-    let nodes = fuse(
-        nodes,
-        Identifier,
-        |node| {
-            (node.part() == Mark && is(node, ".")) || (node.part() == Operator && (is(node, "->") || is(node, "->>")))
-        },
-        |left| matches!(left.part(), Name | Symbol | Brackets | Identifier),
-        |next| Some(next.is_some_and(|next| matches!(next.part(), Name | Symbol | Star | Text | Brackets | Call))),
-    );
-    let nodes = fuse(
-        nodes,
-        Identifier,
-        |node| node.part() == Brackets,
-        |left| matches!(left.part(), Name | Symbol | Brackets | Identifier | Call),
-        |_| Some(false),
-    );
-    let nodes = renamed(nodes, &[Name, Symbol], Identifier);
-    let nodes = pairs(nodes, &[Identifier, Integer, Float, Hexadecimal], Direction, Identifier);
-    let nodes = fuse(nodes, Identifier, |node| node.part() == Mark && is(node, "::"), any, to_next);
-    let nodes = pairs(nodes, &[Builtin], Text, Literal);
-    let operand = |node: &Node| {
-        let timely = ["CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP"].iter().any(|word| keyword(node, word));
-        timely || is_operand(node.part()) || node.part() == Brackets
-    };
-    let nodes = fuse(
-        nodes,
-        Operation,
-        |node| matches!(node.part(), Operator | Star),
-        operand,
-        |next| next.is_some_and(operand).then_some(true),
-    );
-    let comparable = |node: &Node| is_operand(node.part()) || keyword(node, "NULL");
-    let nodes = fuse(
-        nodes,
-        Comparison,
-        |node| node.part() == Compare,
-        comparable,
-        |next| next.is_some_and(comparable).then_some(true),
-    );
-    let unkept = |node: &Node| node.part() != Keyword || is(node, "NULL");
-    let nodes = fuse(nodes, Identifier, |node| keyword(node, "AS"), unkept, to_next);
-    let aliased = [Parenthesis, Call, Identifier, Operation, Comparison, Integer, Float, Hexadecimal];
-    let nodes = pairs(nodes, &aliased, Identifier, Identifier);
-    let nodes = with_comments(text, nodes);
-    let listed = |node: &Node| {
-        matches!(node.part(), Comparison | Enumeration | Keyword)
-            || (is_operand(node.part()) && node.part() != Parenthesis)
-    };
-    let nodes = fuse(
-        nodes,
-        Enumeration,
-        |node| node.part() == Mark && is(node, ","),
-        listed,
-        |next| next.is_some_and(listed).then_some(true),
-    );
-    Ok(lists(nodes, |node| keyword(node, "VALUES")))
+struct Passes<'a> {
+    text: &'a str,
+}
+
+impl Passes<'_> {
+    /// Calls, `WHERE`, names with dots and indexes, `DESC`, casts and typed strings.
+    fn names(&self, nodes: Vec<Node>) -> Vec<Node> {
+        use Part::*;
+        let nodes = pairs(nodes, &[Name, Builtin, Placeholder], Parenthesis, Call);
+        let nodes = spans(nodes, |node| self.keyword(node, "WHERE"), |node| self.closes_where(node));
+        let nodes = fuse(
+            nodes,
+            Identifier,
+            |node| self.mark(node, ".") || (node.part() == Operator && ["->", "->>"].contains(&self.word(node))),
+            |left| matches!(left.part(), Name | Symbol | Brackets | Identifier),
+            |next| Some(next.is_some_and(|next| matches!(next.part(), Name | Symbol | Star | Text | Brackets | Call))),
+        );
+        let nodes = fuse(
+            nodes,
+            Identifier,
+            |node| node.part() == Brackets,
+            |left| matches!(left.part(), Name | Symbol | Brackets | Identifier | Call),
+            |_| Some(false),
+        );
+        let nodes = renamed(nodes, &[Name, Symbol], Identifier);
+        let nodes = pairs(nodes, &[Identifier, Integer, Float, Hexadecimal], Direction, Identifier);
+        let nodes = fuse(nodes, Identifier, |node| self.mark(node, "::"), |_| true, |next| next.map(|_| true));
+        pairs(nodes, &[Builtin], Text, Literal)
+    }
+
+    /// Sums first, comparisons of them next.
+    fn comparisons(&self, nodes: Vec<Node>) -> Vec<Node> {
+        use Part::*;
+        let current = ["CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP"];
+        let operand = |node: &Node| {
+            is_operand(node.part()) || node.part() == Brackets || current.iter().any(|word| self.keyword(node, word))
+        };
+        let nodes = fuse(
+            nodes,
+            Operation,
+            |node| matches!(node.part(), Operator | Star),
+            operand,
+            |next| next.is_some_and(operand).then_some(true),
+        );
+        let comparable = |node: &Node| is_operand(node.part()) || self.keyword(node, "NULL");
+        fuse(
+            nodes,
+            Comparison,
+            |node| node.part() == Compare,
+            comparable,
+            |next| next.is_some_and(comparable).then_some(true),
+        )
+    }
+
+    /// What else SQL knows, and filters do not: aliases, comments, enumerations, `VALUES`.
+    fn leftovers(&self, nodes: Vec<Node>) -> Vec<Node> {
+        use Part::*;
+        let unkept = |node: &Node| !matches!(node.part(), Keyword | Direction) || self.keyword(node, "NULL");
+        let nodes = fuse(nodes, Identifier, |node| self.keyword(node, "AS"), unkept, |next| next.map(|_| true));
+        let aliased = [Parenthesis, Call, Identifier, Operation, Comparison, Integer, Float, Hexadecimal];
+        let nodes = pairs(nodes, &aliased, Identifier, Identifier);
+        let nodes = with_comments(self.text, nodes);
+        let listed = |node: &Node| {
+            matches!(node.part(), Comparison | Enumeration | Keyword)
+                || (is_operand(node.part()) && node.part() != Parenthesis)
+        };
+        let nodes = fuse(
+            nodes,
+            Enumeration,
+            |node| self.mark(node, ","),
+            listed,
+            |next| next.is_some_and(listed).then_some(true),
+        );
+        lists(nodes, |node| self.keyword(node, "VALUES"))
+    }
+
+    fn word(&self, node: &Node) -> &str {
+        &self.text[node.token.start..node.token.end]
+    }
+
+    fn mark(&self, node: &Node, mark: &str) -> bool {
+        node.part() == Part::Mark && self.word(node) == mark
+    }
+
+    fn keyword(&self, node: &Node, word: &str) -> bool {
+        node.part() == Part::Keyword && self.word(node).eq_ignore_ascii_case(word)
+    }
+
+    fn closes_where(&self, node: &Node) -> bool {
+        let closing = ["LIMIT", "UNION", "EXCEPT", "HAVING", "RETURNING", "INTO"];
+        let word = self.word(node).to_ascii_uppercase();
+        let sorts = (word.starts_with("ORDER") || word.starts_with("GROUP")) && word.ends_with("BY");
+        node.part() == Part::Keyword && (sorts || closing.contains(&word.as_str()))
+    }
 }
 
 /// Adds comments to the group before them; not the last one, behind which nothing comes.

@@ -1,7 +1,7 @@
 //! Filters and orders as MLflow 3.17 answers them: what comes back, in which order, or what it complains of. The cases
 //! were put to MLflow's own store, over the items below, and its answers written down.
 
-use super::tests_cases::{EXPERIMENTS, LOGGED_MODELS, MODELS, RUNS, VERSIONS};
+use super::tests_cases::{EXPERIMENTS, LOGGED_MODELS, MODELS, RUNS, TRACES, VERSIONS};
 use super::*;
 
 /// An item out of a table.
@@ -184,6 +184,59 @@ fn logged_models() -> Vec<Row> {
     rows
 }
 
+fn traces() -> Vec<Row> {
+    use Group::{Expectation, Feedback, Metadata};
+    let times = |start: f64, took: f64| [(A, "timestamp_ms", start), (A, "end_time_ms", start + took)];
+    let mut rows = vec![
+        row(
+            "t1",
+            &[
+                (A, "request_id", "t1"),
+                (A, "client_request_id", "c1"),
+                (A, "status", "OK"),
+                (Metadata, "mlflow.sourceRun", "r1"),
+                (Metadata, "env", "prod"),
+                (T, "mlflow.traceName", "chat"),
+                (T, "team", "red"),
+                (T, "a b", "x"),
+                (Feedback, "good", "yes"),
+                (Expectation, "answer", "42"),
+            ],
+            &times(1000.0, 50.0),
+        ),
+        row(
+            "t2",
+            &[
+                (A, "request_id", "t2"),
+                (A, "status", "ERROR"),
+                (Metadata, "env", "dev"),
+                (T, "mlflow.traceName", "Plan"),
+                (Feedback, "good", "false"),
+                (Feedback, "good", "no"),
+            ],
+            &times(2000.0, 0.0),
+        ),
+        row(
+            "t3",
+            &[
+                (A, "request_id", "t3"),
+                (A, "client_request_id", "c3"),
+                (A, "status", "IN_PROGRESS"),
+                (Metadata, "mlflow.sourceRun", "r2"),
+                (T, "team", "Blue"),
+            ],
+            &times(2000.0, 10.0),
+        ),
+    ];
+    for (row, key, number) in [(0, "score", 0.8), (1, "score", 0.3)] {
+        rows[row].cells.push((Feedback, key, Cell::from(number)));
+    }
+    for (row, took) in [(0, 50.0), (2, 10.0)] {
+        rows[row].cells.push((A, "execution_time_ms", Cell::from(took)));
+    }
+    rows
+}
+
 /// The names of the rows that pass, in order, or the complaint.
 fn answer(kind: Kind, rows: &[Row], filter: &str, order_by: &[&str]) -> String {
     let order_by: Vec<String> = order_by.iter().map(|text| (*text).to_owned()).collect();
@@ -223,6 +276,116 @@ fn check(kind: Kind, rows: &[Row], cases: &[(&str, &[&str], &str)]) {
 }
 
 #[test]
+fn what_mlflow_breaks_on_is_refused() {
+    let invalid = |kind, filter| match Filter::parse(kind, filter) {
+        Err(problem) if problem.code == crate::Code::InvalidParameterValue => problem.message,
+        other => panic!("{filter}: {other:?}"),
+    };
+    assert_eq!(
+        invalid(Kind::RegisteredModels, "tags.team IS NULL"),
+        "Invalid comparison clause. Expected 3 tokens found 2"
+    );
+    assert!(invalid(Kind::LoggedModels, "nope = 'x'").starts_with("Invalid attribute key 'nope' specified."));
+    assert!(invalid(Kind::LoggedModels, "metrics.acc > 'x'").starts_with("could not convert string to float"));
+    assert!(invalid(Kind::LoggedModels, "name IN (1)").starts_with("Expected a list"));
+    assert!(invalid(Kind::Runs, "run_id = ('r1')").contains("does not take a list"));
+    let regex = Filter::parse(Kind::Traces, "status RLIKE 'O'").expect_err("no regular expressions");
+    assert_eq!(regex.code, crate::Code::NotImplemented);
+}
+
+#[test]
+fn numbers_of_experiments_are_not_ordered_as_text() {
+    let named = |name| row(name, &[(A, "experiment_id", name)], &[]);
+    let rows = ["99", "100", "925138671362486412", "925138671362486413"].map(named);
+    let order = ["experiment_id".to_owned()];
+    let order = Order::parse(Kind::Experiments, &order).expect("an order");
+    assert!(rows.windows(2).all(|pair| order.compare(&pair[0], &pair[1]).is_lt()));
+    assert_eq!(answer(Kind::Experiments, &rows, "experiment_id = '925138671362486413'", &[]), "925138671362486413");
+}
+
+#[test]
+fn logged_models_are_ordered_by_a_metric_on_a_data_set() {
+    struct OnData(f64, f64);
+    impl Item for OnData {
+        fn cell(&self, _: Group, _: &str) -> Option<Cell<'_>> {
+            None
+        }
+        fn metric_on(&self, key: &str, dataset_name: Option<&str>, digest: Option<&str>) -> Option<f64> {
+            assert_eq!((key, digest), ("acc", None));
+            Some(if dataset_name == Some("iris") { self.0 } else { self.1 })
+        }
+    }
+    let by = |dataset: Option<&str>| {
+        let field = OrderField { dataset_name: dataset.map(str::to_owned), ..order_field("metrics.acc") };
+        Order::of_logged_models(&[field]).expect("an order").compare(&OnData(1.0, 2.0), &OnData(2.0, 1.0))
+    };
+    assert_eq!((by(Some("iris")), by(None)), (Ordering::Less, Ordering::Greater));
+}
+
+#[test]
+fn bad_input_is_answered_quickly_and_without_panic() {
+    let kinds =
+        [Kind::Runs, Kind::Experiments, Kind::RegisteredModels, Kind::ModelVersions, Kind::LoggedModels, Kind::Traces];
+    let pieces = [
+        "(",
+        ")",
+        "[",
+        "'",
+        "\"",
+        "`",
+        "/*",
+        "--",
+        ";",
+        ".",
+        ",",
+        " ",
+        "\n",
+        "a.",
+        "a,",
+        "a=",
+        "a = 'b' and ",
+        "''",
+        "\\'",
+        "é",
+        "0",
+        "-",
+        "NOT ",
+        "a::",
+        "%",
+        "$a$",
+        "a as ",
+        "a b ",
+        "IN(",
+        "where ",
+        "values ",
+        "\u{0}",
+        "timestamp ",
+    ];
+    let started = std::time::Instant::now();
+    for piece in pieces {
+        for text in [piece.to_owned(), piece.repeat(3), piece.repeat(1_000_000 / piece.len())] {
+            for kind in kinds {
+                let _ = Filter::parse(kind, &text);
+                let _ = Order::parse(kind, std::slice::from_ref(&text));
+            }
+        }
+    }
+    let long = format!("tags.a LIKE '{}'", "%a".repeat(500_000));
+    let filter = Filter::parse(Kind::Runs, &long).expect("a filter");
+    assert!(!filter.allows(&row("x", &[(T, "a", "b")], &[])));
+    let ids = vec!["'r1'"; 4_000].join(",");
+    assert!(Filter::parse(Kind::Runs, &format!("run_id IN ({ids})")).is_ok());
+    assert_eq!(
+        answer(Kind::Runs, &[], &"a ".repeat(6_000), &[]),
+        format!("! Error on parsing filter '{}'", "a ".repeat(6_000))
+    );
+    let deep = format!("{}{}", "(".repeat(200), ")".repeat(200));
+    assert_eq!(answer(Kind::Runs, &[], &deep, &[]), format!("! Error on parsing filter '{deep}'"));
+    // Wide, since the machine may be busy: alone it takes two seconds.
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
 fn runs_are_found_as_by_mlflow() {
     check(Kind::Runs, &runs(), RUNS);
 }
@@ -245,4 +408,9 @@ fn versions_are_found_as_by_mlflow() {
 #[test]
 fn logged_models_are_found_as_by_mlflow() {
     check(Kind::LoggedModels, &logged_models(), LOGGED_MODELS);
+}
+
+#[test]
+fn traces_are_found_as_by_mlflow() {
+    check(Kind::Traces, &traces(), TRACES);
 }
