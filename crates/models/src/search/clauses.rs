@@ -198,9 +198,10 @@ impl Passes<'_> {
 
     fn closes_where(&self, node: &Node) -> bool {
         let closing = ["LIMIT", "UNION", "EXCEPT", "HAVING", "RETURNING", "INTO"];
-        let word = self.word(node).to_ascii_uppercase();
-        let sorts = (word.starts_with("ORDER") || word.starts_with("GROUP")) && word.ends_with("BY");
-        node.part() == Part::Keyword && (sorts || closing.contains(&word.as_str()))
+        // `ORDER BY` and `GROUP BY` are one word each, whatever lies between.
+        let head = self.word(node).get(..5).unwrap_or_default();
+        let sorts = ["ORDER", "GROUP"].iter().any(|word| head.eq_ignore_ascii_case(word)) && self.word(node).len() > 5;
+        node.part() == Part::Keyword && (sorts || closing.iter().any(|word| self.keyword(node, word)))
     }
 }
 
