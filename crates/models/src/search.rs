@@ -8,7 +8,9 @@
 //! over registered models and versions leave prompts out unless they ask for them, and each kind has its own order and
 //! tie-break.
 //!
-//! Not here: `RLIKE` (answered as not implemented), and tying several `span.` conditions to one and the same span.
+//! Not here: `RLIKE` (answered as not implemented), and tying several `span.` conditions to one and the same span. Where
+//! MLflow itself breaks with an internal error (an attribute that logged models do not have, `run_id = ('a')`), the
+//! answer here is that the parameter is invalid.
 
 mod clauses;
 mod condition;
@@ -19,6 +21,8 @@ mod pattern;
 mod python;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cases;
 mod tokens;
 
 use std::borrow::Cow;

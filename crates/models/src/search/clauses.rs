@@ -37,8 +37,8 @@ pub(super) enum Clause<'a> {
         left: Side<'a>,
         operator: &'a str,
         right: Option<Side<'a>>,
-        /// All of it, as written.
-        text: &'a str,
+        /// How many parts it has: more than three if there are comments in it.
+        pieces: usize,
     },
     /// The word between two comparisons.
     And,
@@ -59,11 +59,12 @@ pub(super) fn parts(text: &str) -> Result<Vec<Side<'_>>, Fault> {
     Ok(nodes.iter().map(|node| side(text, node.token)).collect())
 }
 
-/// A group of words; `sides` are set for comparisons.
+/// A group of words; `sides` are set for comparisons, `pieces` is how many parts they have, comments included.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     token: Token,
     sides: Option<[Token; 3]>,
+    pieces: usize,
 }
 
 impl Node {
@@ -74,103 +75,170 @@ impl Node {
 
 /// The words of the only statement in `text`.
 fn statement(text: &str) -> Result<Vec<Node>, Fault> {
-    let tokens = split(text);
-    if tokens.iter().all(|token| token.part == Part::Space) {
-        return Err(Fault::Nothing);
-    }
-    let (mut level, mut length, mut ended, mut several) = (0i64, 0, false, false);
-    for token in &tokens {
-        if ended && token.part != Part::Space {
-            (ended, several, length) = (false, true, 0);
+    let (mut level, mut ended) = (0i64, false);
+    let mut words = Vec::new();
+    for token in split(text) {
+        let word = &text[token.start..token.end];
+        let empty = token.part == Part::Space || (token.part == Part::Comment && !word.starts_with("/*"));
+        if ended && !empty {
+            return Err(Fault::Several);
         }
-        length += 1;
-        if length > MAX_TOKENS {
+        if words.len() == MAX_TOKENS {
             return Err(Fault::TooMuch("Maximum number of tokens exceeded (10000)."));
         }
-        if token.part == Part::Mark {
-            match &text[token.start..token.end] {
-                "(" => level += 1,
-                ")" => level -= 1,
-                ";" => ended = level <= 0,
-                _ => {}
-            }
+        match word {
+            "(" => level += 1,
+            ")" => level -= 1,
+            ";" => ended = level <= 0,
+            _ => {}
         }
+        words.push(Node { token, sides: None, pieces: 3 });
     }
-    if several {
-        return Err(Fault::Several);
+    match words.iter().all(|word| word.part() == Part::Space) {
+        true => Err(Fault::Nothing),
+        false => Ok(words),
     }
-    Ok(tokens.into_iter().map(|token| Node { token, sides: None }).collect())
 }
 
+/// All passes, in the parser's order.
 fn group(text: &str, words: Vec<Node>) -> Result<Vec<Node>, Fault> {
-    use Part::*;
-    let is = |node: &Node, word: &str| text[node.token.start..node.token.end].eq_ignore_ascii_case(word);
-    let keyword = |node: &Node, word: &str| node.part() == Keyword && is(node, word);
-    let any = |_: &Node| true;
-    let to_next = |next: Option<&Node>| next.map(|_| true);
+    let words = brackets(text, words, ("[", "]"), Part::Brackets)?;
+    let words = brackets(text, words, ("(", ")"), Part::Parenthesis)?;
+    let passes = Passes { text };
+    Ok(passes.leftovers(passes.comparisons(passes.names(words))))
+}
 
-    let nodes = brackets(text, words, ("[", "]"), Brackets)?;
-    let nodes = brackets(text, nodes, ("(", ")"), Parenthesis)?;
-    let nodes = pairs(nodes, &[Name, Builtin, Placeholder], Parenthesis, Call);
-    let nodes = tail(nodes, |node| keyword(node, "WHERE"));
-    let nodes = fuse(
-        nodes,
-        Identifier,
-        |node| {
-            (node.part() == Mark && is(node, ".")) || (node.part() == Operator && (is(node, "->") || is(node, "->>")))
-        },
-        |left| matches!(left.part(), Name | Symbol | Brackets | Identifier),
-        |next| Some(next.is_some_and(|next| matches!(next.part(), Name | Symbol | Star | Text | Brackets | Call))),
-    );
-    let nodes = fuse(
-        nodes,
-        Identifier,
-        |node| node.part() == Brackets,
-        |left| matches!(left.part(), Name | Symbol | Brackets | Identifier | Call),
-        |_| Some(false),
-    );
-    let nodes = renamed(nodes, &[Name, Symbol], Identifier);
-    let nodes = pairs(nodes, &[Identifier, Integer, Float], Direction, Identifier);
-    let nodes = fuse(nodes, Identifier, |node| node.part() == Mark && is(node, "::"), any, to_next);
-    let operand = |node: &Node| {
-        let timely = ["CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP"].iter().any(|word| keyword(node, word));
-        timely || is_operand(node.part()) || node.part() == Brackets
+struct Passes<'a> {
+    text: &'a str,
+}
+
+impl Passes<'_> {
+    /// Calls, `WHERE`, names with dots and indexes, `DESC`, casts and typed strings.
+    fn names(&self, nodes: Vec<Node>) -> Vec<Node> {
+        use Part::*;
+        let nodes = pairs(nodes, &[Name, Builtin, Placeholder], Parenthesis, Call);
+        let nodes = spans(nodes, |node| self.keyword(node, "WHERE"), |node| self.closes_where(node));
+        let nodes = fuse(
+            nodes,
+            Identifier,
+            |node| self.mark(node, ".") || (node.part() == Operator && ["->", "->>"].contains(&self.word(node))),
+            |left| matches!(left.part(), Name | Symbol | Brackets | Identifier),
+            |next| Some(next.is_some_and(|next| matches!(next.part(), Name | Symbol | Star | Text | Brackets | Call))),
+        );
+        let nodes = fuse(
+            nodes,
+            Identifier,
+            |node| node.part() == Brackets,
+            |left| matches!(left.part(), Name | Symbol | Brackets | Identifier | Call),
+            |_| Some(false),
+        );
+        let nodes = renamed(nodes, &[Name, Symbol], Identifier);
+        let nodes = pairs(nodes, &[Identifier, Integer, Float, Hexadecimal], Direction, Identifier);
+        let nodes = fuse(nodes, Identifier, |node| self.mark(node, "::"), |_| true, |next| next.map(|_| true));
+        pairs(nodes, &[Builtin], Text, Literal)
+    }
+
+    /// Sums first, comparisons of them next.
+    fn comparisons(&self, nodes: Vec<Node>) -> Vec<Node> {
+        use Part::*;
+        let current = ["CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP"];
+        let operand = |node: &Node| {
+            is_operand(node.part()) || node.part() == Brackets || current.iter().any(|word| self.keyword(node, word))
+        };
+        let nodes = fuse(
+            nodes,
+            Operation,
+            |node| matches!(node.part(), Operator | Star),
+            operand,
+            |next| next.is_some_and(operand).then_some(true),
+        );
+        let comparable = |node: &Node| is_operand(node.part()) || self.keyword(node, "NULL");
+        fuse(
+            nodes,
+            Comparison,
+            |node| node.part() == Compare,
+            comparable,
+            |next| next.is_some_and(comparable).then_some(true),
+        )
+    }
+
+    /// What else SQL knows, and filters do not: aliases, comments, enumerations, `VALUES`.
+    fn leftovers(&self, nodes: Vec<Node>) -> Vec<Node> {
+        use Part::*;
+        let unkept = |node: &Node| !matches!(node.part(), Keyword | Direction) || self.keyword(node, "NULL");
+        let nodes = fuse(nodes, Identifier, |node| self.keyword(node, "AS"), unkept, |next| next.map(|_| true));
+        let aliased = [Parenthesis, Call, Identifier, Operation, Comparison, Integer, Float, Hexadecimal];
+        let nodes = pairs(nodes, &aliased, Identifier, Identifier);
+        let nodes = with_comments(self.text, nodes);
+        let listed = |node: &Node| {
+            matches!(node.part(), Comparison | Enumeration | Keyword)
+                || (is_operand(node.part()) && node.part() != Parenthesis)
+        };
+        let nodes = fuse(
+            nodes,
+            Enumeration,
+            |node| self.mark(node, ","),
+            listed,
+            |next| next.is_some_and(listed).then_some(true),
+        );
+        lists(nodes, |node| self.keyword(node, "VALUES"))
+    }
+
+    fn word(&self, node: &Node) -> &str {
+        &self.text[node.token.start..node.token.end]
+    }
+
+    fn mark(&self, node: &Node, mark: &str) -> bool {
+        node.part() == Part::Mark && self.word(node) == mark
+    }
+
+    fn keyword(&self, node: &Node, word: &str) -> bool {
+        node.part() == Part::Keyword && self.word(node).eq_ignore_ascii_case(word)
+    }
+
+    fn closes_where(&self, node: &Node) -> bool {
+        let closing = ["LIMIT", "UNION", "EXCEPT", "HAVING", "RETURNING", "INTO"];
+        // `ORDER BY` and `GROUP BY` are one word each, whatever lies between.
+        let head = self.word(node).get(..5).unwrap_or_default();
+        let sorts = ["ORDER", "GROUP"].iter().any(|word| head.eq_ignore_ascii_case(word)) && self.word(node).len() > 5;
+        node.part() == Part::Keyword && (sorts || closing.iter().any(|word| self.keyword(node, word)))
+    }
+}
+
+/// Adds comments to the group before them; not the last one, behind which nothing comes.
+fn with_comments(text: &str, nodes: Vec<Node>) -> Vec<Node> {
+    let skipped = |node: &Node| {
+        let word = &text[node.token.start..node.token.end];
+        node.part() == Part::Comment || (node.part() == Part::Space && word.starts_with(['\n', '\r']))
     };
-    let nodes = fuse(
-        nodes,
-        Operation,
-        |node| matches!(node.part(), Operator | Star),
-        operand,
-        |next| next.is_some_and(operand).then_some(true),
-    );
-    let comparable = |node: &Node| is_operand(node.part()) || keyword(node, "NULL");
-    let nodes = fuse(
-        nodes,
-        Comparison,
-        |node| node.part() == Compare,
-        comparable,
-        |next| next.is_some_and(comparable).then_some(true),
-    );
-    let unkept = |node: &Node| node.part() != Keyword || is(node, "NULL");
-    let nodes = fuse(nodes, Identifier, |node| keyword(node, "AS"), unkept, to_next);
-    let aliased = [Parenthesis, Call, Identifier, Operation, Comparison, Integer, Float];
-    let nodes = pairs(nodes, &aliased, Identifier, Identifier);
-    let listed = |node: &Node| {
-        matches!(node.part(), Comparison | Enumeration | Keyword)
-            || (is_operand(node.part()) && node.part() != Parenthesis)
-    };
-    Ok(fuse(
-        nodes,
-        Enumeration,
-        |node| node.part() == Mark && is(node, ","),
-        listed,
-        |next| next.is_some_and(listed).then_some(true),
-    ))
+    let ends = nodes.iter().rposition(|node| !skipped(node)).map_or(0, |last| last + 1);
+    let mut output: Vec<Node> = Vec::with_capacity(nodes.len());
+    for (at, node) in nodes.into_iter().enumerate() {
+        output.push(node);
+        if node.part() != Part::Comment || at >= ends {
+            continue;
+        }
+        let before = output[..output.len() - 1].iter().rposition(|node| node.part() != Part::Space);
+        if let Some(before) = before.filter(|before| is_group(output[*before].part())) {
+            let group = output[before];
+            collapse(&mut output, before, group.part());
+            output[before] = Node { sides: group.sides, pieces: group.pieces + 1, ..output[before] };
+        }
+    }
+    output
+}
+
+fn is_group(part: Part) -> bool {
+    use Part::*;
+    matches!(part, Parenthesis | Brackets | Call | Identifier | Operation | Literal | Comparison | Where)
 }
 
 fn is_operand(part: Part) -> bool {
     use Part::*;
-    matches!(part, Parenthesis | Call | Identifier | Operation | Integer | Float | Text | Symbol | Name | Placeholder)
+    matches!(
+        part,
+        Parenthesis | Call | Identifier | Operation | Literal | Integer | Float | Text | Symbol | Name | Placeholder
+    )
 }
 
 /// Groups what lies between the outermost of two marks.
@@ -216,10 +284,35 @@ fn pairs(nodes: Vec<Node>, firsts: &[Part], second: Part, made: Part) -> Vec<Nod
     output
 }
 
-/// Groups all that follows the first node that `begins`.
-fn tail(mut nodes: Vec<Node>, begins: impl Fn(&Node) -> bool) -> Vec<Node> {
-    if let Some(start) = nodes.iter().position(begins) {
+/// Groups from each node that `begins` up to the next that `closes`.
+fn spans(nodes: Vec<Node>, begins: impl Fn(&Node) -> bool, closes: impl Fn(&Node) -> bool) -> Vec<Node> {
+    let mut output: Vec<Node> = Vec::with_capacity(nodes.len());
+    let mut open: Option<usize> = None;
+    for node in nodes {
+        if closes(&node)
+            && let Some(start) = open.take()
+        {
+            collapse(&mut output, start, Part::Where);
+        }
+        output.push(node);
+        if open.is_none() && begins(&node) {
+            open = Some(output.len() - 1);
+        }
+    }
+    if let Some(start) = open {
+        collapse(&mut output, start, Part::Where);
+    }
+    output
+}
+
+/// Groups from the first node that `begins` to the last parentheses behind it.
+fn lists(mut nodes: Vec<Node>, begins: impl Fn(&Node) -> bool) -> Vec<Node> {
+    let start = nodes.iter().position(begins);
+    let end = nodes.iter().rposition(|node| node.part() == Part::Parenthesis);
+    if let (Some(start), Some(end)) = (start, end.filter(|end| start.is_some_and(|start| start < *end))) {
+        let behind = nodes.split_off(end + 1);
         collapse(&mut nodes, start, Part::Where);
+        nodes.extend(behind);
     }
     nodes
 }
@@ -276,7 +369,7 @@ fn collapse(output: &mut Vec<Node>, start: usize, made: Part) {
     let end = output[output.len() - 1].token.end;
     let token = Token { part: made, start: output[start].token.start, end };
     output.truncate(start);
-    output.push(Node { token, sides: None });
+    output.push(Node { token, sides: None, pieces: 3 });
 }
 
 fn side(text: &str, token: Token) -> Side<'_> {
@@ -352,16 +445,14 @@ impl<'a> Joiner<'a, '_> {
 
     fn joined(&mut self, operator: &'a str, length: usize) {
         let (first, last) = (self.nodes[self.at].token, self.nodes[self.at + length - 1].token);
-        let text = &self.text[first.start..last.end];
         let (left, right) = (side(self.text, first), Some(side(self.text, last)));
-        self.clauses.push(Clause::Comparison { left, operator, right, text });
+        self.clauses.push(Clause::Comparison { left, operator, right, pieces: 3 });
         self.at += length;
     }
 
     fn without_value(&mut self, operator: &'a str) {
         let first = self.nodes[self.at].token;
-        let text = &self.text[first.start..self.nodes[self.at + 2].token.end];
-        self.clauses.push(Clause::Comparison { left: side(self.text, first), operator, right: None, text });
+        self.clauses.push(Clause::Comparison { left: side(self.text, first), operator, right: None, pieces: 2 });
         self.at += 3;
     }
 
@@ -381,7 +472,7 @@ impl<'a> Joiner<'a, '_> {
                 left: side(self.text, left),
                 operator: &self.text[operator.start..operator.end],
                 right: Some(side(self.text, right)),
-                text,
+                pieces: node.pieces,
             },
             None if self.is(at, Part::Keyword, "AND") => Clause::And,
             None => Clause::Other(text),

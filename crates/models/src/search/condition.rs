@@ -184,7 +184,10 @@ fn said(kind: Kind, text: &str) -> Result<Vec<Said>, Problem> {
         return Err(Problem::invalid(format!("Invalid clause(s) in filter string: {}", strange.join(", "))));
     }
     let comparisons = clauses.into_iter().filter_map(|clause| match clause {
-        Clause::Comparison { left, operator, right, .. } => Some(comparison(kind, left, operator, right)),
+        Clause::Comparison { left, operator, right, pieces: 2 | 3 } => Some(comparison(kind, left, operator, right)),
+        Clause::Comparison { pieces, .. } => {
+            Some(Err(Problem::invalid(format!("Invalid comparison clause. Expected 3 tokens found {pieces}"))))
+        }
         _ => None,
     });
     comparisons.collect()

@@ -4,6 +4,7 @@ use super::clauses::{Clause, Fault, Side, clauses};
 use super::condition::{Condition, Test};
 use super::fields::{self, Value};
 use super::order::{Key, OrderField};
+use super::python::Unlisted;
 use super::{Group, Kind, python};
 use crate::Problem;
 
@@ -52,7 +53,16 @@ pub(super) fn conditions(text: &str) -> Result<Vec<Condition>, Problem> {
             }
         }
     }
-    Ok(conditions)
+    // Whether there is such an attribute shows only once all of it is read.
+    let strange =
+        |condition: &&Condition| condition.group == Group::Attribute && !ATTRIBUTES.contains(&condition.key.as_str());
+    match conditions.iter().find(strange) {
+        Some(Condition { key, .. }) => Err(Problem::invalid(format!(
+            "Invalid attribute key '{key}' specified. Valid keys are '{}'",
+            python::set(ATTRIBUTES)
+        ))),
+        None => Ok(conditions),
+    }
 }
 
 fn condition(left: &str, operator: &str, right: Side<'_>) -> Result<Condition, Problem> {
@@ -73,10 +83,6 @@ fn condition(left: &str, operator: &str, right: Side<'_>) -> Result<Condition, P
             python::repr(&operator),
             python::tuple(operators)
         )));
-    }
-    if group == Group::Attribute && !ATTRIBUTES.contains(&key) {
-        let known = python::set(ATTRIBUTES);
-        return Err(Problem::invalid(format!("Invalid attribute key '{key}' specified. Valid keys are '{known}'")));
     }
     let test =
         if numeric { Test::of_number(&operator, number(right.text)?, false) } else { text_test(&operator, right)? };
@@ -125,8 +131,14 @@ fn text_test(operator: &str, right: Side<'_>) -> Result<Test, Problem> {
         // Only single quotes are quotes here.
         return Test::of_text(operator, Value::Text(right.text.trim_matches('\'').to_owned()));
     }
-    let list = python::strings(right.text)
-        .map_err(|_| Problem::invalid(format!("Expected a list of quoted string values. Got value {}", right.text)))?;
+    let list = match python::strings(right.text) {
+        Ok(list) => list,
+        Err(Unlisted::Empty) => Vec::new(),
+        Err(_) => {
+            let message = format!("Expected a list of quoted string values. Got value {}", right.text);
+            return Err(Problem::invalid(message));
+        }
+    };
     Test::of_text(operator, Value::List(list))
 }
 

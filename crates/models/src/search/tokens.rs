@@ -23,6 +23,8 @@ pub(super) enum Part {
     Integer,
     /// Digits with a dot or an exponent.
     Float,
+    /// Digits after `0x`.
+    Hexadecimal,
     /// A string in single quotes.
     Text,
     /// A string in double quotes: a name for SQL.
@@ -35,7 +37,9 @@ pub(super) enum Part {
     Star,
     /// One of `;:()[],.`, or `::`.
     Mark,
-    /// Anything else, comments among them.
+    /// `-- …` or `/* … */`.
+    Comment,
+    /// Anything else.
     Other,
     /// Parentheses and what is in them.
     Parenthesis,
@@ -43,6 +47,8 @@ pub(super) enum Part {
     Brackets,
     /// A name with parentheses.
     Call,
+    /// A type and a string, as in `timestamp '2020-01-01'`.
+    Literal,
     /// Names with dots, and what SQL takes for an alias.
     Identifier,
     /// Operands around an operator.
@@ -63,160 +69,34 @@ pub(super) struct Token {
     pub end: usize,
 }
 
-/// Splits `text`. The tokens lie end to end and cover all of it.
-pub(super) fn split(text: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
+/// Splits `text`, as far as it is asked for. The tokens lie end to end and cover all of it.
+pub(super) fn split(text: &str) -> impl Iterator<Item = Token> {
     let mut reader = Reader { text, at: 0, comment_may_end: true };
-    while reader.at < text.len() {
+    std::iter::from_fn(move || {
         let start = reader.at;
+        if start == text.len() {
+            return None;
+        }
         let (part, length) = reader.next();
         reader.at = start + length.max(1);
         while !text.is_char_boundary(reader.at) {
             reader.at += 1;
         }
-        tokens.push(Token { part, start, end: reader.at });
-    }
-    tokens
+        Some(Token { part, start, end: reader.at })
+    })
 }
 
 /// Words that are kept by SQL and that people may write without a dot beside them.
-const KEYWORDS: &[&str] = &[
-    "ALL",
-    "ALTER",
-    "AND",
-    "ANY",
-    "AS",
-    "AVG",
-    "BEGIN",
-    "BETWEEN",
-    "BY",
-    "CASE",
-    "CAST",
-    "CLASS",
-    "COMMENT",
-    "CONTAINS",
-    "COUNT",
-    "CREATE",
-    "CURRENT_DATE",
-    "CURRENT_TIME",
-    "CURRENT_TIMESTAMP",
-    "DATA",
-    "DAY",
-    "DEFAULT",
-    "DELETE",
-    "DISTINCT",
-    "DIV",
-    "DOMAIN",
-    "DROP",
-    "ELSE",
-    "END",
-    "EXISTS",
-    "FALSE",
-    "FINAL",
-    "FIRST",
-    "FOR",
-    "FROM",
-    "GLOBAL",
-    "GROUP",
-    "HAVING",
-    "HOST",
-    "HOUR",
-    "IF",
-    "IN",
-    "INDEX",
-    "INSERT",
-    "INTO",
-    "IS",
-    "JOIN",
-    "KEY",
-    "LANGUAGE",
-    "LAST",
-    "LENGTH",
-    "LEVEL",
-    "LIMIT",
-    "LOCAL",
-    "LOCATION",
-    "MATCH",
-    "MAX",
-    "METHOD",
-    "MIN",
-    "MOD",
-    "MODE",
-    "MONTH",
-    "NEXT",
-    "NO",
-    "NONE",
-    "NOT",
-    "NULL",
-    "OFF",
-    "OFFSET",
-    "ON",
-    "OR",
-    "ORDER",
-    "OWNER",
-    "PARAMETER",
-    "PARAMETERS",
-    "PATH",
-    "POSITION",
-    "RESULT",
-    "SELECT",
-    "SET",
-    "SIZE",
-    "SOURCE",
-    "START",
-    "SUM",
-    "TABLE",
-    "THEN",
-    "TIME",
-    "TRUE",
-    "TYPE",
-    "UNION",
-    "UPDATE",
-    "USER",
-    "USING",
-    "UUID",
-    "VALUES",
-    "VERSION",
-    "WHEN",
-    "WHERE",
-    "WHILE",
-    "WITH",
-    "YEAR",
-];
+const KEYWORDS: &str = "ALL ALTER AND ANY AS AT AVG BEGIN BETWEEN BY CASE CAST CLASS COMMENT CONTAINS COUNT CREATE CURRENT_DATE \
+    CURRENT_TIME CURRENT_TIMESTAMP DATA DAY DEFAULT DELETE DISTINCT DIV DOMAIN DROP ELSE END EXCEPT EXISTS FALSE \
+    FINAL FIRST FOR FROM GLOBAL GROUP HAVING HOST HOUR IF IN INDEX INSERT INTO IS ISNULL JOIN KEY LANGUAGE LAST \
+    LENGTH LEVEL LIMIT LOCAL LOCATION MATCH MAX METHOD MIN MOD MODE MONTH NEXT NO NONE NOT NOTNULL NULL OFF OFFSET \
+    ON OR ORDER OWNER PARAMETER PARAMETERS PATH POSITION RESULT RETURNING SELECT SET SIZE SOURCE START SUM TABLE \
+    THEN TIME TRUE TYPE UNION UPDATE USER USING UUID VALUES VERSION WHEN WHERE WHILE WITH YEAR";
 
 /// Words that name a type in SQL.
-const BUILTINS: &[&str] = &[
-    "ARRAY",
-    "BIGINT",
-    "BINARY",
-    "BIT",
-    "BLOB",
-    "BOOLEAN",
-    "CHAR",
-    "DATE",
-    "DEC",
-    "DECIMAL",
-    "FLOAT",
-    "INT",
-    "INTEGER",
-    "INTERVAL",
-    "LONG",
-    "MAP",
-    "NUMBER",
-    "NUMERIC",
-    "REAL",
-    "SERIAL",
-    "SIGNED",
-    "SMALLINT",
-    "STRING",
-    "STRUCT",
-    "TEXT",
-    "TIMESTAMP",
-    "TINYINT",
-    "UNSIGNED",
-    "VARCHAR",
-    "VARIANT",
-];
+const BUILTINS: &str = "ARRAY BIGINT BINARY BIT BLOB BOOLEAN CHAR DATE DEC DECIMAL FLOAT INT INTEGER INTERVAL LONG MAP NUMBER NUMERIC \
+    REAL SERIAL SIGNED SMALLINT STRING STRUCT TEXT TIMESTAMP TINYINT UNSIGNED VARCHAR VARIANT";
 
 struct Reader<'a> {
     text: &'a str,
@@ -231,7 +111,7 @@ impl Reader<'_> {
         let rest = &self.text[self.at..];
         let first = rest.chars().next().unwrap_or(' ');
         if let Some(length) = self.comment(rest) {
-            return (Part::Other, length);
+            return (Part::Comment, length);
         }
         if first.is_whitespace() {
             return (Part::Space, if rest.starts_with("\r\n") { 2 } else { first.len_utf8() });
@@ -347,7 +227,7 @@ fn number(rest: &str) -> Option<(Part, usize)> {
     if digits == 1 && (body.starts_with("0x") || body.starts_with("0X")) {
         let hex = body[2..].bytes().take_while(u8::is_ascii_hexdigit).count();
         if hex > 0 {
-            return Some((Part::Other, sign + 2 + hex));
+            return Some((Part::Hexadecimal, sign + 2 + hex));
         }
     }
     if let Some(length) = exponent(body, digits) {
@@ -402,6 +282,11 @@ fn word(rest: &str, first: char) -> Option<(Part, usize)> {
         let length = nulls.and_then(|end| followed_by(rest, end, &["FIRST", "LAST"])).unwrap_or(plain);
         return Some((Part::Direction, length));
     }
+    if is("NULLS")
+        && let Some(end) = followed_by(rest, plain, &["FIRST", "LAST"])
+    {
+        return Some((Part::Direction, end));
+    }
     if is("LIKE") || is("ILIKE") || is("RLIKE") || is("REGEXP") {
         return Some((Part::Compare, plain));
     }
@@ -417,7 +302,7 @@ fn word(rest: &str, first: char) -> Option<(Part, usize)> {
         return Some((Part::Keyword, followed_by(rest, plain, &["BY"]).unwrap_or(plain)));
     }
     let length = rest.find(|c: char| !is_word(c) && c != '$' && c != '#').unwrap_or(rest.len());
-    let kept = |words: &[&str]| words.iter().any(|word| rest[..length].eq_ignore_ascii_case(word));
+    let kept = |words: &str| words.split(' ').any(|word| rest[..length].eq_ignore_ascii_case(word));
     let part = match () {
         () if kept(KEYWORDS) => Part::Keyword,
         () if kept(BUILTINS) => Part::Builtin,
@@ -501,13 +386,12 @@ mod tests {
         for text in
             ["", "'", "\"", "`", "/*/*/*", "\u{301}x", "\u{0}\u{ffff}", "日本.1é", "%", "$", "#é", "- -", "0x", "1e-"]
         {
-            let tokens = split(text);
-            let joined: String = tokens.iter().map(|t| &text[t.start..t.end]).collect();
+            let joined: String = split(text).map(|t| &text[t.start..t.end]).collect();
             assert_eq!(joined, text);
         }
     }
 
     fn parts(text: &str) -> Vec<(Part, &str)> {
-        split(text).iter().map(|t| (t.part, &text[t.start..t.end])).collect()
+        split(text).map(|t| (t.part, &text[t.start..t.end])).collect()
     }
 }
