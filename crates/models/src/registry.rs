@@ -267,6 +267,8 @@ impl Book {
         for (key, value) in &new.tags {
             registry_tag(key, value)?;
         }
+        let is_prompt = self.registered.get(&new.name).is_some_and(RegisteredModel::is_prompt);
+        self.check_source(&new, is_prompt)?;
         let (location, model, mut run) = self.resolve_source(&new)?;
         if run.is_empty() && !model.is_empty() {
             run.clone_from(&self.logged_model(&model, false)?.source_run);
@@ -295,6 +297,68 @@ impl Book {
             self.note_version(&model, &new.name, number);
         }
         self.version(&new.name, &number.to_string())
+    }
+
+    /// Whether a version may come from there: not from a path of the machine that this runs on, and not from files of
+    /// ours that belong to another run or model.
+    fn check_source(&self, new: &NewVersion, is_prompt: bool) -> Result<(), Problem> {
+        let source = new.source.as_str();
+        if is_prompt {
+            let is_placeholder = ["dummy-source", "prompt-template"].contains(&source);
+            return if is_placeholder {
+                Ok(())
+            } else {
+                Err(Problem::invalid(format!(
+                    "Invalid prompt source: '{source}'. Prompt sources must use an MLflow placeholder."
+                )))
+            };
+        }
+        let wrong = |rest: String| Problem::invalid(format!("Invalid model version source: '{source}'. {rest}"));
+        let (scheme, path) = source.split_once(":/").unwrap_or(("", source));
+        let by = if new.model.is_empty() { "run_id" } else { "model_id" };
+        if scheme.is_empty() || scheme.len() == 1 || scheme.eq_ignore_ascii_case("file") {
+            let thing = if new.model.is_empty() { "run" } else { "model" };
+            return Err(wrong(format!(
+                "To use a local path as a model version source, the {by} request parameter has to be specified and the \
+                 local path has to be contained within the artifact directory of the {thing} specified by the {by}."
+            )));
+        }
+        if path.split('/').any(|part| part == ".." || part == "." || part.contains('\\')) || path.contains('%') {
+            return Err(wrong(
+                "If supplying a source as an http, https, local file path, ftp, objectstore, or mlflow-artifacts uri, an \
+                 absolute path must be provided without relative path references present. Please provide an absolute \
+                 path."
+                    .into(),
+            ));
+        }
+        let elsewhere = |by: &str| {
+            wrong(format!("The {by} request parameter must identify the resource that contains the source."))
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "runs" => {
+                let run = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+                if new.run.is_empty() || run != new.run || !new.model.is_empty() {
+                    return Err(elsewhere(by));
+                }
+            }
+            "models" if path.starts_with("m-") && (new.model.is_empty() || new.model != path) => {
+                return Err(elsewhere("model_id"));
+            }
+            "mlflow-artifacts" => {
+                let root = match new.model.as_str() {
+                    "" => self.run(&new.run).ok().map(|(run, _)| run.artifact_uri.as_str()),
+                    model => self.logged_model(model, false).ok().map(|model| model.artifact_uri.as_str()),
+                };
+                let is_within = root.is_some_and(|root| {
+                    source.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                });
+                if !is_within {
+                    return Err(elsewhere(by));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Where the files of a new version are, the logged model that it is, and the run that made it.
@@ -519,7 +583,8 @@ mod tests {
         let mut book = book();
         let new = NewLoggedModel { experiment: "0".into(), source_run: "r1".into(), ..NewLoggedModel::default() };
         let id = book.create_logged_model(new, 3).unwrap().id.clone();
-        let made = book.create_version(version("iris", &format!("models:/{id}")), 4).unwrap().1.clone();
+        let of_model = NewVersion { model: id.clone(), ..version("iris", &format!("models:/{id}")) };
+        let made = book.create_version(of_model, 4).unwrap().1.clone();
         assert_eq!((made.version, made.run.as_str(), made.model.clone()), (1, "r1", id.clone()));
         assert_eq!(made.location, format!("mlflow-artifacts:/0/models/{id}/artifacts"));
         let copy = book.create_version(version("iris", "models:/iris/1"), 5).unwrap().1.clone();
@@ -529,8 +594,46 @@ mod tests {
             tags["mlflow.modelVersions"],
             "[{\"name\": \"iris\", \"version\": 1}, {\"name\": \"iris\", \"version\": 2}]"
         );
-        assert!(book.create_version(version("iris", "models:/m-none"), 5).unwrap_err().message.contains("not found"));
+        let none = NewVersion { model: "m-none".into(), ..version("iris", "models:/m-none") };
+        assert!(book.create_version(none, 5).unwrap_err().message.contains("not found"));
         assert!(book.create_version(version("none", "s3://x"), 5).unwrap_err().message.contains("not found"));
+    }
+
+    #[test]
+    fn versions_come_from_where_they_may() {
+        let mut book = book();
+        let run = crate::runs::NewRun { experiment: "0".into(), ..crate::runs::NewRun::default() };
+        let run = book.create_run(run).unwrap().id.clone();
+        let from = |source: &str, run: &str| NewVersion { run: run.into(), ..version("iris", source) };
+        let (within, beside) =
+            (format!("mlflow-artifacts:/0/{run}/artifacts/m"), format!("mlflow-artifacts:/0/{run}/artifactsx"));
+        let of_run = format!("runs:/{run}/m");
+        for (source, run) in [
+            ("s3://bucket/m", ""),
+            ("models:/iris/1", ""),
+            (within.as_str(), run.as_str()),
+            (of_run.as_str(), run.as_str()),
+        ] {
+            let made = book.create_version(from(source, run), 4);
+            assert!(made.is_ok(), "{source}: {made:?}");
+        }
+        let bad = [
+            ("/etc/passwd", ""),
+            ("file:///etc/passwd", run.as_str()),
+            ("C:/x", ""),
+            ("s3://bucket/../m", ""),
+            ("s3://b/%2e%2e/m", ""),
+            (of_run.as_str(), ""),
+            (of_run.as_str(), "other"),
+            (within.as_str(), ""),
+            (beside.as_str(), run.as_str()),
+            ("models:/m-0123", ""),
+        ];
+        for (source, run) in bad {
+            let said = book.create_version(from(source, run), 4).unwrap_err();
+            assert_eq!(said.code, Code::InvalidParameterValue, "{source}: {said}");
+            assert!(said.message.starts_with(&format!("Invalid model version source: '{source}'")), "{said}");
+        }
     }
 
     #[test]

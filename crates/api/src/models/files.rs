@@ -396,11 +396,9 @@ async fn parts(app: &Arc<App>, request: Request) -> Result<Response, Problem> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
     let (body, _held) = intake::read_body(app, request).await.map_err(refused)?;
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let below = said["path"].as_str().unwrap_or_default();
-    let path = match path.file_name() == below || below.is_empty() {
-        true => path,
-        false => path.join(below)?,
-    };
+    // The path of the request is that of the folder; the client's own path of the file ends with its name.
+    let name = said["path"].as_str().and_then(|path| path.rsplit(['/', '\\']).next()).unwrap_or_default();
+    let path = path.join(name)?;
     let id = said["upload_id"].as_str().unwrap_or_default();
     match what.as_str() {
         "create" => {

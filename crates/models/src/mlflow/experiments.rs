@@ -123,7 +123,7 @@ impl Item for Experiment {
     fn cell(&self, group: Group, key: &str) -> Option<Cell<'_>> {
         match (group, key) {
             (Group::Attribute, "name") => Some(Cell::from(self.name.as_str())),
-            (Group::Attribute, "experiment_id") => Some(Cell::from(self.id as f64)),
+            (Group::Attribute, "experiment_id") => Some(Cell::from(self.id.to_string())),
             (Group::Attribute, "creation_time") => Some(Cell::from(self.created as f64)),
             (Group::Attribute, "last_update_time") => Some(Cell::from(self.updated as f64)),
             (Group::Tag, key) => self.tags.get(key).map(|value| Cell::from(value.as_str())),

@@ -428,8 +428,6 @@ impl Item for Trace {
             (Group::Attribute, "request_id" | "trace_id") => Some(Cell::from(self.id.as_str())),
             (Group::Attribute, "status" | "state") => Some(Cell::from(self.state.as_str())),
             (Group::Attribute, "client_request_id") => self.client_request_id.as_deref().map(Cell::from),
-            (Group::Attribute, "name") => self.tags.get(TRACE_NAME).map(|name| Cell::from(name.as_str())),
-            (Group::Attribute, "run_id") => self.metadata.get(SOURCE_RUN).map(|run| Cell::from(run.as_str())),
             (Group::Attribute, "timestamp_ms" | "timestamp") => Some(Cell::from(self.request_time as f64)),
             (Group::Attribute, "execution_time_ms" | "execution_time") => self.duration.map(|ms| Cell::from(ms as f64)),
             (Group::Attribute, "end_time" | "end_time_ms") => {
@@ -448,7 +446,7 @@ impl Item for Trace {
             Group::Span => return self.span_cells(key),
             _ => {
                 let linked = match (group, key) {
-                    (Group::Attribute, "run_id") => &self.linked_runs[..],
+                    (Group::Metadata, SOURCE_RUN) => &self.linked_runs[..],
                     _ => &[],
                 };
                 return self
@@ -461,6 +459,7 @@ impl Item for Trace {
         let of = self.assessments.iter().filter(|said| said["assessment_name"] == key && said["valid"] != false);
         let value = |said: &Map<String, Value>| match said.get(kind)?.get("value")? {
             Value::String(text) => Some(Cell::from(text.clone())),
+            Value::Number(number) => number.as_f64().map(Cell::from),
             other => Some(Cell::from(other.to_string())),
         };
         of.filter_map(value).collect()
