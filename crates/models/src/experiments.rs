@@ -55,24 +55,26 @@ impl Book {
         tags: Vec<(String, String)>,
         at: i64,
     ) -> Result<u64, Problem> {
-        limits::experiment_name(name)?;
+        place(artifact_location)?;
         if artifact_location.starts_with("runs:") {
             return Err(Problem::invalid(format!(
                 "Artifact location cannot be a runs:/ URI. Given: '{artifact_location}'"
             )));
         }
+        limits::experiment_name(name)?;
         for (key, value) in &tags {
             experiment_tag(key, value)?;
         }
-        if self.experiment_names.contains_key(name) {
+        let is_twice = |(i, (key, _)): (usize, &(String, String))| tags[..i].iter().any(|(before, _)| before == key);
+        if self.experiment_names.contains_key(name) || tags.iter().enumerate().any(is_twice) {
             return Err(Problem::exists(format!("Experiment(name={name}) already exists.")));
         }
         let id = self.experiments.keys().next_back().map_or(0, |last| last + 1);
-        let place = match artifact_location {
+        let location = match artifact_location {
             "" => format!("mlflow-artifacts:/{id}"),
             place => place.to_owned(),
         };
-        self.insert_experiment(id, name.to_owned(), place, tags.into_iter().collect(), at);
+        self.insert_experiment(id, name.to_owned(), location, tags.into_iter().collect(), at);
         Ok(id)
     }
 
@@ -175,6 +177,22 @@ impl Book {
         self.change_experiment(id, at, |experiment| drop(experiment.tags.remove(key)));
         Ok(())
     }
+}
+
+/// A place for artifacts: an address without what an address may have besides.
+fn place(text: &str) -> Result<(), Problem> {
+    if text.contains(['#', ';']) {
+        return Err(Problem::invalid("'artifact_location' URL can't include fragments or params."));
+    }
+    if text.split_once('?').is_some_and(|(_, query)| query.contains("..")) {
+        return Err(Problem::invalid("Invalid query string"));
+    }
+    if text.chars().count() > 2048 {
+        return Err(Problem::invalid(
+            "Invalid artifact path length. The length of the artifact path cannot be greater than 2048 characters.",
+        ));
+    }
+    Ok(())
 }
 
 fn experiment_tag(key: &str, value: &str) -> Result<(), Problem> {

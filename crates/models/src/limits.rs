@@ -124,10 +124,8 @@ pub fn is_id(id: &str, longest: usize) -> bool {
 
 /// An experiment's id as a number.
 pub fn experiment_id(id: &str) -> Result<u64, Problem> {
-    if !is_id(id, 64) {
-        return Err(Problem::invalid(format!("Invalid experiment ID: '{id}'")));
-    }
-    id.parse()
+    id.trim()
+        .parse()
         .map_err(|_| Problem::invalid(format!("Invalid experiment ID '{id}'. Experiment ID must be a valid integer.")))
 }
 
@@ -214,7 +212,7 @@ mod tests {
         assert!(run_id("0a_b-c").is_ok() && run_id("_a").is_err() && run_id("a/b").is_err() && run_id("").is_err());
         assert_eq!(experiment_id("12"), Ok(12));
         assert!(experiment_id("x").unwrap_err().message.contains("must be a valid integer"));
-        assert!(experiment_id("../1").unwrap_err().message.starts_with("Invalid experiment ID: "));
+        assert!(experiment_id("../1").unwrap_err().message.starts_with("Invalid experiment ID '../1'"));
     }
 
     #[test]

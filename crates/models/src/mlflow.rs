@@ -55,8 +55,8 @@ pub enum Call {
 pub enum Found {
     /// A call, with what the path says.
     Call(Call, Vec<(&'static str, String)>),
-    /// The path is known, with other methods.
-    OtherMethod,
+    /// The path is known, with these methods.
+    OtherMethod(Vec<&'static str>),
     /// Nothing.
     Nothing,
 }
@@ -149,7 +149,7 @@ const CALLS: &[(&str, &str, Call)] = &[
 ];
 
 /// Begins of paths that MLflow's server has and Bellwether does not.
-const NOT_HERE: [&str; 19] = [
+const NOT_HERE: [&str; 20] = [
     "artifacts/presigned-",
     "assessments/",
     "budget",
@@ -162,6 +162,7 @@ const NOT_HERE: [&str; 19] = [
     "jobs",
     "label-schemas",
     "mcp-servers",
+    "metrics/get-history-bulk",
     "prompt-optimization",
     "review-queues",
     "scorers",
@@ -173,16 +174,16 @@ const NOT_HERE: [&str; 19] = [
 
 /// What a method and a path (below the prefix) mean.
 pub fn find(method: &str, path: &str) -> Found {
-    let mut is_known = false;
+    let mut others = Vec::new();
     for (of, template, call) in CALLS {
         let Some(named) = matches(template, path) else { continue };
         if *of == method || (method == "HEAD" && *of == "GET") {
             return Found::Call(*call, named);
         }
-        is_known = true;
+        others.push(*of);
     }
-    if is_known {
-        return Found::OtherMethod;
+    if !others.is_empty() {
+        return Found::OtherMethod(others);
     }
     if NOT_HERE.iter().any(|begin| path.starts_with(begin)) {
         return Found::Call(Call::NotHere, Vec::new());

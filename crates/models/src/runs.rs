@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
-    Problem,
+    Code, Problem,
     book::{Book, Kind, Lifecycle, Pairs},
     ids, limits,
 };
@@ -231,6 +231,9 @@ impl Book {
                  (run_name='{}', mlflow.runName='{tag}').",
                 new.name
             )));
+        }
+        if new.tags.iter().enumerate().any(|(i, (key, _))| new.tags[..i].iter().any(|(before, _)| before == key)) {
+            return Err(Problem { code: Code::BadRequest, message: "A tag is given twice.".into() });
         }
         let mut tags = Pairs::new();
         tags.extend(new.tags.iter().cloned());

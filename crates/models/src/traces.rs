@@ -140,7 +140,7 @@ impl Book {
 
     /// What somebody said of a trace.
     pub fn assessment(&self, id: &str, assessment: &str) -> Result<&Map<String, Value>, Problem> {
-        let found = self.trace(id)?.assessments.iter().find(|said| said["assessment_id"] == assessment);
+        let found = self.trace(id)?.assessments.iter().find(|said| is_it(said, assessment));
         found.ok_or_else(|| Problem::missing(format!("Assessment with ID '{assessment}' not found for trace '{id}'")))
     }
 
@@ -153,7 +153,7 @@ impl Book {
     ) -> Result<Map<String, Value>, Problem> {
         self.assessment(id, assessment)?;
         self.change_trace(id, |trace| {
-            if let Some(said) = trace.assessments.iter_mut().find(|said| said["assessment_id"] == assessment) {
+            if let Some(said) = trace.assessments.iter_mut().find(|said| is_it(said, assessment)) {
                 said.extend(fields);
             }
         })?;
@@ -162,6 +162,11 @@ impl Book {
 
     /// Takes back what somebody said of a trace, if it is there.
     pub fn delete_assessment(&mut self, id: &str, assessment: &str) -> Result<(), Problem> {
-        self.change_trace(id, |trace| trace.assessments.retain(|said| said["assessment_id"] != assessment)).map(drop)
+        self.change_trace(id, |trace| trace.assessments.retain(|said| !is_it(said, assessment))).map(drop)
     }
+}
+
+/// Whether it has this id.
+fn is_it(said: &Map<String, Value>, id: &str) -> bool {
+    said.get("assessment_id").and_then(Value::as_str) == Some(id)
 }

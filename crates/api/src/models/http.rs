@@ -19,7 +19,7 @@ use crate::{auth::Permission, errors::ApiError, guard, intake, routes::Routes, s
 
 /// The version that the wire is that of.
 const VERSION: &str = "3.17.2";
-const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::PATCH, Method::DELETE];
+const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// Adds MLflow's paths.
 pub fn add(routes: &mut Routes) {
@@ -57,7 +57,7 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Problem> {
     let path = decoded(path).ok_or_else(|| Problem::invalid("The path is not UTF-8."))?;
     let (call, named) = match mlflow::find(request.method().as_str(), &path) {
         Found::Call(call, named) => (call, named),
-        Found::OtherMethod => return Ok(page(StatusCode::METHOD_NOT_ALLOWED)),
+        Found::OtherMethod(others) => return Ok(other_method(others)),
         Found::Nothing => return Ok(page(StatusCode::NOT_FOUND)),
     };
     if matches!(call, Call::NotHere) {
@@ -212,6 +212,20 @@ pub(super) fn refused(error: ApiError) -> Problem {
         _ => Code::InternalError,
     };
     Problem { code, message: format!("{}: {}", error.error, error.hint) }
+}
+
+/// A path that is known with other methods.
+fn other_method(mut others: Vec<&'static str>) -> Response {
+    if others.contains(&"GET") {
+        others.push("HEAD");
+    }
+    others.push("OPTIONS");
+    others.sort_unstable();
+    let mut response = page(StatusCode::METHOD_NOT_ALLOWED);
+    if let Ok(allowed) = HeaderValue::try_from(others.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
 }
 
 /// What MLflow's server shows of paths and methods that it does not have.

@@ -95,7 +95,7 @@ pub(super) fn search(book: &Book, said: &Said) -> Result<Value, Problem> {
         may("filter", Text),
         may("page_token", Text),
     ])?;
-    let which = said.name("view_type", &WHICH).unwrap_or(Which::Active);
+    let which = said.name("view_type", &WHICH)?.unwrap_or(Which::Active);
     let size = pages::size(said.int("max_results"), 0)?;
     let filter = Filter::parse(Kind::Experiments, said.text("filter"))?;
     let order = Order::parse(Kind::Experiments, &said.texts("order_by"))?;

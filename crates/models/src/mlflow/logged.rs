@@ -46,7 +46,7 @@ pub(super) fn get(book: &Book, said: &Said) -> Result<Value, Problem> {
 
 pub(super) fn finalize(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
     said.check(&[need("model_id", Text), need("status", Name)])?;
-    let standing = said.name("status", &Standing::ALL).unwrap_or_default();
+    let standing = said.name("status", &Standing::ALL)?.unwrap_or_default();
     Ok(json!({"model": shapes::logged_model(book.finalize_logged_model(said.text("model_id"), standing, at)?)}))
 }
 

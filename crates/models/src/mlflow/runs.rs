@@ -16,7 +16,7 @@ use super::{
     shapes,
 };
 use crate::{
-    Book, Problem,
+    Book, Code, Problem,
     limits::{self, finite},
     logged::ModelMetric,
     runs::{Batch, DatasetInput, Latest, NewRun, Point, Run, Status, decode},
@@ -47,7 +47,7 @@ pub(super) fn create(book: &mut Book, said: &Said, _: i64) -> Result<Value, Prob
 pub(super) fn update(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
     said.check(&[need("run_id", Text), may("end_time", Int), may("status", Name), may("run_name", Text)])?;
     let name = Some(said.text("run_name")).filter(|name| !name.is_empty());
-    let status = said.name("status", &Status::ALL);
+    let status = said.name("status", &Status::ALL)?;
     let run = book.update_run(said.text("run_id"), status, said.int("end_time"), name)?;
     Ok(json!({"run_info": shapes::run_info(run)}))
 }
@@ -87,7 +87,7 @@ pub(super) fn log_metric_said(book: &mut Book, said: &Said, _: i64) -> Result<Va
     let of_model =
         model_metric(run, key, point, [said.text("model_id"), said.text("dataset_name"), said.text("dataset_digest")])?;
     if let Some((id, _)) = &of_model {
-        book.logged_model(id, true)?;
+        book.logged_model(id, true).map_err(|problem| Problem { code: Code::BadRequest, ..problem })?;
     }
     book.log_metric(run, key, point)?;
     book.add_model_metrics(of_model.into_iter().collect());
@@ -126,12 +126,13 @@ struct MetricBody<'a> {
     step: i64,
     model_id: Option<Cow<'a, str>>,
     dataset_name: Option<Cow<'a, str>>,
+    dataset_digest: Option<Cow<'a, str>>,
 }
 
 impl MetricBody<'_> {
     /// Whether nothing is said of a logged model, or of data.
     fn is_plain(&self) -> bool {
-        self.model_id.is_none() && self.dataset_name.is_none() && !self.key.is_empty()
+        self.model_id.is_none() && self.dataset_name.is_none() && self.dataset_digest.is_none() && !self.key.is_empty()
     }
 
     fn point(&self) -> Point {
@@ -209,6 +210,11 @@ pub(super) fn log_batch_said(book: &mut Book, said: &Said, _: i64) -> Result<Val
         metrics.push((key, point));
     }
     let (params, tags) = (said.pairs("params")?, said.pairs("tags")?);
+    for (name, list) in [("params", &params), ("tags", &tags)] {
+        if let Some(i) = list.iter().position(|(key, _)| key.is_empty()) {
+            return Err(missing(&format!("{name}[{i}].key")));
+        }
+    }
     limits::run_id(run)?;
     let all = metrics.len() + params.len() + tags.len();
     let counts = [
@@ -226,7 +232,7 @@ pub(super) fn log_batch_said(book: &mut Book, said: &Said, _: i64) -> Result<Val
         }
     }
     for (id, _) in &of_models {
-        book.logged_model(id, true)?;
+        book.logged_model(id, true).map_err(|problem| Problem { code: Code::BadRequest, ..problem })?;
     }
     book.log_batch(run, Batch { metrics, params, tags })?;
     book.add_model_metrics(of_models);
@@ -309,7 +315,7 @@ pub(super) fn search(book: &Book, said: &Said) -> Result<Value, Problem> {
         may("page_token", Text),
     ])?;
     at_most("max_results", said, 50_000)?;
-    let which = said.name("run_view_type", &WHICH).unwrap_or(Which::Active);
+    let which = said.name("run_view_type", &WHICH)?.unwrap_or(Which::Active);
     let size = pages::size(said.int("max_results"), 1000)?;
     let filter = Filter::parse(Kind::Runs, said.text("filter"))?;
     let order = Order::parse(Kind::Runs, &said.texts("order_by"))?;

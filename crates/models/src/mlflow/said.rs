@@ -45,6 +45,8 @@ pub(super) const fn may(name: &'static str, of: Type) -> Param {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Said {
     values: Map<String, Value>,
+    /// It came as a query, in which everything is text and what comes twice is a list.
+    is_query: bool,
 }
 
 impl Said {
@@ -58,7 +60,7 @@ impl Said {
                 Some(known) => *known = vec![known.take(), value.into()].into(),
             }
         }
-        Said { values }
+        Said { values, is_query: true }
     }
 
     /// From a body. One that is no JSON counts as empty, as at MLflow's server; `None`: it is JSON, and no object.
@@ -69,7 +71,7 @@ impl Said {
             Err(_) => Value::Null,
         };
         match value {
-            Value::Object(values) => Some(Said { values }),
+            Value::Object(values) => Some(Said { values, is_query: false }),
             Value::Null => Some(Said::default()),
             _ => None,
         }
@@ -104,7 +106,7 @@ impl Said {
             if *is_needed && (value.is_none() || value == Some(&Value::String(String::new()))) {
                 return Err(missing(name));
             }
-            if let Some(value) = value.filter(|value| !fits(value, *of)) {
+            if let Some(value) = value.filter(|value| !fits(value, *of, self.is_query)) {
                 return Err(wrong(name, value));
             }
         }
@@ -166,25 +168,32 @@ impl Said {
         pairs(name, self.list(name))
     }
 
-    /// One of a few names, or its number; a name that is none of them counts as not said.
-    pub(super) fn name<T: Copy>(&self, name: &str, all: &[(T, &str, i64)]) -> Option<T> {
-        let value = self.get(name)?;
-        let by_name = all.iter().find(|(_, known, _)| value.as_str() == Some(known));
+    /// One of a few names, or its number; a name that is none of them counts as not said, a number is wrong.
+    pub(super) fn name<T: Copy>(&self, name: &str, all: &[(T, &str, i64)]) -> Result<Option<T>, Problem> {
+        let Some(value) = self.get(name) else { return Ok(None) };
         let number = int(value);
-        by_name.or_else(|| all.iter().find(|(_, _, known)| number == Some(*known))).map(|(of, ..)| *of)
+        let is_it = |(_, known, of): &&(T, &str, i64)| value.as_str() == Some(known) || number == Some(*of);
+        match (all.iter().find(is_it), number) {
+            (None, Some(_)) => Err(wrong(name, value)),
+            (found, _) => Ok(found.map(|(of, ..)| *of)),
+        }
     }
 }
 
 /// Names and values of a list of `{"key", "value"}`.
 pub(super) fn pairs(name: &str, list: &[Value]) -> Result<Vec<(String, String)>, Problem> {
     let pair = |(i, entry): (usize, &Value)| {
-        let key = entry.get("key").and_then(Value::as_str).filter(|key| !key.is_empty());
+        let key = match entry.get("key") {
+            None | Some(Value::Null) => "",
+            Some(Value::String(text)) => text,
+            Some(other) => return Err(wrong(&format!("{name}[{i}].key"), other)),
+        };
         let value = match entry.get("value") {
             None | Some(Value::Null) => "",
             Some(Value::String(text)) => text,
             Some(other) => return Err(wrong(&format!("{name}[{i}].value"), other)),
         };
-        Ok((key.ok_or_else(|| missing(&format!("{name}[{i}].key")))?.to_owned(), value.to_owned()))
+        Ok((key.to_owned(), value.to_owned()))
     };
     list.iter().enumerate().map(pair).collect()
 }
@@ -222,14 +231,15 @@ pub(super) fn refused(message: String) -> Problem {
     Problem::invalid(message + SEE_DOCS)
 }
 
-fn fits(value: &Value, of: Type) -> bool {
+fn fits(value: &Value, of: Type, is_query: bool) -> bool {
+    let is_texts = || value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
     match of {
-        Type::Text => value.is_string() || value.as_array().is_some_and(|of| of.iter().all(Value::is_string)),
+        Type::Text => value.is_string() || (is_query && value.is_array()),
         Type::Int => int(value).is_some(),
         Type::Float => float(value).is_some(),
-        Type::Bool => value.is_boolean() || value.is_string(),
-        Type::List => !value.is_object() && !value.is_number() && !value.is_boolean(),
-        Type::Texts => value.is_string() || value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
+        Type::Bool => value.is_boolean() || (is_query && value.is_string()),
+        Type::List => value.is_array() || is_query,
+        Type::Texts => is_texts() || (is_query && value.is_string()),
         Type::Object => value.is_object(),
         Type::Name => value.is_string() || int(value).is_some(),
     }
@@ -323,6 +333,6 @@ mod tests {
         assert!(said.float("a").unwrap().is_nan());
         assert_eq!((said.float("b"), said.int("c"), said.int("f")), (Some(f64::NEG_INFINITY), Some(1000), None));
         let all = [('x', "ONE", 1), ('y', "TWO", 2)];
-        assert_eq!((said.name("d", &all), said.name("e", &all)), (Some('y'), None));
+        assert_eq!((said.name("d", &all), said.name("e", &all)), (Ok(Some('y')), Ok(None)));
     }
 }

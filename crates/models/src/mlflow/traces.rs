@@ -51,7 +51,9 @@ pub(super) fn start(book: &mut Book, said: &Said, _: i64) -> Result<Value, Probl
         return Err(Problem::invalid("A trace needs a trace_id."));
     }
     for said in info["assessments"].as_array().into_iter().flatten().filter_map(Value::as_object) {
-        trace.assessments.push(said.clone());
+        let mut said = said.clone();
+        said.entry("assessment_id").or_insert_with(|| format!("a-{}", crate::ids::hex()).into());
+        trace.assessments.push(said);
     }
     trace.metadata.insert("mlflow.trace.infoFinalized".into(), "true".into());
     let trace = book.start_trace(trace)?;
@@ -456,7 +458,10 @@ impl Item for Trace {
                     .collect();
             }
         };
-        let of = self.assessments.iter().filter(|said| said["assessment_name"] == key && said["valid"] != false);
+        let of = self.assessments.iter().filter(|said| {
+            let is_valid = said.get("valid").and_then(Value::as_bool) != Some(false);
+            is_valid && said.get("assessment_name").and_then(Value::as_str) == Some(key)
+        });
         let value = |said: &Map<String, Value>| match said.get(kind)?.get("value")? {
             Value::String(text) => Some(Cell::from(text.clone())),
             Value::Number(number) => number.as_f64().map(Cell::from),
