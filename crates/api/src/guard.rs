@@ -51,7 +51,7 @@ pub fn caller(app: &App, permission: Permission, headers: &HeaderMap) -> Result<
     if permission == Permission::Public || (!app.config.require_auth && !beyond_loopback(app)) || open(app) {
         return Ok(anybody);
     }
-    let said = headers.get(header::AUTHORIZATION).and_then(|h| h.to_str().ok()).and_then(|h| h.strip_prefix("Bearer "));
+    let said = headers.get(header::AUTHORIZATION).and_then(|h| h.to_str().ok()).and_then(token_of);
     let tokens = app.tokens.read();
     let token = said.and_then(|s| auth::find(&tokens, s.trim())).ok_or_else(ApiError::no_token)?;
     if !Scope::parse(&token.scopes).is_some_and(|s| s.allows(permission)) {
@@ -59,6 +59,16 @@ pub fn caller(app: &App, permission: Permission, headers: &HeaderMap) -> Result<
     }
     let tenant = token.tenant.as_deref().map_or_else(Tenant::default, Tenant::new);
     Ok(Caller { tenant, name: format!("token:{}", token.id) })
+}
+
+/// The token in an Authorization header: a bearer's, or the password of somebody whose client knows names and passwords
+/// only (whatever the name).
+fn token_of(header: &str) -> Option<String> {
+    if let Some(token) = header.strip_prefix("Bearer ") {
+        return Some(token.to_owned());
+    }
+    let pair = String::from_utf8(models::mlflow::from_base64(header.strip_prefix("Basic ")?.trim())?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 fn beyond_loopback(app: &App) -> bool {

@@ -2,6 +2,7 @@
 
 mod desk;
 mod mcp;
+mod models;
 mod wire;
 
 use std::time::Duration;

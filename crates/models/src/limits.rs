@@ -27,11 +27,24 @@ pub const ENTITIES_PER_BATCH: usize = 1000;
 
 /// The sentence about a value that cannot be.
 pub fn invalid_value(path: &str, value: &Value, hint: &str) -> Problem {
-    let shown = value.to_string();
+    let shown = ascii(&value.to_string());
     Problem::invalid(match hint {
         "" => format!("Invalid value {shown} for parameter '{path}' supplied."),
         hint => format!("Invalid value {shown} for parameter '{path}' supplied: {hint}"),
     })
+}
+
+/// JSON with ASCII alone, as Python writes it.
+fn ascii(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            plain.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| plain += &format!("\\u{unit:04x}"));
+        }
+    }
+    plain
 }
 
 /// The sentence about a value that is not there.
@@ -150,7 +163,9 @@ pub fn model_name(name: &str) -> Result<(), Problem> {
 
 /// A version's number.
 pub fn version(text: &str) -> Result<u64, Problem> {
-    text.trim().parse().map_err(|_| Problem::invalid(format!("Parameter 'version' must be an integer, got '{text}'.")))
+    // A number below zero is one, of no version.
+    let number = text.trim().parse::<i64>().map(|number| u64::try_from(number).unwrap_or(u64::MAX));
+    number.map_err(|_| Problem::invalid(format!("Parameter 'version' must be an integer, got '{text}'.")))
 }
 
 /// An alias as it is written.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Problem,
+    Code, Problem,
     book::{Book, Kind, Lifecycle, Pairs},
     ids,
     runs::Point,
@@ -117,6 +117,8 @@ impl Book {
     /// Makes a logged model whose files are to come.
     pub fn create_logged_model(&mut self, new: NewLoggedModel, at: i64) -> Result<&LoggedModel, Problem> {
         logged_name(&new.name)?;
+        once(&new.params)?;
+        once(&new.tags)?;
         let experiment = self.active_experiment(&new.experiment)?;
         let id = format!("m-{}", ids::hex());
         let place = experiment.artifact_location.trim_end_matches('/');
@@ -167,6 +169,14 @@ impl Book {
 
     /// Says what it was made with. What was said stays.
     pub fn log_model_params(&mut self, id: &str, params: Vec<(String, String)>) -> Result<(), Problem> {
+        once(&params)?;
+        let is_known = |key: &str| self.logged.get(id).is_some_and(|model| model.params.contains_key(key));
+        if let Some((key, _)) = params.iter().find(|(key, _)| is_known(key)) {
+            return Err(Problem {
+                code: Code::BadRequest,
+                message: format!("The parameter {key} was logged already."),
+            });
+        }
         self.change_logged(id, |model| model.params.extend(params)).map(drop)
     }
 
@@ -217,6 +227,17 @@ impl ModelMetric {
     }
 }
 
+/// Each key comes once.
+fn once(pairs: &[(String, String)]) -> Result<(), Problem> {
+    let is_again = |(i, (key, _)): &(usize, &(String, String))| pairs[..*i].iter().any(|(before, _)| before == key);
+    match pairs.iter().enumerate().find(is_again) {
+        Some((_, (key, _))) => {
+            Err(Problem { code: Code::BadRequest, message: format!("The key {key} is given twice.") })
+        }
+        None => Ok(()),
+    }
+}
+
 fn missing(id: &str) -> Problem {
     Problem::missing(format!("Logged model with ID '{id}' not found."))
 }
@@ -224,8 +245,9 @@ fn missing(id: &str) -> Problem {
 fn logged_name(name: &str) -> Result<(), Problem> {
     if name.contains(['/', ':', '.', '%', '"', '\'']) {
         return Err(Problem::invalid(format!(
-            "Invalid model name ({name}) provided. Model name must be a non-empty string and cannot contain the \
-             following characters: ('/', ':', '.', '%', '\"', \"'\")"
+            "Invalid model name ({}) provided. Model name must be a non-empty string and cannot contain the \
+             following characters: ('/', ':', '.', '%', '\"', \"'\")",
+            crate::search::repr(name)
         )));
     }
     Ok(())

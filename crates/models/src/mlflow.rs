@@ -16,7 +16,7 @@ mod shapes;
 mod traces;
 
 pub use self::{
-    pages::encode as base64,
+    pages::{decode as from_base64, encode as base64},
     runs::{log_batch, log_metric},
     said::Said,
     shapes::point,

@@ -84,9 +84,9 @@ pub struct Version {
     pub created: i64,
     /// See `created`.
     pub updated: i64,
-    /// What people say of it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
+    /// What people say of it; `None` where somebody took that back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// Where it came from, as its maker said.
     pub source: String,
     /// Where its files are.
@@ -125,6 +125,14 @@ pub struct NewVersion {
     pub description: String,
     /// Tags.
     pub tags: Vec<(String, String)>,
+}
+
+/// Where a new version comes from, looked up.
+struct Source {
+    source: String,
+    location: String,
+    model: String,
+    run: String,
 }
 
 /// The tag that makes a registered model a prompt.
@@ -269,7 +277,7 @@ impl Book {
         }
         let is_prompt = self.registered.get(&new.name).is_some_and(RegisteredModel::is_prompt);
         self.check_source(&new, is_prompt)?;
-        let (location, model, mut run) = self.resolve_source(&new)?;
+        let Source { source, location, model, mut run } = self.resolve_source(&new)?;
         if run.is_empty() && !model.is_empty() {
             run.clone_from(&self.logged_model(&model, false)?.source_run);
         }
@@ -282,8 +290,8 @@ impl Book {
                 version: number,
                 created: at,
                 updated: at,
-                description: new.description,
-                source: new.source,
+                description: Some(new.description),
+                source,
                 location,
                 run,
                 model: model.clone(),
@@ -317,6 +325,10 @@ impl Book {
         let (scheme, path) = source.split_once(":/").unwrap_or(("", source));
         let by = if new.model.is_empty() { "run_id" } else { "model_id" };
         if scheme.is_empty() || scheme.len() == 1 || scheme.eq_ignore_ascii_case("file") {
+            if !new.run.is_empty() && self.run(&new.run).is_err() {
+                let what = "The run_id request parameter must identify the resource that contains the source.";
+                return Err(wrong(what.into()));
+            }
             let thing = if new.model.is_empty() { "run" } else { "model" };
             return Err(wrong(format!(
                 "To use a local path as a model version source, the {by} request parameter has to be specified and the \
@@ -330,6 +342,11 @@ impl Book {
                  path."
                     .into(),
             ));
+        }
+        if ["http", "https"].iter().any(|of| scheme.eq_ignore_ascii_case(of)) {
+            return Err(Problem::invalid(format!(
+                "'source' cannot use the '{scheme}' scheme: files at other hosts are not fetched."
+            )));
         }
         let elsewhere = |by: &str| {
             wrong(format!("The {by} request parameter must identify the resource that contains the source."))
@@ -361,26 +378,40 @@ impl Book {
         Ok(())
     }
 
-    /// Where the files of a new version are, the logged model that it is, and the run that made it.
-    fn resolve_source(&self, new: &NewVersion) -> Result<(String, String, String), Problem> {
-        let unknown = |error: Problem| Problem {
-            code: Code::InternalError,
-            message: format!(
-                "Unable to fetch model from model URI source artifact location '{}'.Error: {}",
-                new.source, error.message
-            ),
-        };
+    /// Where a new version comes from, where its files are, the logged model that it is, and the run that made it.
+    fn resolve_source(&self, new: &NewVersion) -> Result<Source, Problem> {
+        let wrong = |what: &str| Problem::invalid(format!("Invalid model version source: '{}'. {what}", new.source));
         let Some(path) = new.source.strip_prefix("models:/") else {
-            return Ok((new.source.clone(), new.model.clone(), new.run.clone()));
+            let source = new.source.clone();
+            return Ok(Source { location: source.clone(), source, model: new.model.clone(), run: new.run.clone() });
         };
-        let run_of = |run: &str| if new.run.is_empty() { run.to_owned() } else { new.run.clone() };
-        if path.starts_with("m-") && !path.contains(['/', '@']) {
-            let model = self.logged_model(path, false).map_err(unknown)?;
-            return Ok((model.artifact_uri.clone(), model.id.clone(), run_of(&model.source_run)));
+        if path.starts_with('/') {
+            return Err(wrong("Registered model sources must use the active model registry."));
         }
-        let (_, version) = self.named_version(path).map_err(unknown)?;
-        let model = if new.model.is_empty() { version.model.clone() } else { new.model.clone() };
-        Ok((version.location.clone(), model, run_of(&version.run)))
+        let said_or = |said: &str, known: &str| if said.is_empty() { known.to_owned() } else { said.to_owned() };
+        if path.starts_with("m-") && !path.contains(['/', '@']) {
+            let model = self.logged_model(path, false)?;
+            return Ok(Source {
+                source: new.source.clone(),
+                location: model.artifact_uri.clone(),
+                model: model.id.clone(),
+                run: said_or(&new.run, &model.source_run),
+            });
+        }
+        if !path.contains(['/', '@']) {
+            return Err(wrong("The model_id request parameter must identify the resource that contains the source."));
+        }
+        let (model, version) = self.named_version(path)?;
+        let is_other = |said: &str, known: &str| !said.is_empty() && said != known;
+        if is_other(&new.run, &version.run) || is_other(&new.model, &version.model) {
+            return Err(wrong("The run_id and model_id request parameters must match the referenced model version."));
+        }
+        Ok(Source {
+            source: format!("models:/{}/{}", model.name, version.version),
+            location: version.location.clone(),
+            model: said_or(&new.model, &version.model),
+            run: said_or(&new.run, &version.run),
+        })
     }
 
     /// A version as `models:/…` names it: `name/number`, `name/stage`, `name/latest`, `name@alias`.
@@ -451,12 +482,12 @@ impl Book {
         &mut self,
         name: &str,
         version: &str,
-        description: &str,
+        description: Option<&str>,
         at: i64,
     ) -> Result<(&RegisteredModel, &Version), Problem> {
         self.change_version(name, version, |model, number| {
             if let Some(version) = model.versions.get_mut(&number) {
-                version.description = description.to_owned();
+                version.description = description.map(str::to_owned);
                 version.updated = at;
             }
         })
@@ -587,6 +618,14 @@ mod tests {
         let made = book.create_version(of_model, 4).unwrap().1.clone();
         assert_eq!((made.version, made.run.as_str(), made.model.clone()), (1, "r1", id.clone()));
         assert_eq!(made.location, format!("mlflow-artifacts:/0/models/{id}/artifacts"));
+        let other = NewVersion { run: "r2".into(), ..version("iris", "models:/iris/1") };
+        assert!(book.create_version(other, 5).unwrap_err().message.contains("must match the referenced"));
+        for (source, reason) in
+            [("models:/iris/9", "not found"), ("models:/iris@x", "x not found"), ("models:/iris", "must identify")]
+        {
+            let said = book.create_version(version("iris", source), 5).unwrap_err();
+            assert!(said.message.contains(reason), "{source}: {said}");
+        }
         let copy = book.create_version(version("iris", "models:/iris/1"), 5).unwrap().1.clone();
         assert_eq!((copy.version, copy.location), (2, made.location));
         let tags = &book.logged_model(&id, false).unwrap().tags;

@@ -32,6 +32,8 @@ use crate::Problem;
 use condition::Condition;
 pub use order::OrderField;
 
+pub(crate) use python::repr;
+
 /// What is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

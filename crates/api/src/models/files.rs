@@ -241,8 +241,8 @@ fn kind_of(name: &str) -> &'static str {
         "jpg" | "jpeg" => "image/jpeg",
         "gif" => "image/gif",
         "txt" | "log" | "err" | "cfg" | "conf" | "cnf" | "cson" | "json" | "js" | "py" | "yaml" | "yml" | "csv"
-        | "tsv" | "md" | "xml" | "toml" | "ini" | "sh" | "html" | "htm" | "svg" => "text/plain; charset=utf-8",
-        _ if matches!(name, "MLmodel" | "MLproject") => "text/plain; charset=utf-8",
+        | "tsv" | "md" | "xml" | "toml" | "ini" | "sh" | "html" | "htm" | "svg" => "text/plain",
+        _ if matches!(name, "MLmodel" | "MLproject") => "text/plain",
         _ => "application/octet-stream",
     }
 }
@@ -487,7 +487,7 @@ mod tests {
     #[test]
     fn nothing_is_handed_out_as_what_a_browser_would_run() {
         for name in ["a.html", "b.svg", "c.js", "d.xml", "e.HTM"] {
-            assert_eq!(kind_of(name), "text/plain; charset=utf-8", "{name}");
+            assert_eq!(kind_of(name), "text/plain", "{name}");
         }
         assert_eq!((kind_of("model.skops"), kind_of("x.png")), ("application/octet-stream", "image/png"));
         assert_eq!(disposition("a-b.txt"), "attachment; filename=a-b.txt");

@@ -40,7 +40,7 @@ pub(super) fn create(book: &mut Book, said: &Said, at: i64) -> Result<Value, Pro
 }
 
 pub(super) fn get(book: &Book, said: &Said) -> Result<Value, Problem> {
-    let model = book.logged_model(said.text("model_id"), said.flag("allow_deleted")?)?;
+    let model = book.logged_model(said.of_path("model_id"), said.flag("allow_deleted")?)?;
     Ok(json!({"model": shapes::logged_model(model)}))
 }
 
@@ -51,7 +51,7 @@ pub(super) fn finalize(book: &mut Book, said: &Said, at: i64) -> Result<Value, P
 }
 
 pub(super) fn delete(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
-    book.delete_logged_model(said.text("model_id"), at)?;
+    book.delete_logged_model(said.of_path("model_id"), at)?;
     Ok(json!({}))
 }
 
@@ -63,12 +63,12 @@ pub(super) fn log_params(book: &mut Book, said: &Said, _: i64) -> Result<Value, 
 
 pub(super) fn set_tags(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
     said.check(&[may("tags", List)])?;
-    book.set_logged_model_tags(said.text("model_id"), said.pairs("tags")?)?;
+    book.set_logged_model_tags(said.of_path("model_id"), said.pairs("tags")?)?;
     Ok(json!({}))
 }
 
 pub(super) fn delete_tag(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
-    book.delete_logged_model_tag(said.text("model_id"), said.text("tag_key"))?;
+    book.delete_logged_model_tag(said.of_path("model_id"), said.of_path("tag_key"))?;
     Ok(json!({}))
 }
 

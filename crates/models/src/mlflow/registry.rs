@@ -158,7 +158,8 @@ pub(super) fn search_versions(book: &Book, said: &Said) -> Result<Value, Problem
 
 pub(super) fn update_version(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
     said.check(&[need("name", Text), need("version", Text), may("description", Text)])?;
-    Ok(one(book.describe_version(said.text("name"), said.text("version"), said.text("description"), at)?))
+    let description = said.get("description").and_then(Value::as_str);
+    Ok(one(book.describe_version(said.text("name"), said.text("version"), description, at)?))
 }
 
 pub(super) fn transition(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {

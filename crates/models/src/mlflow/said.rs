@@ -47,6 +47,8 @@ pub struct Said {
     values: Map<String, Value>,
     /// It came as a query, in which everything is text and what comes twice is a list.
     is_query: bool,
+    /// What the path says.
+    path: Vec<(&'static str, String)>,
 }
 
 impl Said {
@@ -60,7 +62,7 @@ impl Said {
                 Some(known) => *known = vec![known.take(), value.into()].into(),
             }
         }
-        Said { values, is_query: true }
+        Said { values, is_query: true, ..Said::default() }
     }
 
     /// From a body. One that is no JSON counts as empty, as at MLflow's server; `None`: it is JSON, and no object.
@@ -71,7 +73,7 @@ impl Said {
             Err(_) => Value::Null,
         };
         match value {
-            Value::Object(values) => Some(Said { values, is_query: false }),
+            Value::Object(values) => Some(Said { values, ..Said::default() }),
             Value::Null => Some(Said::default()),
             _ => None,
         }
@@ -90,13 +92,18 @@ impl Said {
 
     /// The logged model whose files are asked for, and the path below its root.
     pub fn model_and_directory(&self) -> (&str, &str) {
-        (self.text("model_id"), self.text("artifact_directory_path"))
+        (self.of_path("model_id"), self.text("artifact_directory_path"))
     }
 
     /// Adds what a path says.
     pub fn with(mut self, named: impl IntoIterator<Item = (&'static str, String)>) -> Said {
-        self.values.extend(named.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+        self.path.extend(named);
         self
+    }
+
+    /// What the path says.
+    pub(super) fn of_path(&self, name: &str) -> &str {
+        self.path.iter().find(|(of, _)| *of == name).map_or("", |(_, value)| value)
     }
 
     /// Checks parameters, in this order.

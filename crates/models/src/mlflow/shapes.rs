@@ -137,9 +137,12 @@ pub(super) fn registered(of: &RegisteredModel) -> Value {
 pub(super) fn version(model: &RegisteredModel, of: &Version, with_aliases: bool) -> Value {
     let mut shape = object(json!({
         "name": model.name, "version": of.version.to_string(), "creation_timestamp": of.created,
-        "last_updated_timestamp": of.updated, "current_stage": of.stage.name(), "description": of.description,
+        "last_updated_timestamp": of.updated, "current_stage": of.stage.name(),
         "source": of.source, "run_id": of.run, "status": "READY", "run_link": of.run_link,
     }));
+    if let Some(description) = &of.description {
+        shape.insert("description".into(), description.clone().into());
+    }
     put_list(&mut shape, "tags", pairs(&of.tags));
     if with_aliases {
         put_list(&mut shape, "aliases", model.aliases_of(of.version).map(Value::from).collect());

@@ -101,7 +101,7 @@ fn whole(trace: &Trace) -> Value {
 }
 
 pub(super) fn get_info(book: &Book, said: &Said) -> Result<Value, Problem> {
-    Ok(json!({"trace": {"trace_info": info_of(book.trace(said.text("trace_id"))?)}}))
+    Ok(json!({"trace": {"trace_info": info_of(book.trace(said.of_path("trace_id"))?)}}))
 }
 
 pub(super) fn get(book: &Book, said: &Said) -> Result<Value, Problem> {
@@ -201,13 +201,13 @@ pub(super) fn set_tag(book: &mut Book, said: &Said, _: i64) -> Result<Value, Pro
     }
     limits::key("key", key)?;
     limits::length("key", limits::KEY, key)?;
-    book.set_trace_tag(said.text("trace_id"), key, &limits::cut(limits::TAG_VALUE, said.text("value")))
+    book.set_trace_tag(said.of_path("trace_id"), key, &limits::cut(limits::TAG_VALUE, said.text("value")))
         .map_err(|problem| Problem { code: Code::BadRequest, ..problem })?;
     Ok(json!({}))
 }
 
 pub(super) fn delete_tag(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
-    book.delete_trace_tag(said.text("trace_id"), said.check(&[need("key", Text)])?.text("key"))?;
+    book.delete_trace_tag(said.of_path("trace_id"), said.check(&[need("key", Text)])?.text("key"))?;
     Ok(json!({}))
 }
 
@@ -234,7 +234,7 @@ pub(super) fn create_assessment(book: &mut Book, said: &Said, at: i64) -> Result
     if !ASSESSED.iter().any(|kind| kept.contains_key(*kind)) {
         return Err(Problem::invalid("Unknown assessment type: None"));
     }
-    let id = said.text("trace_id");
+    let id = said.of_path("trace_id");
     kept.insert("valid".into(), true.into());
     let overridden = kept.get("overrides").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
     if let Some(other) = &overridden {
@@ -244,15 +244,15 @@ pub(super) fn create_assessment(book: &mut Book, said: &Said, at: i64) -> Result
 }
 
 pub(super) fn get_assessment(book: &Book, said: &Said) -> Result<Value, Problem> {
-    let id = said.text("trace_id");
+    let id = said.of_path("trace_id");
     book.trace(id).map_err(|_| Problem::missing(format!("Trace with request_id '{id}' not found")))?;
-    Ok(json!({"assessment": book.assessment(id, said.text("assessment_id"))?}))
+    Ok(json!({"assessment": book.assessment(id, said.of_path("assessment_id"))?}))
 }
 
 pub(super) fn update_assessment(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
     let body = assessment(said, at)?;
     said.check(&[need("update_mask", Text)])?;
-    let (id, which) = (said.text("trace_id"), said.text("assessment_id"));
+    let (id, which) = (said.of_path("trace_id"), said.of_path("assessment_id"));
     let known = book.assessment(id, which)?.clone();
     let mut fields = Map::new();
     for path in said.text("update_mask").split(',') {
@@ -280,7 +280,7 @@ pub(super) fn update_assessment(book: &mut Book, said: &Said, at: i64) -> Result
 }
 
 pub(super) fn delete_assessment(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
-    let (id, which) = (said.text("trace_id"), said.text("assessment_id"));
+    let (id, which) = (said.of_path("trace_id"), said.of_path("assessment_id"));
     let overridden =
         book.assessment(id, which).ok().and_then(|said| said.get("overrides")?.as_str().map(str::to_owned));
     book.delete_assessment(id, which)?;

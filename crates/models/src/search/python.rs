@@ -1,7 +1,7 @@
 //! Bits of Python that show in MLflow's messages and lists: how it prints text and sets, how it reads a list of strings.
 
 /// Text as Python shows it in messages: `'it'`, `"it's"`.
-pub(super) fn repr(text: &str) -> String {
+pub(crate) fn repr(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut shown = String::with_capacity(text.len() + 2);
     shown.push(quote);
