@@ -366,7 +366,7 @@ impl Book {
         for (i, (key, value)) in batch.tags.iter().enumerate() {
             tags.insert(key.clone(), run_tag(&format!("tags[{i}]"), key, value)?);
         }
-        self.check_params(number, &params, batch.params.len() > 1)?;
+        self.check_params(number, &params, true)?;
         if !batch.metrics.is_empty() {
             self.add_points(number, &batch.metrics);
         }

@@ -61,6 +61,8 @@ impl Book {
             trace = Trace { tags, metadata, ..trace };
             trace.assessments.splice(0..0, known.assessments);
             trace.linked_runs = known.linked_runs;
+            trace.request_preview = trace.request_preview.or(known.request_preview);
+            trace.response_preview = trace.response_preview.or(known.response_preview);
             if trace.spans.is_empty() {
                 trace.spans = known.spans;
             }

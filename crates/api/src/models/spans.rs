@@ -88,9 +88,10 @@ fn shape(span: &Span) -> Value {
         shape["events"] = span.events.iter().map(event).collect();
     }
     let code = span.status.as_ref().map_or(0, |status| status.code);
-    let code =
-        ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"].get(code as usize).unwrap_or(&"STATUS_CODE_UNSET");
-    let mut status = Map::from_iter([("code".to_owned(), Value::from(*code))]);
+    let mut status = Map::new();
+    if let Some(name) = ["STATUS_CODE_OK", "STATUS_CODE_ERROR"].get((code - 1) as usize) {
+        status.insert("code".into(), Value::from(*name));
+    }
     if let Some(message) = span.status.as_ref().map(|status| &status.message).filter(|message| !message.is_empty()) {
         status.insert("message".into(), message.clone().into());
     }

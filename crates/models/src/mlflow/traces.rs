@@ -20,12 +20,16 @@ use crate::{
 
 /// Where spans are: MLflow's word for the tracking server itself.
 const SPANS_LOCATION: &str = "mlflow.trace.spansLocation";
+/// The attribute of a span that repeats the id of its trace.
+const REQUEST_ID: &str = "mlflow.traceRequestId";
 const TRACE_NAME: &str = "mlflow.traceName";
 const SOURCE_RUN: &str = "mlflow.sourceRun";
 /// Tags of a trace that clients do not set.
 const FIXED_TAGS: [&str; 3] = [SPANS_LOCATION, "mlflow.trace.archiveLocation", "mlflow.trace.archivalFailure"];
 /// The metadata of a feedback's or expectation's kind.
 const ASSESSED: [&str; 3] = ["feedback", "expectation", "issue"];
+/// How a trace may stand.
+const STATES: [&str; 3] = ["OK", "ERROR", "IN_PROGRESS"];
 /// Characters of a preview.
 const PREVIEW: usize = 1000;
 
@@ -39,12 +43,12 @@ pub(super) fn start(book: &mut Book, said: &Said, _: i64) -> Result<Value, Probl
         experiment: limits::experiment_id(place.as_str().unwrap_or_default())?,
         request_time: text("request_time").as_deref().and_then(instant).unwrap_or(0),
         duration: text("execution_duration").as_deref().and_then(duration),
-        state: text("state").unwrap_or_else(|| "STATE_UNSPECIFIED".into()),
+        state: text("state").filter(|s| STATES.contains(&s.as_str())).unwrap_or_else(|| "STATE_UNSPECIFIED".into()),
         request_preview: text("request_preview"),
         response_preview: text("response_preview"),
         client_request_id: text("client_request_id"),
         metadata: map(&info["trace_metadata"]),
-        tags: map(&info["tags"]),
+        tags: map(&info["tags"]).into_iter().map(|(k, v)| (k, limits::cut(limits::TAG_VALUE, &v))).collect(),
         ..Trace::default()
     };
     if trace.id.is_empty() {
@@ -106,6 +110,7 @@ pub(super) fn get_info(book: &Book, said: &Said) -> Result<Value, Problem> {
 
 pub(super) fn get(book: &Book, said: &Said) -> Result<Value, Problem> {
     let id = said.check(&[need("trace_id", Text), may("allow_partial", Bool)])?.text("trace_id");
+    said.flag("allow_partial")?;
     let trace = book.trace(id).map_err(|_| Problem::missing(format!("Trace with ID {id} is not found.")))?;
     if trace.spans.is_empty() {
         return Err(Problem { code: Code::InternalError, message: "Trace data not stored in tracking store".into() });
@@ -216,6 +221,10 @@ fn assessment(said: &Said, at: i64) -> Result<Map<String, Value>, Problem> {
     let body = said.check(&[need("assessment", Object)])?.get("assessment").and_then(Value::as_object);
     let mut kept = body.cloned().unwrap_or_default();
     if let Some(expectation) = kept.get_mut("expectation").and_then(Value::as_object_mut) {
+        let is_said = |name: &str| expectation.get(name).is_some_and(|value| !value.is_null());
+        if !is_said("value") && !is_said("serialized_value") {
+            return Err(Problem::invalid("The `value` field must be specified."));
+        }
         // A list or an object is kept as a text.
         if let Some(value) = expectation.get("value").filter(|v| v.is_object() || v.is_array()).map(Value::to_string) {
             expectation.remove("value");
@@ -318,6 +327,13 @@ pub fn receive_spans(book: &mut Book, experiment: &str, run: Option<&str>, set: 
     let experiment = book.active_experiment(experiment)?.id;
     let id = format!("tr-{}", set.trace);
     let known = book.trace(&id).ok();
+    let request_id = json!({"key": REQUEST_ID, "value": {"string_value": id}});
+    let mut set = set;
+    for attributes in set.spans.iter_mut().filter_map(|span| span["attributes"].as_array_mut()) {
+        if !attributes.iter().any(|attribute| attribute["key"] == REQUEST_ID) {
+            attributes.push(request_id.clone());
+        }
+    }
     let mut spans: BTreeMap<String, Value> = BTreeMap::new();
     for span in known.into_iter().flat_map(|trace| trace.spans.iter().cloned()).chain(set.spans) {
         spans.insert(span["span_id"].as_str().unwrap_or_default().to_owned(), span);

@@ -1,0 +1,61 @@
+//! Models of other libraries, run here without them: their files are read as data, never as code.
+
+pub mod frame;
+pub mod lightgbm;
+pub mod skops;
+mod trees;
+pub mod xgboost;
+
+use std::fmt;
+
+pub use frame::{Column, Frame, Label, Matrix};
+
+/// What a model answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Numbers, a row each.
+    Numbers(Matrix),
+    /// Classes, one a row.
+    Labels(Vec<Label>),
+}
+
+/// A model that was read. It does not change, and may be asked from many threads at once.
+pub trait Model: Send + Sync + fmt::Debug {
+    /// Names of the inputs in their order, where the file says them.
+    fn inputs(&self) -> Option<&[String]>;
+
+    /// How many inputs a row has.
+    fn width(&self) -> usize;
+
+    /// What its library's `predict` answers.
+    fn predict(&self, rows: &Frame) -> Result<Answer, Problem>;
+
+    /// What its library's `predict_proba` answers; `None`: it has none.
+    fn probabilities(&self, rows: &Frame) -> Result<Option<Matrix>, Problem>;
+
+    /// The classes, in the order of the columns of [`Model::probabilities`].
+    fn classes(&self) -> Option<&[Label]>;
+}
+
+/// Why a file is no model that can be run, or rows are none that it can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The file is damaged, or not what it says it is.
+    Damaged(String),
+    /// The file is whole and holds something that is not run here.
+    Unsupported(String),
+    /// The rows do not fit the model.
+    Rows(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Damaged(what) => write!(f, "the file is damaged: {what}"),
+            Problem::Unsupported(what) => write!(f, "this is not run here: {what}"),
+            Problem::Rows(what) => write!(f, "the rows do not fit the model: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}

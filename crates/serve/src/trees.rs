@@ -1,0 +1,1 @@
+//! Decision trees of all libraries, in one form that is quick to walk.

@@ -1,0 +1,1 @@
+//! Models of XGBoost, from its JSON and UBJSON.
