@@ -4,6 +4,7 @@
 //! them. Where VICTORIA_METRICS or PROMETHEUS names a binary, the same requests go to it in the same run.
 
 mod crash;
+mod models;
 mod sender;
 mod signals;
 
@@ -18,6 +19,7 @@ use anyhow::{Context, Result, bail};
 use signals::Shape;
 
 pub use crash::crash;
+pub use models::models;
 
 use crate::tools::{binary, cargo, run, step, target, walk};
 
@@ -188,6 +190,21 @@ struct Process {
 }
 
 impl Process {
+    /// A process with all that it started.
+    fn of_tree(pid: u32) -> Process {
+        let mut sum = Process::of(pid);
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        for task in tasks {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+                let child = Process::of_tree(child);
+                sum.cpu_s += child.cpu_s;
+                sum.rss_mb += child.rss_mb;
+            }
+        }
+        sum
+    }
+
     fn of(pid: u32) -> Process {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();

@@ -162,6 +162,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
     }
     let deliveries = tokio::spawn(deliver::run(app.clone()));
     tokio::spawn(models::keep(app.clone()));
+    tokio::spawn(models::deliver(app.clone()));
     Ok(Running {
         listen: listeners.listen,
         otlp_grpc: listeners.otlp_grpc,

@@ -6,6 +6,7 @@
 mod files;
 mod http;
 mod spans;
+mod webhooks;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use store::{ChunkRow, DocumentChanges, DocumentRow, Documents, ErrorKind, StoreE
 
 pub use http::add;
 pub use spans::receive;
+pub use webhooks::deliver;
 
 use crate::state::{App, now};
 

@@ -15,6 +15,7 @@ use crate::{
     registry::RegisteredModel,
     runs::{Latest, Point, Run},
     traces::Trace,
+    webhooks::{Delivery, Webhook},
 };
 
 /// Names with values.
@@ -64,11 +65,21 @@ pub(crate) enum Kind {
     LoggedModel,
     RegisteredModel,
     Trace,
+    Webhook,
+    Delivery,
 }
 
 impl Kind {
-    const ALL: [Kind; 6] =
-        [Kind::Experiment, Kind::Run, Kind::Latest, Kind::LoggedModel, Kind::RegisteredModel, Kind::Trace];
+    const ALL: [Kind; 8] = [
+        Kind::Experiment,
+        Kind::Run,
+        Kind::Latest,
+        Kind::LoggedModel,
+        Kind::RegisteredModel,
+        Kind::Trace,
+        Kind::Webhook,
+        Kind::Delivery,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -78,6 +89,8 @@ impl Kind {
             Kind::LoggedModel => "logged_model",
             Kind::RegisteredModel => "registered_model",
             Kind::Trace => "trace",
+            Kind::Webhook => "webhook",
+            Kind::Delivery => "delivery",
         }
     }
 }
@@ -97,6 +110,8 @@ pub struct Book {
     pub(crate) registered: BTreeMap<String, RegisteredModel>,
     pub(crate) traces: BTreeMap<String, Trace>,
     pub(crate) traces_of: HashMap<u64, BTreeSet<String>>,
+    pub(crate) webhooks: BTreeMap<String, Webhook>,
+    pub(crate) deliveries: BTreeMap<String, Delivery>,
     dirty: BTreeSet<(Kind, String)>,
     /// Runs whose last values are newer than their document.
     unsaved: BTreeSet<usize>,
@@ -141,6 +156,12 @@ impl Book {
                 }
                 Kind::RegisteredModel => {
                     book.registered.insert(id.clone(), read(&body, place)?);
+                }
+                Kind::Webhook => {
+                    book.webhooks.insert(id.clone(), read(&body, place)?);
+                }
+                Kind::Delivery => {
+                    book.deliveries.insert(id.clone(), read(&body, place)?);
                 }
                 Kind::Trace => {
                     let trace: Trace = read(&body, place)?;
@@ -210,6 +231,8 @@ impl Book {
             Kind::LoggedModel => self.logged.get(&id).map(json),
             Kind::RegisteredModel => self.registered.get(&id).map(json),
             Kind::Trace => self.traces.get(&id).map(json),
+            Kind::Webhook => self.webhooks.get(&id).map(json),
+            Kind::Delivery => self.deliveries.get(&id).map(json),
         };
         Document { kind: kind.name(), id, body }
     }

@@ -21,6 +21,16 @@ pub fn hex() -> String {
     random::<16>().iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// A random UUID.
+pub fn uuid() -> String {
+    let mut bytes: [u8; 16] = random();
+    // Version 4, variant 1.
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
 /// Such as `calm-otter-512`.
 pub fn run_name() -> String {
     let [a, b, c, d] = random();

@@ -13,6 +13,7 @@ pub mod registry;
 pub mod runs;
 pub mod search;
 pub mod traces;
+pub mod webhooks;
 
 pub use book::{Book, Changes, Chunk, Document, Lifecycle, Pairs, Unreadable};
 pub use problem::{Code, Problem};

@@ -14,13 +14,15 @@ mod runs;
 mod said;
 mod shapes;
 mod traces;
+mod webhooks;
 
 pub use self::{
     pages::{decode as from_base64, encode as base64},
     runs::{log_batch, log_metric},
     said::Said,
     shapes::point,
-    traces::{SpanSet, receive_spans},
+    traces::{SpanSet, receive_spans, written},
+    webhooks::tested,
 };
 
 use serde_json::{Value, json};
@@ -47,6 +49,8 @@ pub enum Call {
     ListRunFiles,
     /// Files of a logged model: the caller has them.
     ListModelFiles,
+    /// A try of a webhook: the caller looks up what with [`tested`] and sends it.
+    TestWebhook,
     /// MLflow has it, Bellwether does not.
     NotHere,
 }
@@ -145,11 +149,17 @@ const CALLS: &[(&str, &str, Call)] = &[
     ("GET", "traces/{trace_id}/assessments/{assessment_id}", read(traces::get_assessment)),
     ("PATCH", "traces/{trace_id}/assessments/{assessment_id}", write(traces::update_assessment)),
     ("DELETE", "traces/{trace_id}/assessments/{assessment_id}", write(traces::delete_assessment)),
+    ("GET", "webhooks", read(webhooks::list)),
+    ("POST", "webhooks", write(webhooks::create)),
+    ("GET", "webhooks/{webhook_id}", read(webhooks::get)),
+    ("PATCH", "webhooks/{webhook_id}", write(webhooks::update)),
+    ("DELETE", "webhooks/{webhook_id}", write(webhooks::delete)),
+    ("POST", "webhooks/{webhook_id}/test", Call::TestWebhook),
     ("GET", "server-info", read(server_info)),
 ];
 
 /// Begins of paths that MLflow's server has and Bellwether does not.
-const NOT_HERE: [&str; 20] = [
+const NOT_HERE: [&str; 19] = [
     "artifacts/presigned-",
     "assessments/",
     "budget",
@@ -168,7 +178,6 @@ const NOT_HERE: [&str; 20] = [
     "scorers",
     "traces/",
     "traces-",
-    "webhooks",
     "workspaces",
 ];
 

@@ -30,11 +30,17 @@ pub struct Sent {
 
 /// Sends each shard over a connection of its own, all at once; any answer but 2xx is an error.
 pub fn send(listen: &str, path: &str, headers: &str, shards: &[Vec<Request>]) -> Result<Sent> {
+    send_as("POST", listen, path, headers, shards)
+}
+
+/// As [`send`], with another method.
+pub fn send_as(method: &str, listen: &str, path: &str, headers: &str, shards: &[Vec<Request>]) -> Result<Sent> {
     if !listen.starts_with("127.0.0.1:") {
         bail!("load goes to loopback only, not to {listen}");
     }
     let results: Vec<Result<(u64, Vec<f64>)>> = std::thread::scope(|scope| {
-        let shards: Vec<_> = shards.iter().map(|s| scope.spawn(move || send_shard(listen, path, headers, s))).collect();
+        let shards: Vec<_> =
+            shards.iter().map(|s| scope.spawn(move || send_shard(method, listen, path, headers, s))).collect();
         shards.into_iter().map(|s| s.join().unwrap_or_else(|_| bail!("a sender broke"))).collect()
     });
     let mut sent = Sent::default();
@@ -66,7 +72,7 @@ pub fn send_until_cut(
     let mut connection = BufReader::new(stream);
     while let Some(request) = requests.get(*next).filter(|_| !stop.load(Ordering::Relaxed)) {
         // A broken connection is what the caller is after; what was not answered was not acknowledged.
-        let Ok((code, answer)) = exchange(&mut connection, listen, path, headers, &request.body) else { break };
+        let Ok((code, answer)) = exchange("POST", &mut connection, listen, path, headers, &request.body) else { break };
         if !(200..300).contains(&code) {
             bail!("{path} answered {code}: {}", String::from_utf8_lossy(&answer));
         }
@@ -78,23 +84,24 @@ pub fn send_until_cut(
 
 /// One request on a connection of its own.
 pub fn ask(listen: &str, path: &str, headers: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
-    exchange(&mut BufReader::new(TcpStream::connect(listen)?), listen, path, headers, body)
+    exchange("POST", &mut BufReader::new(TcpStream::connect(listen)?), listen, path, headers, body)
 }
 
 fn exchange(
+    method: &str,
     connection: &mut BufReader<TcpStream>,
     listen: &str,
     path: &str,
     headers: &str,
     body: &[u8],
 ) -> Result<(u16, Vec<u8>)> {
-    let head = format!("POST {path} HTTP/1.1\r\nHost: {listen}\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {listen}\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
     connection.get_mut().write_all(head.as_bytes())?;
     connection.get_mut().write_all(body)?;
     read_answer(connection)
 }
 
-fn send_shard(listen: &str, path: &str, headers: &str, requests: &[Request]) -> Result<(u64, Vec<f64>)> {
+fn send_shard(method: &str, listen: &str, path: &str, headers: &str, requests: &[Request]) -> Result<(u64, Vec<f64>)> {
     let stream = TcpStream::connect(listen)?;
     stream.set_nodelay(true)?;
     let mut connection = BufReader::new(stream);
@@ -102,7 +109,7 @@ fn send_shard(listen: &str, path: &str, headers: &str, requests: &[Request]) -> 
     let mut items = 0;
     for request in requests {
         let began = Instant::now();
-        let (code, answer) = exchange(&mut connection, listen, path, headers, &request.body)?;
+        let (code, answer) = exchange(method, &mut connection, listen, path, headers, &request.body)?;
         if !(200..300).contains(&code) {
             bail!("{path} answered {code}: {}", String::from_utf8_lossy(&answer));
         }

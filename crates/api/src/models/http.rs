@@ -14,7 +14,7 @@ use models::{
 };
 use serde_json::Value;
 
-use super::files;
+use super::{files, webhooks};
 use crate::{auth::Permission, errors::ApiError, guard, intake, routes::Routes, state::App};
 
 /// The version that the wire is that of.
@@ -63,7 +63,7 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Problem> {
     if matches!(call, Call::NotHere) {
         return Err(mlflow::not_here(&path));
     }
-    if matches!(call, Call::Write(_)) {
+    if matches!(call, Call::Write(_) | Call::TestWebhook) {
         guard::caller(app, Permission::Write, request.headers()).map_err(refused)?;
     }
     let is_query = request.method() == Method::GET && request.uri().query().is_some_and(|query| !query.is_empty());
@@ -81,13 +81,17 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Problem> {
         let said = Said::of_body(&body).ok_or_else(|| Problem::invalid("The body is JSON, but no object."))?;
         (said, body)
     };
-    drop(body);
     let said = said.with(named);
+    if path.starts_with("webhooks") && matches!(call, Call::Write(_)) {
+        webhooks::check(app, &body).await?;
+    }
+    drop(body);
     let value = match call {
         Call::Read(look) => app.models.read(|book| look(book, &said))?,
         Call::Write(change) => app.models.change(|book, at| change(book, &said, at)).await?,
         Call::History => history(app, &History::of_one(&said)?).await?,
         Call::HistoryOfMany => history_of_many(app, &History::of_many(&said)?).await?,
+        Call::TestWebhook => webhooks::test(app, &said).await?,
         Call::ListRunFiles => files::of_run(app, &said)?,
         Call::ListModelFiles => files::of_model(app, &said)?,
         Call::NotHere => return Err(mlflow::not_here(&path)),

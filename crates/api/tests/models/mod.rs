@@ -352,3 +352,67 @@ async fn spans_of_an_experiment_make_a_trace_and_are_telemetry_too() {
     assert_eq!(server.count("spans").await, 1);
     assert_eq!(send("99").await, StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_told_what_happens_signed_and_nobody_else() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = listener.local_addr().unwrap();
+    let server = Server::start(|config| config.egress.allow = vec![place.to_string()]).await;
+    let events = json!([{"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"}]);
+    let asked = |url: String| json!({"name": "ci", "url": url, "events": events, "secret": "s3cret"});
+    let path = format!("{A}/webhooks");
+    let (status, said) = server.ask(Method::POST, &path, asked("http://127.0.0.1:1/x".into())).await;
+    assert_eq!(status.as_u16(), 400, "{said}");
+    let (status, made) = server.ask(Method::POST, &path, asked(format!("http://{place}/hook"))).await;
+    assert_eq!(status, StatusCode::OK, "{made}");
+    assert!(made["webhook"].get("secret").is_none() && made["webhook"]["status"] == "ACTIVE", "{made}");
+    server.mlflow("registered-models/create", json!({"name": "iris"})).await;
+    server.mlflow("model-versions/create", json!({"name": "iris", "source": "s3://bucket/m"})).await;
+    server.mlflow("registered-models/alias", json!({"name": "iris", "alias": "champion", "version": "1"})).await;
+    // The first try is answered 503, the next one well.
+    let mut heard = Vec::new();
+    for status in ["503 Service Unavailable", "200 OK"] {
+        heard.push(hear(&listener, status).await);
+    }
+    for letter in &heard {
+        let (head, body) = letter.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&body["entity"], &body["action"]), (&json!("model_version_alias"), &json!("created")), "{letter}");
+        assert_eq!(body["data"], json!({"name": "iris", "alias": "champion", "version": "1"}));
+        assert!(head.contains("x-mlflow-signature: v1,"), "{head}");
+    }
+    let id = |letter: &str| letter.lines().find(|line| line.starts_with("x-mlflow-delivery-id")).unwrap().to_owned();
+    assert_eq!(id(&heard[0]), id(&heard[1]), "a second try has the id of the first");
+    let hook = made["webhook"]["webhook_id"].as_str().unwrap().to_owned();
+    let (test, answer) =
+        tokio::join!(server.ask(Method::POST, &format!("{path}/{hook}/test"), json!({})), hear(&listener, "200 OK"));
+    assert_eq!(
+        (&test.1["result"]["success"], test.1["result"]["response_status"].as_u64()),
+        (&json!(true), Some(200)),
+        "{answer}"
+    );
+    assert_eq!(server.ask(Method::DELETE, &format!("{path}/{hook}"), json!({})).await.0, StatusCode::OK);
+    assert_eq!(server.get(&path).await, json!({}));
+}
+
+/// Takes one request and answers it.
+async fn hear(listener: &tokio::net::TcpListener, status: &str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let wait = tokio::time::timeout(std::time::Duration::from_secs(20), listener.accept());
+    let (mut stream, _) = wait.await.expect("nobody came").unwrap();
+    let mut heard = Vec::new();
+    loop {
+        let mut piece = [0; 4096];
+        let count = stream.read(&mut piece).await.unwrap();
+        heard.extend_from_slice(&piece[..count]);
+        let text = String::from_utf8_lossy(&heard);
+        let length =
+            text.lines().find_map(|line| line.strip_prefix("content-length: ")).and_then(|n| n.parse::<usize>().ok());
+        let is_whole = text.split_once("\r\n\r\n").zip(length).is_some_and(|((_, body), length)| body.len() >= length);
+        if is_whole || count == 0 {
+            break;
+        }
+    }
+    stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.unwrap();
+    String::from_utf8_lossy(&heard).into_owned()
+}

@@ -11,6 +11,7 @@ use super::{
         at_most, may, need,
     },
     shapes,
+    webhooks::{tags, tell_of_version},
 };
 use crate::{
     Book, Problem,
@@ -23,8 +24,13 @@ const VERSION: [Param; 2] = [need("name", Text), need("version", Text)];
 
 pub(super) fn create(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
     said.check(&[need("name", Text), may("tags", List), may("description", Text)])?;
-    let made = book.create_registered(said.text("name"), said.text("description"), said.pairs("tags")?, at)?;
-    Ok(json!({"registered_model": shapes::registered(made)}))
+    let pairs = said.pairs("tags")?;
+    let made = book.create_registered(said.text("name"), said.text("description"), pairs.clone(), at)?;
+    let (answer, is_prompt) = (json!({"registered_model": shapes::registered(made)}), made.is_prompt());
+    let data =
+        json!({"name": said.text("name"), "tags": tags(&pairs, is_prompt), "description": said.text("description")});
+    book.tell(if is_prompt { "PROMPT" } else { "REGISTERED_MODEL" }, "CREATED", data, at);
+    Ok(answer)
 }
 
 pub(super) fn get(book: &Book, said: &Said) -> Result<Value, Problem> {
@@ -71,15 +77,22 @@ pub(super) fn latest_versions(book: &Book, said: &Said) -> Result<Value, Problem
     Ok(listed("model_versions", wanted.map(|version| shapes::version(model, version, true)).collect(), None))
 }
 
-pub(super) fn set_tag(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
+pub(super) fn set_tag(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
     said.check(&[need("name", Text), need("key", Text), may("value", Text)])?;
     book.set_registered_tag(said.text("name"), said.text("key"), said.text("value"))?;
+    if book.registered(said.text("name"))?.is_prompt() {
+        let data = json!({"name": said.text("name"), "key": said.text("key"), "value": said.text("value")});
+        book.tell("PROMPT_TAG", "SET", data, at);
+    }
     Ok(json!({}))
 }
 
-pub(super) fn delete_tag(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
+pub(super) fn delete_tag(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
     said.check(&[need("name", Text), need("key", Text)])?;
     book.delete_registered_tag(said.text("name"), said.text("key"))?;
+    if book.registered(said.text("name"))?.is_prompt() {
+        book.tell("PROMPT_TAG", "DELETED", json!({"name": said.text("name"), "key": said.text("key")}), at);
+    }
     Ok(json!({}))
 }
 
@@ -88,15 +101,19 @@ pub(super) fn get_by_alias(book: &Book, said: &Said) -> Result<Value, Problem> {
     Ok(one(book.version_by_alias(said.text("name"), said.text("alias"))?))
 }
 
-pub(super) fn set_alias(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
+pub(super) fn set_alias(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
     said.check(&[need("name", Text), need("alias", Text), need("version", Text)])?;
     book.set_alias(said.text("name"), said.text("alias"), said.text("version"))?;
+    let data = json!({"name": said.text("name"), "alias": said.text("alias"), "version": said.text("version")});
+    tell_of_version(book, said.text("name"), "ALIAS", "CREATED", data, at);
     Ok(json!({}))
 }
 
-pub(super) fn delete_alias(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
+pub(super) fn delete_alias(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
     said.check(&[need("name", Text), need("alias", Text)])?;
     book.delete_alias(said.text("name"), said.text("alias"))?;
+    let data = json!({"name": said.text("name"), "alias": said.text("alias")});
+    tell_of_version(book, said.text("name"), "ALIAS", "DELETED", data, at);
     Ok(json!({}))
 }
 
@@ -124,7 +141,22 @@ pub(super) fn create_version(book: &mut Book, said: &Said, at: i64) -> Result<Va
         description: text("description"),
         tags: said.pairs("tags")?,
     };
-    Ok(one(book.create_version(new, at)?))
+    let (model, made) = book.create_version(new, at)?;
+    let (answer, is_prompt, pairs) = (one((model, made)), model.is_prompt(), said.pairs("tags")?);
+    let (name, version) = (model.name.clone(), made.version.to_string());
+    let description = Some(said.text("description")).filter(|text| !text.is_empty());
+    if is_prompt {
+        let template = pairs.iter().find(|(key, _)| key == "mlflow.prompt.text").map(|(_, text)| text.as_str());
+        let data = json!({"name": name, "version": version, "template": template, "tags": tags(&pairs, true),
+            "description": description});
+        book.tell("PROMPT_VERSION", "CREATED", data, at);
+    } else {
+        let run = Some(said.text("run_id")).filter(|run| !run.is_empty());
+        let data = json!({"name": name, "version": version, "source": made.source.clone(), "run_id": run,
+            "tags": tags(&pairs, false), "description": description});
+        book.tell("MODEL_VERSION", "CREATED", data, at);
+    }
+    Ok(answer)
 }
 
 pub(super) fn get_version(book: &Book, said: &Said) -> Result<Value, Problem> {
@@ -179,15 +211,21 @@ pub(super) fn delete_version(book: &mut Book, said: &Said, at: i64) -> Result<Va
     Ok(json!({}))
 }
 
-pub(super) fn set_version_tag(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
+pub(super) fn set_version_tag(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
     said.check(&[need("name", Text), need("version", Text), need("key", Text), may("value", Text)])?;
     book.set_version_tag(said.text("name"), said.text("version"), said.text("key"), said.text("value"))?;
+    let (name, version) = (said.text("name"), said.text("version"));
+    let data = json!({"name": name, "version": version, "key": said.text("key"), "value": said.text("value")});
+    tell_of_version(book, name, "TAG", "SET", data, at);
     Ok(json!({}))
 }
 
-pub(super) fn delete_version_tag(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
+pub(super) fn delete_version_tag(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
     said.check(&[need("name", Text), need("version", Text), need("key", Text)])?;
     book.delete_version_tag(said.text("name"), said.text("version"), said.text("key"))?;
+    let (name, version) = (said.text("name"), said.text("version"));
+    let data = json!({"name": name, "version": version, "key": said.text("key")});
+    tell_of_version(book, name, "TAG", "DELETED", data, at);
     Ok(json!({}))
 }
 

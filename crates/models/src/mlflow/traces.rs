@@ -397,7 +397,7 @@ fn plain(value: &Value) -> Value {
 }
 
 /// RFC 3339 in UTC with milliseconds.
-fn written(ms: i64) -> String {
+pub fn written(ms: i64) -> String {
     let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let (year, month, day) = civil(days);
     let (s, fraction) = (of_day / 1000, of_day % 1000);
