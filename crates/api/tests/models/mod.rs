@@ -384,8 +384,8 @@ async fn a_webhook_is_told_what_happens_signed_and_nobody_else() {
     let id = |letter: &str| letter.lines().find(|line| line.starts_with("x-mlflow-delivery-id")).unwrap().to_owned();
     assert_eq!(id(&heard[0]), id(&heard[1]), "a second try has the id of the first");
     let hook = made["webhook"]["webhook_id"].as_str().unwrap().to_owned();
-    let (test, answer) =
-        tokio::join!(server.ask(Method::POST, &format!("{path}/{hook}/test"), json!({})), hear(&listener, "200 OK"));
+    let try_path = format!("{path}/{hook}/test");
+    let (test, answer) = tokio::join!(server.ask(Method::POST, &try_path, json!({})), hear(&listener, "200 OK"));
     assert_eq!(
         (&test.1["result"]["success"], test.1["result"]["response_status"].as_u64()),
         (&json!(true), Some(200)),
