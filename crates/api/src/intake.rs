@@ -23,6 +23,7 @@ use crate::{
     errors::{ApiError, retry_after},
     grpc,
     guard::Caller,
+    models,
     routes::Routes,
     state::{App, INTAKE_UNIT, now},
 };
@@ -267,7 +268,11 @@ async fn take_otlp(
     }
     let compression = compression(request.headers())?;
     let path = request.uri().path().to_owned();
+    let headers = request.headers().clone();
     let (body, _held) = read_body(app, request).await?;
+    if signal == Signal::Traces {
+        models::receive(app, &headers, encoding, compression, &body).await?;
+    }
     store_otlp(app, signal, backfill, caller, encoding, compression, &path, body).await
 }
 
@@ -555,7 +560,7 @@ where
 }
 
 /// Time that a body may take before its pace is looked at, and the pace that it must keep, bytes a second.
-const BODY_GRACE: Duration = Duration::from_secs(10);
+pub const BODY_GRACE: Duration = Duration::from_secs(10);
 const BODY_PACE: f64 = 1024.0;
 
 /// Reserved of the memory budget before the first byte of a body is read; doubled as it grows.

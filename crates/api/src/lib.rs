@@ -15,6 +15,7 @@ mod linger;
 mod listen;
 mod live;
 mod mcp;
+mod models;
 mod openapi;
 mod own_logs;
 pub mod replay;
@@ -160,6 +161,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
         logs.store_into(app.clone());
     }
     let deliveries = tokio::spawn(deliver::run(app.clone()));
+    tokio::spawn(models::keep(app.clone()));
     Ok(Running {
         listen: listeners.listen,
         otlp_grpc: listeners.otlp_grpc,
@@ -182,6 +184,7 @@ impl Running {
         if let Some(live) = self.live {
             tokio::task::spawn_blocking(move || live.join()).await.context("the live loop stopped early")??;
         }
+        self.app.models.close().await?;
         self.app.store.close().await;
         Ok(())
     }

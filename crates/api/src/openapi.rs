@@ -24,11 +24,11 @@ pub fn document(listed: &[Route]) -> Value {
             .path
             .split('/')
             .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+            .map(|name| json!({"name": name.trim_start_matches('*'), "in": "path", "required": true, "schema": {"type": "string"}}))
             .collect();
         let mut operation = json!({
             "summary": route.summary,
-            "operationId": format!("{}{}", route.method.as_str().to_lowercase(), route.path.replace(['/', '.', '-'], "_").replace(['{', '}'], "")),
+            "operationId": format!("{}{}", route.method.as_str().to_lowercase(), route.path.replace(['/', '.', '-'], "_").replace(['{', '}', '*'], "")),
             "responses": {
                 "2XX": {"description": "Done"},
                 "4XX": {"description": "The request is wrong or not allowed", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}},
@@ -42,7 +42,7 @@ pub fn document(listed: &[Route]) -> Value {
         if route.permission != Permission::Public {
             operation["security"] = json!([{"token": []}]);
         }
-        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        let path = paths.entry(route.path.replace("{*", "{")).or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = operation;
     }
     json!({

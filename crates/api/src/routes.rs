@@ -11,12 +11,12 @@ use axum::{
 };
 use tower_http::compression::CompressionLayer;
 
-use crate::{auth::Permission, grpc, guard, intake, linger, mcp, openapi, rest, state::App, ui};
+use crate::{auth::Permission, grpc, guard, intake, linger, mcp, models, openapi, rest, state::App, ui};
 
 /// One route, for the list.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// GET or POST.
+    /// HTTP method.
     pub method: Method,
     /// With `{name}` where a part varies.
     pub path: &'static str,
@@ -47,11 +47,28 @@ impl Routes {
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        let filter = if method == Method::GET { MethodFilter::GET } else { MethodFilter::POST };
+        let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::POST);
         let check = middleware::from_fn_with_state((self.app.clone(), permission), guard::permit);
         let router = std::mem::take(&mut self.router);
         self.router = router.route(path, on(filter, handler).route_layer(check));
         self.listed.push(Route { method, path, permission, summary });
+    }
+
+    /// Adds a route for several methods.
+    pub fn add_all<H, T>(
+        &mut self,
+        methods: &[Method],
+        path: &'static str,
+        permission: Permission,
+        summary: &'static str,
+        handler: H,
+    ) where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        for method in methods {
+            self.add(method.clone(), path, permission, summary, handler.clone());
+        }
     }
 }
 
@@ -73,6 +90,7 @@ pub fn all(app: &Arc<App>) -> Routes {
     intake::add_otlp(&mut routes);
     intake::add_others(&mut routes);
     mcp::add(&mut routes);
+    models::add(&mut routes);
     routes.add(Method::GET, "/api/v1/openapi.json", Permission::Public, "This description", openapi::serve);
     routes
 }

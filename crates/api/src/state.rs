@@ -25,6 +25,8 @@ pub struct App {
     pub store: Store,
     /// The decoders.
     pub ingest: Ingest,
+    /// Experiments, runs, models and their files.
+    pub models: crate::models::Desk,
     /// The engine's last conclusions.
     pub snapshot: ArcSwap<Snapshot>,
     /// Tokens by id, as in the store; reread when one changes.
@@ -133,6 +135,7 @@ impl App {
             tokens: RwLock::new(store.tokens().await?),
             intake: Arc::new(Semaphore::new(config.intake_bytes / INTAKE_UNIT)),
             decoding: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from).min(8)),
+            models: crate::models::Desk::open(&config.data_dir).await?,
             config,
             ingest,
             store,

@@ -2,7 +2,17 @@
 //! database.
 
 pub mod artifacts;
+mod book;
+pub mod experiments;
+mod ids;
+pub mod limits;
+pub mod logged;
+pub mod mlflow;
 mod problem;
+pub mod registry;
+pub mod runs;
 pub mod search;
+pub mod traces;
 
+pub use book::{Book, Changes, Chunk, Document, Lifecycle, Pairs, Unreadable};
 pub use problem::{Code, Problem};

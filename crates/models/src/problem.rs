@@ -15,6 +15,8 @@ pub enum Code {
     ResourceAlreadyExists,
     /// It is not in a state in which this can be done.
     InvalidState,
+    /// Nobody says who asks.
+    Unauthenticated,
     /// It is not allowed.
     PermissionDenied,
     /// MLflow has it, Bellwether does not.
@@ -34,6 +36,7 @@ impl Code {
             Code::ResourceDoesNotExist => "RESOURCE_DOES_NOT_EXIST",
             Code::ResourceAlreadyExists => "RESOURCE_ALREADY_EXISTS",
             Code::InvalidState => "INVALID_STATE",
+            Code::Unauthenticated => "UNAUTHENTICATED",
             Code::PermissionDenied => "PERMISSION_DENIED",
             Code::NotImplemented => "NOT_IMPLEMENTED",
             Code::TemporarilyUnavailable => "TEMPORARILY_UNAVAILABLE",
@@ -45,6 +48,7 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Code::InvalidParameterValue | Code::BadRequest | Code::ResourceAlreadyExists => 400,
+            Code::Unauthenticated => 401,
             Code::PermissionDenied => 403,
             Code::ResourceDoesNotExist => 404,
             Code::InvalidState | Code::InternalError => 500,

@@ -22,6 +22,7 @@
 mod append;
 mod config;
 mod deliveries;
+mod documents;
 mod error;
 mod failed;
 mod history;
@@ -49,6 +50,7 @@ use view::{Checkpoint, SeenEdge, StepCut};
 pub use append::{Appended, LogState};
 pub use config::{Durability, Fault, Retention, SealPolicy, StoreConfig};
 pub use deliveries::{Delivery, DeliveryState};
+pub use documents::{ChunkRow, DocumentChanges, DocumentRow, Documents, Kept};
 pub use error::{ErrorKind, StoreError};
 pub use failed::{Distinct, FailedFilter, FailedTraces};
 pub use history::StoreHistory;

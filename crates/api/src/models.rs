@@ -1,0 +1,173 @@
+//! What teams keep of their models, live: the book with what makes it durable, and MLflow's wire on top.
+//!
+//! A change is made in memory, queued for the disk under the same lock, and answered once it is durable. Where the disk
+//! refuses, the book is read again from what is kept, so that nothing stays that was not acknowledged.
+
+mod files;
+mod http;
+mod spans;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use models::{
+    Book, Code, Problem,
+    artifacts::{Entry, Files, Parts, Tree},
+};
+use parking_lot::RwLock;
+use store::{ChunkRow, DocumentChanges, DocumentRow, Documents, ErrorKind, StoreError};
+
+pub use http::add;
+pub use spans::receive;
+
+use crate::state::{App, now};
+
+/// The kind of the documents that say which file lies under a path.
+const FILE: &str = "file";
+/// How often last values of metrics are written down, so that a start has little to replay.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
+
+/// The book, its files, and where both are kept.
+pub struct Desk {
+    book: RwLock<Book>,
+    tree: RwLock<Tree>,
+    documents: Documents,
+    files: Files,
+    parts: Parts,
+    /// One at a time reads the book again.
+    mending: tokio::sync::Mutex<()>,
+}
+
+impl Desk {
+    /// Opens what is kept in a data folder.
+    pub async fn open(dir: &Path) -> Result<Desk> {
+        let documents = Documents::open(dir).await?;
+        let place = dir.join("artifacts");
+        let files = Files::open(&place).with_context(|| format!("cannot open {}", place.display()))?;
+        let desk = Desk {
+            book: RwLock::default(),
+            tree: RwLock::default(),
+            parts: Parts::new(files.clone()),
+            files,
+            documents,
+            mending: tokio::sync::Mutex::default(),
+        };
+        desk.read_again().await?;
+        let tree = desk.tree.read().clone();
+        let files = desk.files.clone();
+        let swept = tokio::task::spawn_blocking(move || files.sweep(|digest| tree.references(digest) > 0)).await?;
+        swept.context("cannot look through the files of models")?;
+        desk.change(|book, at| {
+            book.ensure_default(at);
+            Ok(())
+        })
+        .await?;
+        Ok(desk)
+    }
+
+    /// Makes the book and the tree again from what is kept.
+    async fn read_again(&self) -> Result<()> {
+        let mut tree = Tree::default();
+        let mut rest = Vec::new();
+        for (kind, id, body) in self.documents.all().await? {
+            if kind == FILE {
+                let entry: Entry = serde_json::from_str(&body).with_context(|| format!("models.db: file {id:?}"))?;
+                let path = models::artifacts::ArtifactPath::parse(&id)?;
+                tree.apply((path, Some(entry)));
+            } else {
+                rest.push((kind, id, body));
+            }
+        }
+        let mut book = Book::load(rest)
+            .map_err(|bad| anyhow::anyhow!("models.db: {} cannot be read: {}", bad.document, bad.reason))?;
+        for chunk in self.documents.to_replay().await? {
+            book.replay(chunk.run, &chunk.body);
+        }
+        (*self.book.write(), *self.tree.write()) = (book, tree);
+        Ok(())
+    }
+
+    /// Looks something up.
+    pub fn read<T>(&self, look: impl FnOnce(&Book) -> T) -> T {
+        look(&self.book.read())
+    }
+
+    /// Changes the book at a time, ms; returns once what changed is durable.
+    pub async fn change<T>(&self, change: impl FnOnce(&mut Book, i64) -> Result<T, Problem>) -> Result<T, Problem> {
+        let (answer, kept) = {
+            let mut book = self.book.write();
+            let answer = change(&mut book, now_ms())?;
+            let changes = book.take_changes();
+            let row = |d: models::Document| DocumentRow { kind: d.kind.to_owned(), id: d.id, body: d.body };
+            let chunk = |c: models::Chunk| ChunkRow { run: c.run, body: c.body };
+            let changes = DocumentChanges {
+                documents: changes.documents.into_iter().map(row).collect(),
+                chunks: changes.chunks.into_iter().map(chunk).collect(),
+                replayed: false,
+            };
+            (answer, self.documents.write(changes))
+        };
+        match kept.durable().await {
+            Ok(()) => Ok(answer),
+            Err(error) => Err(self.mend(error).await),
+        }
+    }
+
+    /// After a write that failed: what was not kept must not be seen.
+    async fn mend(&self, error: StoreError) -> Problem {
+        let _one = self.mending.lock().await;
+        if let Err(worse) = self.read_again().await {
+            tracing::error!("what is kept of models could not be read again: {worse:#}");
+        }
+        in_words(error)
+    }
+
+    /// Writes down the last values of metrics.
+    pub async fn save(&self) -> Result<(), StoreError> {
+        let kept = {
+            let mut book = self.book.write();
+            let latest = book.take_latest();
+            if latest.is_empty() {
+                return Ok(());
+            }
+            let row = |d: models::Document| DocumentRow { kind: d.kind.to_owned(), id: d.id, body: d.body };
+            let documents = latest.into_iter().map(row).collect();
+            self.documents.write(DocumentChanges { documents, chunks: Vec::new(), replayed: true })
+        };
+        kept.durable().await
+    }
+
+    /// Writes down what is left and closes the database.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.save().await?;
+        self.documents.clone().close().await;
+        Ok(())
+    }
+}
+
+/// Saves last values and forgets uploads that nobody goes on with, until the server stops.
+pub async fn keep(app: Arc<App>) {
+    while !app.stop.is_set() {
+        tokio::select! {
+            () = tokio::time::sleep(SAVE_EVERY) => {}
+            () = app.stop.wait() => return,
+        }
+        if let Err(error) = app.models.save().await {
+            tracing::warn!("last values of metrics could not be written: {error}; it is tried again");
+        }
+        app.models.parts.expire(now_ms());
+    }
+}
+
+fn now_ms() -> i64 {
+    now().0 / 1_000_000
+}
+
+/// What the disk says, in MLflow's terms.
+fn in_words(error: StoreError) -> Problem {
+    let code = match error.kind {
+        ErrorKind::Unavailable => Code::TemporarilyUnavailable,
+        _ => Code::InternalError,
+    };
+    Problem { code, message: format!("It was not stored: {error}") }
+}
