@@ -116,7 +116,8 @@ def is_now(value):
 
 
 class Mask:
-    def __init__(self, server):
+    def __init__(self, server, request):
+        self.unordered = UNORDERED if "get-history" in request.path else UNORDERED | {"metrics"}
         self.names = {str(v): k for k, v in server.values.items() if isinstance(v, str) and len(v) >= 12}
         self.ids = re.compile("|".join(re.escape(v) for v in sorted(self.names, key=len, reverse=True)) or r"(?!)")
         self.experiments, self.port = server.experiments, server.port
@@ -150,11 +151,10 @@ class Mask:
             return {self.text(k): self.value(v, k, value) for k, v in value.items()}
         if isinstance(value, list):
             masked = [self.value(v, key) for v in value]
-            if key in UNORDERED or (key == "metrics" and parent is not None and not {"next_page_token"} & set(parent)
-                    and ("params" in parent or "tags" in parent)):
+            if key in self.unordered:
                 masked.sort(key=lambda v: json.dumps(v, sort_keys=True))
             return masked
-        if (key in TIMES or key in ("request_time",)) and is_now(value):
+        if (key in TIMES or key == "request_time") and is_now(value):
             created = next((parent[c] for c in CREATED if parent and c in parent), None)
             return "<time>" if key in CREATED or key == "request_time" else ("<created>" if value == created
                 else "<later>")
@@ -162,10 +162,10 @@ class Mask:
 
     def answer(self, answer):
         seen = {"status": answer.status, "content-type": answer.type}
-        for header in ("allow", "content-disposition"):
-            if header in answer.headers:
-                seen[header] = ", ".join(sorted(answer.headers[header].split(
-                    ", "))) if header == "allow" else answer.headers[header]
+        if "content-disposition" in answer.headers:
+            seen["content-disposition"] = answer.headers["content-disposition"]
+        if "allow" in answer.headers:
+            seen["allow"] = sorted(method.strip() for method in answer.headers["allow"].split(","))
         if answer.json is not None:
             seen["json"] = self.value(answer.json)
         else:
@@ -1537,7 +1537,7 @@ def compare(base, other, chosen, limit, listing):
                 print(request.shown())
             time.sleep(0.002)  # So that two changes never carry the same millisecond.
             answers = [server.send(request) for server in (base, other)]
-            masked = [Mask(server).answer(answer) for server, answer in zip((base, other), answers)]
+            masked = [Mask(server, request).answer(answer) for server, answer in zip((base, other), answers)]
             found, count = differences(*masked), count + 1
             if not found:
                 continue
