@@ -6,7 +6,8 @@ usage: mlflow_client.py BELLWETHER_BINARY [--part NAME]...
 With a binary a server is started; with `--url` a running one is used, which may be MLflow's own. Each part stands on its own
 and is reported: `ok NAME`, `WRONG NAME: why`, or `skipped NAME: why` where a package is not installed or the server says that
 it does not do this. Exit code 1 if one is wrong."""
-import contextlib, json, math, os, subprocess, sys, tempfile, threading, time, traceback, urllib.request, uuid
+import base64, contextlib, hashlib, hmac, http.server, json, math, os, subprocess, sys, tempfile, threading, time
+import traceback, urllib.request, uuid
 
 # A wrong 500 must fail, not be tried again for minutes; and nothing may leave this machine.
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_HTTP_REQUEST_MAX_RETRIES="1",
@@ -290,7 +291,8 @@ def metrics():
     rest = client._tracking_client.store.get_metric_history(id, "loss", max_results=600, page_token=page.token)
     same((len(page), len(rest), rest[0].step, rest.token), (400, 500, 400, None), "two pages")
     sampled = read(f"/api/2.0/mlflow/metrics/get-history-bulk-interval?run_ids={id}&metric_key=loss&max_results=10")
-    same((len(sampled["metrics"]), sampled["metrics"][0]["step"], sampled["metrics"][-1]["step"]), (10, 0, 899), "a sample")
+    same((len(sampled["metrics"]), sampled["metrics"][0]["step"], sampled["metrics"][-1]["step"]), (10, 0, 899),
+        "a sample")
     for value in (math.nan, math.inf, -math.inf, 0, -0.0, 1e308, 5e-324, 123456789.123456789, True, 10**15):
         client.log_metric(id, "odd", value, step=7)
     values = [m.value for m in client.get_metric_history(id, "odd")]
@@ -483,7 +485,8 @@ def multipart():
             back = client.download_artifacts(id, "p/parts.bin", folder)
             with open(path, "rb") as sent, open(back, "rb") as received:
                 assert sent.read() == received.read(), "it came back otherwise"
-            same([(f.path, f.file_size) for f in client.list_artifacts(id, "p")], [("p/parts.bin", 17_000_001)], "the list")
+            same([(f.path, f.file_size) for f in client.list_artifacts(id, "p")], [("p/parts.bin", 17_000_001)],
+                "the list")
     finally:
         for name in small:
             os.environ.pop(name)
@@ -602,7 +605,8 @@ def logged_models():
     same(search("params.p = '1' AND tags.t = '9'"), ["first"], "by param and tag")
     same(search("metrics.acc > 0", order_by=[{"field_name": "metrics.acc", "ascending": False}]), ["second", "first"],
         "by order of a metric")
-    same(search("name IN ('first', 'second')", order_by=[{"field_name": "name"}]), ["first", "second"], "by order of name")
+    same(search("name IN ('first', 'second')", order_by=[{"field_name": "name"}]), ["first", "second"],
+        "by order of name")
     same(search(), [unnamed.name, "second", "first"], "the newest first")
     page = client.search_logged_models([experiment], max_results=2)
     rest = client.search_logged_models([experiment], max_results=2, page_token=page.token)
@@ -1004,6 +1008,127 @@ def webhooks():
     hooks.delete_webhook(hook.webhook_id)
     with refused("RESOURCE_DOES_NOT_EXIST", "not found"):
         hooks.get_webhook(hook.webhook_id)
+
+
+@part
+def deliveries():
+    """What a hook brings: one for each change, signed."""
+    got = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append((dict(self.headers), self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    client, name = MlflowClient(), own("delivered")
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    events = ["registered_model.created", "model_version.created", "model_version_tag.set", "model_version_tag.deleted",
+        "model_version_alias.created", "model_version_alias.deleted"]
+    try:
+        hook = client.create_webhook(name=own("hook"), url=url, events=events, secret="secret")
+    except MlflowException as error:
+        raise Skip(f"the server sends nothing to this machine: {error}") from error
+    try:
+        result = client.test_webhook(hook.webhook_id, event="registered_model.created")
+        same((result.success, result.response_status), (True, 200), "the test")
+        same(json.loads(got.pop()[1])["entity"], "registered_model", "what the test sent")
+        client.create_registered_model(name, tags={"a": "1"}, description="about")
+        version = client.create_model_version(name, "s3://bucket/x", tags={"t": "1"}, description="v").version
+        client.set_model_version_tag(name, version, "k", "v")
+        client.delete_model_version_tag(name, version, "k")
+        client.set_registered_model_alias(name, "champion", version)
+        client.delete_registered_model_alias(name, "champion")
+        client.set_registered_model_tag(name, "k", "v")
+        for _ in range(100):
+            if len(got) >= len(events):
+                break
+            time.sleep(0.1)
+        bodies = {f"{body['entity']}.{body['action']}": body["data"] for body in (json.loads(text) for _, text in got)}
+        version = str(version)
+        same(bodies, {
+            "registered_model.created": {"name": name, "tags": {"a": "1"}, "description": "about"},
+            "model_version.created": {"name": name, "version": version, "source": "s3://bucket/x", "run_id": None,
+                "tags": {"t": "1"}, "description": "v"},
+            "model_version_tag.set": {"name": name, "version": version, "key": "k", "value": "v"},
+            "model_version_tag.deleted": {"name": name, "version": version, "key": "k"},
+            "model_version_alias.created": {"name": name, "alias": "champion", "version": version},
+            "model_version_alias.deleted": {"name": name, "alias": "champion"}}, "what was delivered")
+        for headers, text in got:
+            headers = {key.lower(): value for key, value in headers.items()}
+            id, stamp = headers["x-mlflow-delivery-id"], headers["x-mlflow-timestamp"]
+            digest = hmac.new(b"secret", f"{id}.{stamp}.{text.decode()}".encode(), hashlib.sha256).digest()
+            same(headers["x-mlflow-signature"], "v1," + base64.b64encode(digest).decode(), "the signature")
+            assert abs(int(stamp) - time.time()) < 300 and headers["content-type"] == "application/json", headers
+        same(len({headers["X-MLflow-Delivery-Id"] for headers, _ in got}), len(events), "ids of deliveries")
+    finally:
+        client.delete_webhook(hook.webhook_id)
+        receiver.shutdown()
+
+
+@part
+def judged():
+    """An evaluation of answers by scorers: a run, a trace an answer, and their assessments."""
+    need("pandas")
+    experiment = mlflow.set_experiment(own("judged")).experiment_id
+    try:
+        from mlflow.genai import scorer
+    except ImportError as error:
+        raise Skip(str(error)) from error
+
+    @scorer
+    def right(outputs, expectations):
+        return outputs == expectations["answer"]
+
+    @scorer
+    def length(outputs):
+        return len(outputs)
+
+    data = [{"inputs": {"question": q}, "outputs": o, "expectations": {"answer": a}}
+        for q, o, a in (("one", "1", "1"), ("two", "2", "2"), ("three", "4", "3"))]
+    result = mlflow.genai.evaluate(data=data, scorers=[right, length])
+    same({k: round(v, 3) for k, v in result.metrics.items()}, {"right/mean": 0.667, "length/mean": 1.0}, "the metrics")
+    run = MlflowClient().get_run(result.run_id)
+    same({k: round(v, 3) for k, v in run.data.metrics.items()}, {"right/mean": 0.667, "length/mean": 1.0}, "the run's")
+    traces = mlflow.search_traces(locations=[experiment], run_id=result.run_id, return_type="list")
+    same(len(traces), 3, "the run's traces")
+    found = sorted((t.data.spans[0].inputs["question"], a.value) for t in traces for a in t.info.assessments
+        if a.name == "right")
+    same(found, [("one", True), ("three", False), ("two", True)], "what was judged")
+    same(len(mlflow.search_traces(locations=[experiment], filter_string="feedback.right = 'false'",
+        return_type="list")), 1, "the wrong answers")
+
+
+@part
+def evaluation_datasets():
+    need("pandas")
+    from mlflow.genai import datasets as sets
+
+    experiment, name = mlflow.set_experiment(own("sets")).experiment_id, own("set")
+    try:
+        made = sets.create_dataset(name=name, experiment_id=experiment, tags={"k": "v"})
+    except MlflowException as error:
+        if error.error_code in ("NOT_IMPLEMENTED", "ENDPOINT_NOT_FOUND"):
+            raise Skip(str(error)) from error
+        raise
+    made.merge_records([{"inputs": {"q": i}, "expectations": {"a": str(i)}, "tags": {"t": "1"}} for i in range(3)])
+    made.merge_records([{"inputs": {"q": 0}, "expectations": {"a": "zero"}}])
+    back = sets.get_dataset(dataset_id=made.dataset_id)
+    same((back.name, back.tags["k"]), (name, "v"), "the set")
+    records = {r["inputs"]["q"]: r["expectations"]["a"] for r in back.to_df().to_dict("records")}
+    same(records, {0: "zero", 1: "1", 2: "2"}, "its records")
+    same([d.name for d in sets.search_datasets(experiment_ids=[experiment], filter_string=f"name = '{name}'")], [name],
+        "the set found")
+    sets.set_dataset_tags(dataset_id=made.dataset_id, tags={"k": "w"})
+    same(sets.get_dataset(dataset_id=made.dataset_id).tags["k"], "w", "the tag")
+    sets.delete_dataset(dataset_id=made.dataset_id)
+    with refused("RESOURCE_DOES_NOT_EXIST"):
+        sets.get_dataset(dataset_id=made.dataset_id)
 
 
 @part

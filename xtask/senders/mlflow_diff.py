@@ -1491,6 +1491,44 @@ def traces():
     yield search()
 
 
+@part
+def ajax():
+    """The paths of the browser's interface: the same handlers."""
+    two, three = "/ajax-api/2.0/mlflow/", "/ajax-api/3.0/mlflow/"
+    yield post(two + "experiments/create", {"name": "x-ajax"}, keep={"xx": ["experiment_id"]})
+    yield post(two + "runs/create", {"experiment_id": "${xx}", "start_time": 1, "run_name": "x"},
+        keep={"xr": ["run", "info", "run_id"]})
+    yield post(two + "runs/log-metric", {"run_id": "${xr}", "key": "m", "value": 1, "timestamp": 1})
+    yield post(two + "runs/log-parameter", {"run_id": "${xr}"})
+    yield get(two + "runs/get", {"run_id": "${xr}"})
+    yield post(two + "runs/search", {"experiment_ids": ["${xx}"], "filter": "metrics.m > 0"})
+    yield post(two + "experiments/search", {"max_results": 5, "filter": "name = 'x-ajax'"})
+    yield get(two + "metrics/get-history", {"run_id": "${xr}", "metric_key": "m"})
+    yield get(two + "artifacts/list", {"run_id": "${xr}"})
+    yield Request("PUT", "/ajax-api/2.0/mlflow-artifacts/artifacts/${xx}/${xr}/artifacts/a.txt", raw=b"x")
+    yield get("/ajax-api/2.0/mlflow-artifacts/artifacts/${xx}/${xr}/artifacts/a.txt")
+    yield get("/ajax-api/2.0/mlflow-artifacts/artifacts", {"path": "${xx}/${xr}/artifacts"})
+    yield delete("/ajax-api/2.0/mlflow-artifacts/artifacts/${xx}/${xr}/artifacts/a.txt", {})
+    yield post(two + "logged-models", {"experiment_id": "${xx}", "name": "x"},
+        keep={"xl": ["model", "info", "model_id"]})
+    yield get(two + "logged-models/${xl}")
+    yield post(two + "logged-models/search", {"experiment_ids": ["${xx}"]})
+    yield post(two + "registered-models/create", {"name": "x-model"})
+    yield post(two + "model-versions/create", {"name": "x-model", "source": "models:/${xl}", "model_id": "${xl}"})
+    yield get(two + "registered-models/search", {"filter": "name = 'x-model'"})
+    yield post(two + "registered-models/alias", {"name": "x-model", "alias": "a", "version": "1"})
+    yield get(two + "registered-models/alias", {"name": "x-model", "alias": "a"})
+    yield delete(two + "registered-models/delete", {"name": "x-model"})
+    yield get(two + "webhooks/nope")
+    yield post(three + "traces", trace(f"tr-{99:032x}", experiment="${xx}"))
+    yield get(three + f"traces/tr-{99:032x}")
+    yield post(three + "traces/search",
+        {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "${xx}"}}]})
+    yield patch(three + f"traces/tr-{99:032x}/tags", {"key": "a", "value": "1"})
+    yield post(two + "experiments/delete", {"experiment_id": "${xx}"})
+    yield get("/ajax-api/1.0/mlflow/experiments/get", {"experiment_id": "0"})
+
+
 # ---- Run ------------------------------------------------------------------------------------------------------------
 
 def free_port():
