@@ -20,10 +20,11 @@ JSON = {"content-type": "application/json"}
 class Request:
     """One request of the corpus; `${name}` in path, query, body and headers becomes what that server gave for the name."""
 
-    def __init__(self, method, path, body=None, query=None, raw=None, headers=None, keep=None):
+    def __init__(self, method, path, body=None, query=None, raw=None, headers=None, keep=None,
+            loose=False):
         self.method, self.path, self.body, self.query, self.raw = method, path if path.startswith(
             "/") else A2 + path, body, query, raw
-        self.headers, self.keep = headers, keep or {}
+        self.headers, self.keep, self.loose = headers, keep or {}, loose
 
     def shown(self):
         text = f"{self.method} {self.path}"
@@ -122,12 +123,15 @@ class Mask:
         self.ids = re.compile("|".join(re.escape(v) for v in sorted(self.names, key=len, reverse=True)) or r"(?!)")
         self.experiments, self.port = server.experiments, server.port
 
-    def experiment(self, number):
-        return f"<{self.experiments[number]}>" if number in self.experiments else number
+    def experiment(self, number, unknown=None):
+        """A number's name; that of an experiment which was not kept is its server's own affair."""
+        if number in self.experiments:
+            return f"<{self.experiments[number]}>"
+        return unknown if unknown and number.isdigit() and number not in ("0", "99999") else number
 
     def text(self, text, key=""):
         if key in ("experiment_id", "experiment_ids"):
-            return self.experiment(text)
+            return self.experiment(text, "<experiment>")
         if key == "artifact_location" and text.startswith("/"):
             return "<where the server runs>/" + text.rsplit("/", 1)[1]
         if key == "next_page_token":
@@ -137,6 +141,8 @@ class Mask:
             except ValueError:
                 return text
         text = self.ids.sub(lambda m: f"<{self.names[m[0]]}>", text)
+        text = re.sub(r"^(mlflow-artifacts:/)(\d+)(?=/|$)", lambda m: m[1] + self.experiment(m[2], "<experiment>"),
+            text)
         text = re.sub(r"(mlflow-artifacts:/|id=|[Ee]xperiment |with id |^|')(\d+)(?=[/ '.]|$)",
             lambda m: m[1] + self.experiment(m[2]) if m[1] not in ("", "'") or text[m.end():m.end() + 1] == "/"
             else m[0], text)
@@ -201,43 +207,68 @@ def short(value):
     return text if len(text) < 260 else text[:240] + "…"
 
 
-def crashed(base, other):
-    return base["status"] == 500 and "json" not in base and other["status"] in (400, 404,
-        501) and "error_code" in other.get("json", {})
+def crashed(base, other, _):
+    return (base["status"] == 500 and "json" not in base and other["status"] in (400, 404, 501)
+        and "error_code" in other.get("json", {}))
 
 
-def database_text(base, other):
+def database_text(base, other, _):
     b, o = base.get("json"), other.get("json")
     if not (isinstance(b, dict) and isinstance(o, dict) and DATABASE.search(str(b.get("message", "")))):
         return False
-    return base["status"] == other["status"] and b.get("error_code") == o.get("error_code") or base[
-        "status"] == 500 and other["status"] == 400
+    if b["error_code"] == "BAD_REQUEST" and o.get("error_code") == "INVALID_PARAMETER_VALUE":
+        return other["status"] == 400
+    same = base["status"] == other["status"] and b["error_code"] == o.get("error_code")
+    return same or base["status"] == 500 and other["status"] == 400
 
 
-def inner_error(base, other):
+def inner_error(base, other, _):
     b, o = base.get("json"), other.get("json")
     return (isinstance(b, dict) and isinstance(o, dict) and base["status"] == 500 and other["status"] == 400
-            and b.get("error_code") == "INTERNAL_ERROR" and b.get("message") == o.get("message"))
+        and b.get("error_code") in ("INTERNAL_ERROR", "INVALID_STATE") and b.get("message") == o.get("message"))
 
 
-def plain_crash(base, other):
+def plain_crash(base, other, _):
     return base["status"] == 500 and base["content-type"].startswith("text/plain") and other["status"] in (400, 409)
 
 
-# What may differ: name, reason, and a test on the two masked answers.
+def page(base, other, _):
+    return base["status"] == other["status"] and base["status"] in (404, 405) and "json" not in base
+
+
+def stricter(base, other, request):
+    return (request.loose and base["status"] == 200 and other["status"] == 400
+        and (other.get("json") or {}).get("error_code") == "INVALID_PARAMETER_VALUE")
+
+
+def not_there(base, other, _):
+    return other["status"] == 501 and (other.get("json") or {}).get("error_code") == "NOT_IMPLEMENTED"
+
+
+def offers(base, other, request):
+    return request.path.endswith("/server-info") and base["status"] == other["status"] == 200 and set(
+        base["json"]) == set(other["json"])
+
+
+# What may differ: name, reason, and a test on the two masked answers and the request.
 ACCEPTED = [
-    ("crash",
-    "MLflow answers 500 with a page (its handler raised): an error that names what is wrong is better, and clients retry a 500",
-    crashed),
-    ("database text",
-    "the message is the text of an SQL driver's error: status and code must be the same, or 400 where MLflow says 500",
-    database_text),
-    ("inner error", "a wrong request that MLflow calls INTERNAL_ERROR, which clients retry: the same message as a 400",
-    inner_error), ("upload crash", "an upload over a folder ends in MLflow with 500 as plain text", plain_crash),]
+    ("crash", "MLflow answers 500 with a page (its handler raised): an error that names what is wrong is better, and "
+        "clients retry a 500", crashed),
+    ("database text", "the message is the text of an SQL driver's error: the status must be the same, and the code or "
+        "INVALID_PARAMETER_VALUE for BAD_REQUEST", database_text),
+    ("inner error", "a wrong request that MLflow calls an inner error, which clients retry: the same message as a 400",
+        inner_error),
+    ("upload crash", "an upload over a folder ends in MLflow with 500 as plain text", plain_crash),
+    ("page", "MLflow's web framework answers a wrong path or method with a page: the status must be the same", page),
+    ("stricter", "a parameter of a wrong type, where MLflow drops it and all that follows it in silence, is refused",
+        stricter),
+    ("not there", "Bellwether says that it does not have this", not_there),
+    ("offers", "what the server can do differs", offers),
+]
 
 
-def accepted(base, other):
-    return next((name for name, _, test in ACCEPTED if test(base, other)), None)
+def accepted(base, other, request):
+    return next((name for name, _, test in ACCEPTED if test(base, other, request)), None)
 
 
 # ---- Corpus ---------------------------------------------------------------------------------------------------------
@@ -282,7 +313,7 @@ def abuse(method, path, good, wrong=WRONG, methods=True):
     for key in good:
         yield Request(method, path, fresh({k: v for k, v in good.items() if k != key}))
         for value in wrong:
-            yield Request(method, path, fresh({**good, key: value}))
+            yield Request(method, path, fresh({**good, key: value}), loose=True)
     yield Request(method, path, fresh({**good, "unknown": {"a": [1]}}))
     yield Request(method, path, {})
     for raw in ("", "null", "{", "[1]", "7", json.dumps(json.dumps(fresh(good))), '"text"'):
@@ -1539,13 +1570,13 @@ def free_port():
 
 def start_mlflow(folder):
     port = free_port()
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
                "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
     with open(os.path.join(folder, "log"), "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
-    for _ in range(600):
+    for _ in range(1800):
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", "/health")
@@ -1579,7 +1610,7 @@ def compare(base, other, chosen, limit, listing):
             found, count = differences(*masked), count + 1
             if not found:
                 continue
-            reason = accepted(*masked)
+            reason = accepted(*masked, request)
             if reason:
                 allowed[reason] = allowed.get(reason, 0) + 1
                 continue
