@@ -1649,6 +1649,7 @@ def main(arguments):
         raise SystemExit(f"no part {unknown}: there are {', '.join(PARTS)}")
     chosen = [(name, corpus) for name, corpus in PARTS.items() if not options["--part"] or name in options["--part"]]
     started = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that the servers are stopped.
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         try:
             urls = []
