@@ -21,6 +21,8 @@ cargo xtask COMMAND
   ui             build the web interface into ui/dist
   bench [NAME]   benchmarks: cost per item in CPU time and bytes; NAME is a package, `load` for the load test,
                  `crash` for kill -9 during ingest, or `demo` for the demo's faults
+  mlflow [ARGS]  MLflow's own client against the built server; ARGS go to the client's session (`--part NAME`);
+                 with `--diff` first, the same requests to a real MLflow server and to ours, and what differs
   tidy           only the tidy rules
 ";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Some("check") => check(),
         Some("ui") => ui(),
         Some("bench") => bench::bench(&args[1..]),
+        Some("mlflow") => build_and_mlflow(&args[1..]),
         Some("tidy") => tidy(),
         Some("--help" | "-h" | "help") | None => {
             print!("{HELP}");
@@ -93,6 +96,7 @@ fn test(args: &[String]) -> Result<()> {
     docs::run_all()?;
     step("real senders");
     tools::with_python(
+        "venv",
         // Versions that go together: the three exporters share parts.
         &[
             "opentelemetry-sdk==1.45.*",
@@ -110,6 +114,10 @@ fn test(args: &[String]) -> Result<()> {
             Ok(())
         },
     )?;
+    mlflow_client(&[])?;
+    if long {
+        mlflow_diff(&[])?;
+    }
     tools::with_prometheus(|prometheus| {
         run(std::process::Command::new(tools::python()?)
             .arg(root().join("xtask/senders/prometheus.py"))
@@ -157,6 +165,34 @@ fn ui() -> Result<()> {
         run(tools::npm().args(["run", "build"]))?;
     }
     Ok(())
+}
+
+fn build_and_mlflow(args: &[String]) -> Result<()> {
+    step("build");
+    run(cargo().args(["build", "--package", "bellwether"]))?;
+    match args.split_first() {
+        Some((first, rest)) if first == "--diff" => mlflow_diff(rest),
+        _ => mlflow_client(args),
+    }
+}
+
+const MLFLOW_COMPANIONS: [&str; 4] = ["scikit-learn==1.9.1", "pandas==3.1.1", "skops==0.16.0", "matplotlib==3.11.2"];
+
+/// MLflow's own client against Bellwether. For this its light package is enough (0.6 GB with the others).
+fn mlflow_client(args: &[String]) -> Result<()> {
+    let packages = [&["mlflow-skinny==3.17.2"], MLFLOW_COMPANIONS.as_slice()].concat();
+    tools::with_python("venv-mlflow", &packages, |python| mlflow_script(python, "mlflow_client.py", args))
+}
+
+/// The same requests to MLflow's server, which needs the whole package (0.9 GB), and to Bellwether.
+fn mlflow_diff(args: &[String]) -> Result<()> {
+    let packages = [&["mlflow==3.17.2"], MLFLOW_COMPANIONS.as_slice()].concat();
+    tools::with_python("venv-mlflow-server", &packages, |python| mlflow_script(python, "mlflow_diff.py", args))
+}
+
+fn mlflow_script(python: &Path, script: &str, args: &[String]) -> Result<()> {
+    let script = root().join("xtask/senders").join(script);
+    run(std::process::Command::new(python).arg(script).arg(tools::binary()).args(args))
 }
 
 /// Whether `source` (a file, or any file below a folder) was changed after `product`, or `product` is not there.

@@ -88,13 +88,13 @@ pub fn python() -> Result<PathBuf> {
     bail!("no python3 found: install Python 3.9 or newer")
 }
 
-/// Runs `job` with the interpreter of a virtual environment (kept in the target folder) that has the packages.
-pub fn with_python(packages: &[&str], job: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let venv = target().join("venv");
+/// Runs `job` with the interpreter of a virtual environment (`name` in the target folder) that has the packages.
+pub fn with_python(name: &str, packages: &[&str], job: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let venv = target().join(name);
     let interpreter = venv.join("bin/python");
     let stamp = venv.join("bellwether-packages");
     if std::fs::read_to_string(&stamp).unwrap_or_default() != packages.join("\n") {
-        step("install Python packages for the senders' tests");
+        step(&format!("install Python packages for the senders' tests ({name})"));
         run(Command::new(python()?).args(["-m", "venv"]).arg(&venv))?;
         run(Command::new(&interpreter).args(["-m", "pip", "install", "--quiet"]).args(packages))?;
         std::fs::write(&stamp, packages.join("\n"))?;
