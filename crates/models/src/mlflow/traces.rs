@@ -557,6 +557,14 @@ mod tests {
         receive_spans(&mut book, "0", None, set(vec![span("3", Some("1"), 1001, 1002)])).unwrap();
         let trace = book.trace("tr-ab").unwrap();
         assert_eq!((trace.request_time, trace.state.as_str(), trace.spans.len()), (2000, "ERROR", 3));
+        book.link_trace("tr-ab", "r2").unwrap();
+        let found = |run: &str| {
+            let asked = json!({"locations": [{"mlflow_experiment": {"experiment_id": "0"}}], "filter": format!("run_id = '{run}'")});
+            search(&book, &Said::of_body(asked.to_string().as_bytes()).unwrap()).unwrap()["traces"]
+                .as_array()
+                .map_or(0, Vec::len)
+        };
+        assert_eq!((found("r"), found("r2"), found("r3")), (1, 1, 0));
         assert!(receive_spans(&mut book, "99", None, set(vec![])).is_err());
     }
 

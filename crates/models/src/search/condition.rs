@@ -417,7 +417,9 @@ fn trace_condition(said: Said) -> Result<Condition, Problem> {
     if group == Group::Tag && key == "mlflow.linkedPrompts" {
         return prompt_condition(&operator, value);
     }
-    let several = !matches!(group, Group::Attribute | Group::Tag | Group::Metadata);
+    // A trace may be linked to runs beside the one in which it was made.
+    let is_run = group == Group::Metadata && key == "mlflow.sourceRun";
+    let several = is_run || !matches!(group, Group::Attribute | Group::Tag | Group::Metadata);
     let test = match value {
         Value::Integer(number) | Value::Float(number) => Test::of_number(&operator, number, false),
         value => Test::of_text(&operator, value)?,
