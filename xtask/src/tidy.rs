@@ -16,11 +16,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("analyze", &["view", "math", "types"]),
     ("incident", &["types"]),
     ("act", &["types"]),
+    ("models", &[]),
+    ("serve", &[]),
     ("engine", &["analyze", "incident", "view", "types"]),
     ("sim", &["engine", "analyze", "view", "math", "types"]),
     ("shop", &[]),
     ("prove", &["analyze", "view", "math", "types"]),
-    ("api", &["act", "engine", "analyze", "incident", "view", "ingest", "store", "shop", "types"]),
+    ("api", &["act", "engine", "analyze", "incident", "view", "ingest", "models", "store", "shop", "types"]),
     ("cli", &["act", "api", "engine", "sim", "prove", "store", "shop", "ingest", "analyze", "types"]),
 ];
 
