@@ -36,7 +36,6 @@ const PIECES: usize = 8;
 const PIECE: usize = 256 << 10;
 
 pub fn add(routes: &mut Routes) {
-    let methods = [Method::GET, Method::PUT, Method::DELETE];
     for prefix in [
         [
             "/api/2.0/mlflow-artifacts/artifacts",
@@ -51,8 +50,15 @@ pub fn add(routes: &mut Routes) {
     ] {
         let [list, one, parts] = prefix;
         routes.add(Method::GET, list, Permission::Read, "Files of runs and models below a path", folder);
-        let what = "A file of a run or a model, as MLflow's clients send and fetch it; a change needs write";
-        routes.add_all(&methods, one, Permission::Read, what, file);
+        routes.add(
+            Method::GET,
+            one,
+            Permission::Read,
+            "A file of a run or a model, as MLflow's clients fetch it",
+            file,
+        );
+        let what = "A file of a run or a model, as MLflow's clients send and remove it";
+        routes.add_all(&[Method::PUT, Method::DELETE], one, Permission::Write, what, file);
         let what = "A file that comes in parts, as MLflow's clients send it; needs write";
         routes.add_all(&[Method::POST, Method::PUT], parts, Permission::Write, what, multipart);
     }

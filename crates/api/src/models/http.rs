@@ -19,18 +19,22 @@ use crate::{auth::Permission, errors::ApiError, guard, intake, routes::Routes, s
 
 /// The version that the wire is that of.
 const VERSION: &str = "3.17.2";
-const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+/// Most questions are posted; what may be a change is told by the call.
+const ASKING: [Method; 2] = [Method::GET, Method::POST];
+const CHANGING: [Method; 3] = [Method::PUT, Method::PATCH, Method::DELETE];
 
 /// Adds MLflow's paths.
 pub fn add(routes: &mut Routes) {
-    let what = "MLflow's tracking and registry, as its clients use it; a change needs write";
+    let asks = "MLflow's tracking and registry, as its clients use it; what is posted to change something needs write";
+    let changes = "MLflow's tracking and registry: changes";
     for path in [
         "/api/2.0/mlflow/{*path}",
         "/api/3.0/mlflow/{*path}",
         "/ajax-api/2.0/mlflow/{*path}",
         "/ajax-api/3.0/mlflow/{*path}",
     ] {
-        routes.add_all(&METHODS, path, Permission::Read, what, call);
+        routes.add_all(&ASKING, path, Permission::Read, asks, call);
+        routes.add_all(&CHANGING, path, Permission::Write, changes, call);
     }
     files::add(routes);
     routes.add(Method::GET, "/version", Permission::Public, "MLflow's version whose wire is spoken", version);
