@@ -118,6 +118,11 @@ impl Trees {
         self.features
     }
 
+    /// How many numbers a leaf has.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
     /// Adds a tree whose root is node 0 and whose leaves are rows of `leaves`; what it answers is added to the columns
     /// from `column` on. Nodes that are not reached are left out.
     ///
