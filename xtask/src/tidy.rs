@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("shop", &[]),
     ("prove", &["analyze", "view", "math", "types"]),
     ("api", &["act", "engine", "analyze", "incident", "view", "ingest", "models", "store", "shop", "types"]),
-    ("cli", &["act", "api", "engine", "sim", "prove", "store", "shop", "ingest", "analyze", "types"]),
+    ("cli", &["act", "api", "engine", "sim", "prove", "serve", "store", "shop", "ingest", "analyze", "types"]),
 ];
 
 /// Rooms that know no time, no IO and no tasks.

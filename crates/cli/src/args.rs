@@ -98,6 +98,9 @@ pub enum Command {
     /// Service level objectives: list and show them with their budgets, set, check and remove them
     #[command(subcommand)]
     Slos(Slos),
+    /// Run models of other libraries from their files
+    #[command(subcommand)]
+    Models(Models),
     /// Check the journal's hash chain
     #[command(subcommand)]
     Audit(Audit),
@@ -480,6 +483,28 @@ pub enum Silences {
         #[command(flatten)]
         remote: Remote,
     },
+}
+
+/// What to do with models.
+#[derive(Subcommand, Debug)]
+pub enum Models {
+    /// Answer rows with a model: scikit-learn (skops), XGBoost (UBJSON, JSON) or LightGBM (text)
+    #[command(
+        after_help = "Examples:\n  bellwether models predict model.skops rows.csv\n  cat rows.csv | bellwether models predict model.ubj --probabilities"
+    )]
+    Predict(Predict),
+}
+
+/// `models predict`
+#[derive(Group, Debug)]
+pub struct Predict {
+    /// The model's file
+    pub model: PathBuf,
+    /// Rows as CSV with a line of names (- or nothing: standard input)
+    pub rows: Option<PathBuf>,
+    /// The probability of each class instead of the class
+    #[arg(long)]
+    pub probabilities: bool,
 }
 
 /// What to do with service level objectives.

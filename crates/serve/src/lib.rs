@@ -37,6 +37,21 @@ pub trait Model: Send + Sync + fmt::Debug {
     fn classes(&self) -> Option<&[Label]>;
 }
 
+/// Reads a model, whichever library wrote it: what the file is, is told by how it begins.
+pub fn read(bytes: &[u8]) -> Result<Box<dyn Model>, Problem> {
+    let begin = &bytes[..bytes.len().min(64)];
+    match begin {
+        [b'P', b'K', ..] => skops::read(bytes),
+        [0x80, ..] => Err(Problem::Unsupported(
+            "a pickle, which is a program: it is never run here. Save the model as skops, ONNX or the library's own format"
+                .into(),
+        )),
+        _ if begin.starts_with(b"tree") => lightgbm::read(bytes),
+        _ if begin.trim_ascii_start().starts_with(b"{") => xgboost::read(bytes),
+        _ => Err(Problem::Damaged("it begins like no model that is known".into())),
+    }
+}
+
 /// Why a file is no model that can be run, or rows are none that it can answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
@@ -59,3 +74,16 @@ impl fmt::Display for Problem {
 }
 
 impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_model_is_said_to_be_none() {
+        assert!(matches!(read(b"\x80\x05\x95"), Err(Problem::Unsupported(what)) if what.contains("pickle")));
+        for bytes in [&b""[..], b"x", b"PK", b"PK\x03\x04", b"{", b"{}", b"tree", b"tree\nversion=v4\n", &[0xff; 99]] {
+            assert!(read(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}
