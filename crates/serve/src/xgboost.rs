@@ -17,7 +17,8 @@ use value::{Value, index};
 
 /// How many rows are laid out and walked at a time.
 const BLOCK: usize = 8 * LANES;
-const MOST_GROUPS: usize = 1 << 20;
+/// More outputs than this are not read: scores of a block of rows are held for all of them.
+const MOST_GROUPS: usize = 1 << 16;
 
 /// Reads a model file; what it holds tells JSON from UBJSON.
 ///

@@ -114,6 +114,11 @@ fn xgboost_answers_as_its_library() {
     check_all("xgb_", xgboost::read, 30);
 }
 
+#[test]
+fn lightgbm_answers_as_its_library() {
+    check_all("lgb_", lightgbm::read, 25);
+}
+
 fn backwards(frame: &Frame) -> Frame {
     let mut other = frame.clone();
     other.names.reverse();
@@ -154,7 +159,7 @@ fn rows_that_do_not_fit_are_refused() {
 
 #[test]
 fn extreme_rows_are_answered() {
-    for library in [("xgb_", xgboost::read as Read)] {
+    for library in [("xgb_", xgboost::read as Read), ("lgb_", lightgbm::read)] {
         for case in cases(library.0) {
             let model = library.1(&case.model).unwrap();
             for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e308, -1e308, 1e-320, 0.0] {
@@ -179,7 +184,7 @@ fn ask(model: Result<Box<dyn Model>, Problem>, rows: &Frame) -> bool {
 /// Cuts and changes a file at many places, the same ones in every run.
 fn damage(case: &Case, read: Read) {
     let (file, mut state) = (&case.model, 0x9e37_79b9_7f4a_7c15_u64);
-    for _ in 0..400 {
+    for _ in 0..200 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let at = (state >> 33) as usize % file.len();
         ask(read(&file[..at]), &case.rows);
@@ -196,6 +201,62 @@ fn damaged_files_of_xgboost_do_no_harm() {
     for name in ["xgb_softprob", "xgb_categories", "xgb_onehot", "xgb_dart", "xgb_wide", "xgb_linear_classes"] {
         damage(&case(name), xgboost::read);
     }
+}
+
+#[test]
+fn damaged_files_of_lightgbm_do_no_harm() {
+    for name in ["lgb_multiclass", "lgb_categories", "lgb_linear", "lgb_rf", "lgb_constant"] {
+        damage(&case(name), lightgbm::read);
+    }
+}
+
+#[test]
+fn cut_files_of_lightgbm_are_damaged() {
+    let file = case("lgb_categories").model;
+    let end = String::from_utf8(file.clone()).unwrap().find("end of trees").unwrap();
+    for at in (0..end).step_by(97) {
+        assert!(matches!(lightgbm::read(&file[..at]), Err(Problem::Damaged(_))), "cut at {at}");
+    }
+    assert!(lightgbm::read(&file[..end + 13]).is_ok(), "what follows the trees is not needed");
+}
+
+/// A text model of a fixture with the first place of a text in it replaced.
+fn replaced(name: &str, from: &str, to: &str) -> Result<Box<dyn Model>, Problem> {
+    let text = String::from_utf8(case(name).model).unwrap();
+    assert!(text.contains(from), "{from}");
+    lightgbm::read(text.replacen(from, to, 1).as_bytes())
+}
+
+#[test]
+fn what_does_not_fit_in_a_text_is_said() {
+    for (from, to, said) in [
+        ("version=v4", "version=v9", "version `v9`"),
+        ("objective=regression_l1", "objective=other", "the objective `other`"),
+        ("leaf_value=", "leaf_value=nan ", "tree 0: `leaf_value` holds 9 numbers, not 8"),
+        ("num_leaves=8", "num_leaves=9", "tree 0: `leaf_value` holds 8 numbers, not 9"),
+        ("split_feature=", "split_feature=7 ", "tree 0: `split_feature` holds 8 numbers, not 7"),
+        ("max_feature_idx=4", "max_feature_idx=3", "names"),
+        ("Tree=1", "Tree=2", "tree 1 is missing"),
+        ("tree_sizes=", "tree_sizes=1 ", "not as many trees"),
+        ("num_cat=0\n", "num_cat=1\n", "tree 0: `cat_boundaries` is missing"),
+        ("pandas_categorical:null", "pandas_categorical:[", "categories of pandas"),
+    ] {
+        let problem = replaced("lgb_l1", from, to).unwrap_err().to_string();
+        assert!(problem.contains(said), "{from}: {problem}");
+    }
+    let problem = replaced("lgb_constant", "leaf_value=3.5", "leaf_value=inf").unwrap_err().to_string();
+    assert!(problem.contains("tree 0: leaf 0 has no finite number"), "{problem}");
+}
+
+#[test]
+fn columns_of_lightgbm_come_in_any_order() {
+    let case = case("lgb_categories");
+    let model = lightgbm::read(&case.model).unwrap();
+    let as_given = model.predict(&case.rows).unwrap();
+    let mut other = backwards(&case.rows);
+    assert_eq!(model.predict(&other).unwrap(), as_given);
+    other.names[0] = "something".into();
+    assert_eq!(model.predict(&other).unwrap_err(), Problem::Rows("columns are missing: kind".into()));
 }
 
 #[test]
@@ -261,4 +322,27 @@ fn lists_that_claim_more_than_the_file_has_are_damaged() {
     assert!(matches!(xgboost::read(&deep), Err(Problem::Damaged(_))));
     let deep = [b"{\"a\":".to_vec(), vec![b'['; 100_000]].concat();
     assert!(matches!(xgboost::read(&deep), Err(Problem::Damaged(_))));
+}
+
+/// Prints how long a row takes; run it with optimisation: `cargo test --release -- --ignored --nocapture speed`.
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    for (name, read) in [("xgb", xgboost::read as Read), ("lgb", lightgbm::read)] {
+        let path = std::env::var(format!("BOOST_{}", name.to_uppercase())).expect("the path of a model");
+        let model = read(&std::fs::read(path).unwrap()).unwrap();
+        let rows = 20_000;
+        let mut state = 1_u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f64 / (1 << 24) as f64 * 6.0 - 3.0
+        };
+        let columns = (0..model.width()).map(|_| Column::Numbers((0..rows).map(|_| draw()).collect())).collect();
+        let frame = Frame { names: Vec::new(), columns, rows };
+        for _ in 0..3 {
+            let start = std::time::Instant::now();
+            numbers(model.predict(&frame).unwrap());
+            println!("{name}: {:.2} µs a row", start.elapsed().as_secs_f64() * 1e6 / rows as f64);
+        }
+    }
 }
