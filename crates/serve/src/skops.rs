@@ -23,13 +23,16 @@ use archive::Archive;
 use estimators::{Choice, Estimator, Shares, logistic, softmax};
 use node::Node;
 use object::{File, Thing};
-use steps::Step;
+use steps::{Step, WIDEST};
 use table::{Body, Cells, Table};
 
 use crate::{Answer, Column, Frame, Label, Matrix, Model, Problem};
 
-/// How many rows go through the steps together: what they hold in between stays small.
+/// How many rows go through the steps together at most.
 const ROWS: usize = 512;
+
+/// How many numbers the rows may have that go through the steps together: what steps hold in between stays small.
+const CELLS: usize = 1 << 20;
 
 /// How many pipelines may hold one another.
 const DEPTH: usize = 16;
@@ -58,6 +61,8 @@ struct Skops {
     used: Vec<bool>,
     steps: Vec<Step>,
     last: Estimator,
+    /// How many rows go through the steps together.
+    together: usize,
 }
 
 impl Skops {
@@ -95,20 +100,30 @@ impl Skops {
         if names.as_ref().is_some_and(|names: &Vec<String>| names.len() != width) {
             return Err(Problem::Damaged("feature_names_in_ does not fit n_features_in_".to_owned()));
         }
+        if width > WIDEST {
+            return Err(Problem::Unsupported(format!("a model of {width} inputs; the most are {WIDEST}")));
+        }
+        let mut widest = width.max(1);
+        let out = steps.iter().try_fold(width, |width, step| step.out(width, &mut widest))?;
+        if out != estimator.width {
+            let (who, takes) = (&estimator.who, estimator.width);
+            return Err(Problem::Damaged(format!("{who} takes {takes} inputs and is given {out}")));
+        }
+        let together = (CELLS / widest).clamp(1, ROWS);
         let mut used = vec![true; width];
         if let Some(columns) = steps.first().and_then(Step::columns_used) {
             used.fill(false);
             columns.into_iter().filter(|at| *at < width).for_each(|at| used[at] = true);
         }
-        Ok(Skops { names, width, used, steps, last: estimator })
+        Ok(Skops { names, width, used, steps, last: estimator, together })
     }
 
     /// The numbers of all rows, a few rows at a time.
     fn scores(&self, frame: &Frame) -> Result<Matrix, Problem> {
         let columns = self.columns(frame)?;
         let mut all = Matrix::default();
-        for first in (0..frame.rows).step_by(ROWS) {
-            let rows = ROWS.min(frame.rows - first);
+        for first in (0..frame.rows).step_by(self.together) {
+            let rows = self.together.min(frame.rows - first);
             let table = Table { first, rows, body: Body::Columns(slices(&columns, first, rows)) };
             let table = self.steps.iter().try_fold(table, |table, step| step.apply(table))?;
             let matrix = table.into_matrix(&self.last.who, self.last.width, self.last.takes)?;

@@ -10,6 +10,12 @@ use crate::{Matrix, Problem};
 /// How many steps may hold one another.
 const DEPTH: usize = 16;
 
+/// The most columns there may be between steps, and inputs of a model.
+pub(super) const WIDEST: usize = 1 << 20;
+
+/// The highest degree of polynomials.
+const DEGREE: usize = 64;
+
 /// The most columns polynomials may have.
 const TERMS: usize = 100_000;
 
@@ -159,6 +165,36 @@ impl Step {
             }
             Step::Encode(encoder) => encoder.apply(table),
             Step::Impute(imputer) => imputer.apply(table),
+        }
+    }
+
+    /// How many columns it answers where it is given `input`; `widest` becomes the most there are in between.
+    pub(super) fn out(&self, input: usize, widest: &mut usize) -> Result<usize, Problem> {
+        let takes = |who: &str, width: usize, out: usize| match input == width {
+            true => Ok(out),
+            false => Err(Problem::Damaged(format!("{who} takes {width} inputs and is given {input}"))),
+        };
+        let out = match self {
+            Step::Pass => input,
+            Step::Chain(steps) => steps.iter().try_fold(input, |input, step| step.out(input, widest))?,
+            Step::Union(parts) => {
+                let mut sum = 0usize;
+                for part in parts {
+                    let columns = part.columns.as_ref().map_or(input, Vec::len);
+                    sum = sum.saturating_add(part.step.out(columns, widest)?);
+                }
+                sum
+            }
+            Step::Scale { who, width, .. } => takes(who, *width, input)?,
+            Step::Project { who, width, components, .. } => takes(who, *width, components.rows)?,
+            Step::Terms { width, terms } => takes("PolynomialFeatures", *width, terms.len())?,
+            Step::Encode(encoder) => takes(encoder.who(), encoder.inputs(), encoder.out())?,
+            Step::Impute(imputer) => takes("SimpleImputer", imputer.inputs(), imputer.out())?,
+        };
+        *widest = out.max(*widest);
+        match out <= WIDEST {
+            true => Ok(out),
+            false => Err(Problem::Unsupported(format!("steps that answer more than {WIDEST} columns"))),
         }
     }
 
@@ -420,6 +456,9 @@ fn read_terms(thing: Thing<'_>) -> Result<Step, Problem> {
     let count = thing.count("n_output_features_")?;
     if count > TERMS {
         return Err(Problem::Unsupported(format!("PolynomialFeatures of {count} columns; the most are {TERMS}")));
+    }
+    if high > DEGREE {
+        return Err(Problem::Unsupported(format!("PolynomialFeatures of degree {high}; the highest is {DEGREE}")));
     }
     let mut terms: Vec<Vec<usize>> = Vec::new();
     if thing.flag("include_bias", true)? {
