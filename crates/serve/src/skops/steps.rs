@@ -229,7 +229,29 @@ impl Part {
 }
 
 impl Scale {
-    fn apply(&self, matrix: &mut Matrix) {
+    /// What undoes a transformer of targets.
+    pub(super) fn read_inverse(thing: Thing<'_>) -> Result<Scale, Problem> {
+        match thing.class() {
+            "StandardScaler" if thing.is_of("sklearn") => {
+                let width = thing.count("n_features_in_")?.min(WIDEST);
+                let ones = |name| if thing.get(name).is_some() { sized(thing, name) } else { Ok(vec![1.0; width]) };
+                let mean = if thing.flag("with_mean", true)? { sized(thing, "mean_")? } else { vec![0.0; width] };
+                Ok(Scale::Stretch(ones("scale_")?, mean, None))
+            }
+            "FunctionTransformer" if thing.is_of("sklearn") => {
+                let function = match thing.get("inverse_func") {
+                    None => return Ok(Scale::Each(|x| x)),
+                    Some(node) => thing.other(node)?,
+                };
+                let plain = function.is_of("numpy") && function.loader() == "FunctionNode";
+                let how = if plain { each(function.class()) } else { None };
+                how.map(Scale::Each).ok_or_else(|| thing.unsupported("inverse_func"))
+            }
+            _ => Err(Problem::Unsupported(format!("the class {} for targets", thing.full_name()))),
+        }
+    }
+
+    pub(super) fn apply(&self, matrix: &mut Matrix) {
         let width = matrix.columns.max(1);
         for row in matrix.values.chunks_exact_mut(width) {
             match self {
