@@ -23,13 +23,16 @@ use archive::Archive;
 use estimators::{Choice, Estimator, Shares, logistic, softmax};
 use node::Node;
 use object::{File, Thing};
-use steps::Step;
+use steps::{Scale, Step, WIDEST};
 use table::{Body, Cells, Table};
 
 use crate::{Answer, Column, Frame, Label, Matrix, Model, Problem};
 
-/// How many rows go through the steps together: what they hold in between stays small.
+/// How many rows go through the steps together at most.
 const ROWS: usize = 512;
+
+/// How many numbers the rows may have that go through the steps together: what steps hold in between stays small.
+const CELLS: usize = 1 << 20;
 
 /// How many pipelines may hold one another.
 const DEPTH: usize = 16;
@@ -58,15 +61,25 @@ struct Skops {
     used: Vec<bool>,
     steps: Vec<Step>,
     last: Estimator,
+    /// What is done to numbers that are the answer.
+    after: Vec<Scale>,
+    /// How many rows go through the steps together.
+    together: usize,
 }
 
 impl Skops {
     fn read(thing: Thing<'_>) -> Result<Skops, Problem> {
         let (mut steps, mut last) = (Vec::new(), thing);
         let (mut names, mut width) = (None, None);
+        let mut after = Vec::new();
         for depth in 0.. {
             if depth == DEPTH {
                 return Err(Problem::Unsupported("pipelines that hold one another too deeply".to_owned()));
+            }
+            if last.class() == "TransformedTargetRegressor" && last.is_of("sklearn") {
+                after.insert(0, Scale::read_inverse(last.child("transformer_")?)?);
+                last = last.child("regressor_")?;
+                continue;
             }
             if last.class() != "Pipeline" || !last.is_of("sklearn") {
                 break;
@@ -95,20 +108,33 @@ impl Skops {
         if names.as_ref().is_some_and(|names: &Vec<String>| names.len() != width) {
             return Err(Problem::Damaged("feature_names_in_ does not fit n_features_in_".to_owned()));
         }
+        if width > WIDEST {
+            return Err(Problem::Unsupported(format!("a model of {width} inputs; the most are {WIDEST}")));
+        }
+        let mut widest = width.max(1);
+        let out = steps.iter().try_fold(width, |width, step| step.out(width, &mut widest))?;
+        if out != estimator.width {
+            let (who, takes) = (&estimator.who, estimator.width);
+            return Err(Problem::Damaged(format!("{who} takes {takes} inputs and is given {out}")));
+        }
+        if !after.is_empty() && !matches!(estimator.choice, Choice::Values | Choice::Powers) {
+            return Err(Problem::Unsupported(format!("TransformedTargetRegressor of {}", estimator.who)));
+        }
+        let together = (CELLS / widest).clamp(1, ROWS);
         let mut used = vec![true; width];
         if let Some(columns) = steps.first().and_then(Step::columns_used) {
             used.fill(false);
             columns.into_iter().filter(|at| *at < width).for_each(|at| used[at] = true);
         }
-        Ok(Skops { names, width, used, steps, last: estimator })
+        Ok(Skops { names, width, used, steps, last: estimator, after, together })
     }
 
     /// The numbers of all rows, a few rows at a time.
     fn scores(&self, frame: &Frame) -> Result<Matrix, Problem> {
         let columns = self.columns(frame)?;
         let mut all = Matrix::default();
-        for first in (0..frame.rows).step_by(ROWS) {
-            let rows = ROWS.min(frame.rows - first);
+        for first in (0..frame.rows).step_by(self.together) {
+            let rows = self.together.min(frame.rows - first);
             let table = Table { first, rows, body: Body::Columns(slices(&columns, first, rows)) };
             let table = self.steps.iter().try_fold(table, |table, step| step.apply(table))?;
             let matrix = table.into_matrix(&self.last.who, self.last.width, self.last.takes)?;
@@ -160,10 +186,15 @@ impl Model for Skops {
         let classes = &self.last.classes;
         let each = scores.values.chunks_exact(scores.columns.max(1));
         let labels = match self.last.choice {
-            Choice::Values => return Ok(Answer::Numbers(scores)),
-            Choice::Powers => {
-                scores.values.iter_mut().for_each(|value| *value = value.exp());
+            Choice::Values | Choice::Powers => {
+                if self.last.choice == Choice::Powers {
+                    scores.values.iter_mut().for_each(|value| *value = value.exp());
+                }
+                self.after.iter().for_each(|scale| scale.apply(&mut scores));
                 return Ok(Answer::Numbers(scores));
+            }
+            Choice::Outlier(offset) => {
+                each.map(|row| Label::Int(if -(-row[0]).exp2() - offset < 0.0 { -1 } else { 1 })).collect()
             }
             Choice::Positive => each.map(|row| classes[usize::from(row[0] > 0.0)].clone()).collect(),
             Choice::NotNegative => each.map(|row| classes[usize::from(row[0] >= 0.0)].clone()).collect(),

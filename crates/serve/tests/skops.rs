@@ -1,6 +1,7 @@
 //! Models of scikit-learn against what scikit-learn answers: `fixtures/make.py` makes both.
 
 use std::fs;
+use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bellwether_serve::{Answer, Column, Frame, Label, Matrix, Model, Problem, skops};
@@ -160,4 +161,191 @@ fn rows_that_do_not_fit_are_refused() {
     let none = Frame { names: Vec::new(), columns: vec![Column::Numbers(vec![]); 4], rows: 0 };
     assert_eq!(linear.predict(&none), Ok(Answer::Numbers(Matrix::default())));
     assert_eq!(forest.predict(&none), Ok(Answer::Labels(Vec::new())));
+}
+
+/// A file with other members.
+fn with_members(name: &str, change: impl Fn(&str, Vec<u8>) -> Vec<u8>) -> Vec<u8> {
+    let mut old = zip::ZipArchive::new(Cursor::new(bytes(name))).unwrap();
+    let mut new = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for at in 0..old.len() {
+        let mut member = old.by_index(at).unwrap();
+        let name = member.name().unwrap().into_owned();
+        let mut content = Vec::new();
+        member.read_to_end(&mut content).unwrap();
+        new.start_file(&name, stored).unwrap();
+        new.write_all(&change(&name, content)).unwrap();
+    }
+    new.finish().unwrap().into_inner()
+}
+
+/// The names of the arrays of a file.
+fn arrays(name: &str) -> Vec<String> {
+    let file = zip::ZipArchive::new(Cursor::new(bytes(name))).unwrap();
+    let names = file.file_names().map(|name| name.unwrap().into_owned());
+    names.filter(|name| name.ends_with(".npy")).collect()
+}
+
+/// An array of NumPy.
+fn npy(kind: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let head = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
+    [b"\x93NUMPY\x01\x00", &(head.len() as u16).to_le_bytes()[..], head.as_bytes(), data].concat()
+}
+
+/// A file whose schema has another text in place of one.
+fn with_schema(name: &str, from: &str, to: &str) -> Vec<u8> {
+    with_members(name, |member, content| match member {
+        "schema.json" => {
+            let text = String::from_utf8(content).unwrap();
+            assert!(text.contains(from), "{from}");
+            text.replace(from, to).into_bytes()
+        }
+        _ => content,
+    })
+}
+
+fn refusal(file: &[u8]) -> Problem {
+    skops::read(file).expect_err("this file is refused")
+}
+
+/// Numbers that look random.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) as usize % end.max(1)
+    }
+}
+
+/// Reads a file that may be broken and, where it can be read, asks it.
+fn survive(file: &[u8], frame: &Frame) {
+    if let Ok(model) = skops::read(file) {
+        let _ = model.predict(frame);
+        let _ = model.probabilities(frame);
+    }
+}
+
+#[test]
+fn files_that_are_cut_off_are_damaged() {
+    for name in ["linear", "columns_by_name", "histograms_two"] {
+        let file = bytes(name);
+        for end in (0..file.len()).step_by(97) {
+            assert!(matches!(refusal(&file[..end]), Problem::Damaged(_)), "{name} cut at {end}");
+        }
+    }
+}
+
+#[test]
+fn broken_bytes_never_panic() {
+    let mut random = Random(1);
+    for name in all_names() {
+        let (file, frame) = (bytes(&name), frame(&expected(&name)));
+        for _ in 0..20 {
+            let mut broken = file.clone();
+            let at = random.below(broken.len());
+            broken[at] ^= 1 << random.below(8);
+            survive(&broken, &frame);
+        }
+        // Checksums notice most of that: what follows is broken within whole members.
+        for _ in 0..12 {
+            let seed = random.below(usize::MAX) as u64;
+            let broken = with_members(&name, |member, mut content| {
+                let mut random = Random(seed ^ member.len() as u64 ^ content.len() as u64);
+                let hit = member == "schema.json" || random.below(3) == 0;
+                for _ in 0..if hit { 1 + random.below(3) } else { 0 } {
+                    let at = random.below(content.len());
+                    match random.below(3) {
+                        0 => content[at] ^= 1 << random.below(8),
+                        1 => content[at] = b"0123456789-."[random.below(12)],
+                        _ => content[at] = random.below(256) as u8,
+                    }
+                }
+                content
+            });
+            survive(&broken, &frame);
+        }
+    }
+}
+
+#[test]
+fn arrays_of_other_lengths_never_panic() {
+    for name in all_names() {
+        let frame = frame(&expected(&name));
+        for hit in arrays(&name).into_iter().take(12) {
+            let broken = with_members(&name, |member, content| match member == hit {
+                true => npy("<f8", "(1,)", &1e9f64.to_le_bytes()),
+                false => content,
+            });
+            survive(&broken, &frame);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    let unsupported = |file: &[u8]| match refusal(file) {
+        Problem::Unsupported(why) => why,
+        problem => panic!("{problem}"),
+    };
+    let other = unsupported(&with_schema("linear", "\"LinearRegression\"", "\"IsotonicRegression\""));
+    assert!(other.contains("IsotonicRegression"), "{other}");
+    let own = unsupported(&with_schema("linear", "\"sklearn.linear_model._base\"", "\"os\""));
+    assert!(own.contains("os.LinearRegression"), "{own}");
+    let own = unsupported(&with_schema("linear", "\"sklearn.linear_model._base\"", "\"sklearnx.linear\""));
+    assert!(own.contains("sklearnx"), "{own}");
+    let step = unsupported(&with_schema("pipeline_standard", "\"StandardScaler\"", "\"PowerTransformer\""));
+    assert!(step.contains("PowerTransformer"), "{step}");
+    let loss = unsupported(&with_schema("boosting_two", "\\\"log_loss\\\"", "\\\"tweedie\\\""));
+    assert!(loss.contains("loss") && loss.contains("tweedie"), "{loss}");
+    let function = unsupported(&with_schema("pipeline_function", "\"square\"", "\"fromfile\""));
+    assert!(function.contains("fromfile"), "{function}");
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused_by_name() {
+    let spoil = |name: &str, value: f64| {
+        with_members(name, |_, mut content| {
+            let end = content.len();
+            let floats = content.windows(5).any(|at| at == b"'<f8'");
+            // Not the arrays of one number: the last of several, a weight.
+            if floats && end > 128 + 8 {
+                content[end - 8..].copy_from_slice(&value.to_le_bytes());
+            }
+            content
+        })
+    };
+    for value in [f64::NAN, f64::INFINITY] {
+        let Problem::Unsupported(why) = refusal(&spoil("linear", value)) else { panic!("it is whole") };
+        assert!(why.contains("LinearRegression.coef_") && why.contains(&value.to_string()), "{why}");
+    }
+    assert!(refusal(&spoil("boosting_regressor", f64::NAN)).to_string().contains("NaN"));
+}
+
+#[test]
+fn pickles_are_never_read() {
+    let file = with_members("linear", |member, content| match member.ends_with(".npy") {
+        true => npy("|O", "(4,)", b"\x80\x04]\x94."),
+        false => content,
+    });
+    assert!(matches!(refusal(&file), Problem::Unsupported(why) if why.contains("|O")));
+}
+
+#[test]
+fn members_are_only_members() {
+    let file = with_schema("linear", &arrays("linear")[0], "../../../../etc/hostname");
+    assert!(matches!(refusal(&file), Problem::Damaged(why) if why.contains("not there")));
+}
+
+#[test]
+fn bombs_are_refused() {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let packed = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    zip.start_file("schema.json", packed).unwrap();
+    for _ in 0..64 {
+        zip.write_all(&vec![b' '; 1 << 20]).unwrap();
+    }
+    let file = zip.finish().unwrap().into_inner();
+    assert!(file.len() < 200_000);
+    assert!(matches!(refusal(&file), Problem::Unsupported(why) if why.contains("unpacks to more")));
 }

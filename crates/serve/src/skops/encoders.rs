@@ -69,6 +69,20 @@ impl Encoder {
         Ok(encoder)
     }
 
+    pub(super) fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// How many columns it takes.
+    pub(super) fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// How many columns it answers.
+    pub(super) fn out(&self) -> usize {
+        self.out
+    }
+
     pub(super) fn apply<'a>(&self, table: Table<'a>) -> Result<Table<'a>, Problem> {
         table.check_width(&self.who, self.inputs.len())?;
         let mut matrix = Matrix { rows: table.rows, columns: self.out, values: vec![0.0; table.rows * self.out] };

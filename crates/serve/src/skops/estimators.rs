@@ -88,6 +88,8 @@ pub(super) enum Choice {
     Largest,
     /// The clusters' numbers.
     Cluster,
+    /// -1 for an outlier and 1 for others: an outlier is where `-2^-number` is less than this.
+    Outlier(f64),
 }
 
 /// How probabilities come from the numbers.
@@ -154,6 +156,7 @@ impl Estimator {
             | "ExtraTreesRegressor" => forests::read_forest(thing),
             "GradientBoostingClassifier" | "GradientBoostingRegressor" => forests::read_boosting(thing),
             "HistGradientBoostingClassifier" | "HistGradientBoostingRegressor" => forests::read_histograms(thing),
+            "IsolationForest" => forests::read_isolation(thing),
             "MLPClassifier" | "MLPRegressor" => network(thing),
             "GaussianNB" => normals(thing),
             "KMeans" | "MiniBatchKMeans" => centers(thing),

@@ -65,6 +65,8 @@ enum Leaves {
     Shares,
     /// They are multiplied.
     Times(f64),
+    /// They are how many steps it takes to come to a leaf, and further to one row alone.
+    Paths,
 }
 
 impl Leaves {
@@ -99,6 +101,7 @@ fn push_tree(
     for leaf in numbers.chunks_exact_mut(width.max(1)) {
         match leaves {
             Leaves::Times(factor) => leaf.iter_mut().for_each(|number| *number *= factor),
+            Leaves::Paths => {}
             Leaves::Shares => {
                 let sum: f64 = leaf.iter().sum();
                 if sum > 0.0 && (sum - 1.0).abs() > 1e-9 {
@@ -111,6 +114,10 @@ fn push_tree(
     let (left, right, feature) = (field("left_child")?, field("right_child")?, field("feature")?);
     let thresholds = nodes.floats("threshold").ok_or_else(|| tree.wrong("nodes", "has no field threshold"))?;
     let missing_left = nodes.ints("missing_go_to_left").unwrap_or_else(|| vec![0; nodes.len()]);
+    if let Leaves::Paths = leaves {
+        numbers = path_lengths(&left, &right, &field("n_node_samples")?)
+            .ok_or_else(|| tree.wrong("nodes", "do not form a tree"))?;
+    }
     let drafts = (0..nodes.len()).map(|at| match left[at] {
         -1 => Some(Draft::Leaf(at)),
         _ => Some(Draft::Split {
@@ -125,6 +132,71 @@ fn push_tree(
     let drafts: Option<Vec<Draft>> = drafts.collect();
     let drafts = drafts.ok_or_else(|| tree.wrong("nodes", "has a place below 0"))?;
     trees.push(&drafts, &numbers, column).map_err(|what| Problem::Damaged(format!("{}: {what}", estimator.class())))
+}
+
+/// IsolationForest: rows that few steps tell from the others are outliers.
+pub(super) fn read_isolation(thing: Thing<'_>) -> Result<Estimator, Problem> {
+    let width = thing.count("n_features_in_")?;
+    let estimators = thing.list("estimators_")?;
+    for node in thing.list("estimators_features_")? {
+        let features = thing.matrix_of(node, "estimators_features_")?.values;
+        if !features.iter().copied().eq((0..width).map(|at| at as f64)) {
+            return Err(thing.unsupported("max_features"));
+        }
+    }
+    let mut trees = Trees::new(width, 1);
+    let mut size = Size::default();
+    for node in estimators {
+        push_tree(thing.other(node)?, &mut trees, 0, Leaves::Paths, &mut size)?;
+    }
+    let usual = usual_path(thing.number("_max_samples")?);
+    let offset = thing.number("offset_")?;
+    if trees.len() == 0 || usual <= 0.0 || !offset.is_finite() {
+        return Err(thing.wrong("_max_samples", "or offset_ or estimators_ tells nothing of outliers"));
+    }
+    // The score is -2 to the power of -(the mean length of paths divided by the usual one).
+    let divide = trees.len() as f64 * usual;
+    let scorer = Scorer::Trees { start: vec![0.0], trees, divide, single: true };
+    Ok(Estimator {
+        who: thing.class().to_owned(),
+        width,
+        takes: Takes::Missing,
+        scorer,
+        choice: Choice::Outlier(offset),
+        shares: Shares::None,
+        classes: Vec::new(),
+    })
+}
+
+/// How many steps it takes on average to tell a row from so many others.
+fn usual_path(rows: f64) -> f64 {
+    const EULER: f64 = 0.577_215_664_901_532_9;
+    match rows {
+        ..=1.0 => 0.0,
+        ..=2.0 => 1.0,
+        rows => 2.0 * ((rows - 1.0).ln() + EULER) - 2.0 * (rows - 1.0) / rows,
+    }
+}
+
+/// Of each leaf its depth, and the usual path for the rows that were left in it; `None`: it is no tree.
+fn path_lengths(left: &[i64], right: &[i64], rows: &[i64]) -> Option<Vec<f64>> {
+    let mut lengths = vec![0.0; left.len()];
+    let mut waiting = vec![(0usize, 0.0)];
+    let mut visits = 0;
+    while let Some((at, depth)) = waiting.pop() {
+        visits += 1;
+        if visits > left.len() {
+            return None;
+        }
+        if *left.get(at)? == -1 {
+            lengths[at] = depth + usual_path(rows[at] as f64);
+            continue;
+        }
+        for next in [left[at], right[at]] {
+            waiting.push((usize::try_from(next).ok()?, depth + 1.0));
+        }
+    }
+    Some(lengths)
 }
 
 /// GradientBoosting.

@@ -45,6 +45,16 @@ impl Imputer {
         Ok(Imputer { missing, values, told })
     }
 
+    /// How many columns it takes.
+    pub(super) fn inputs(&self) -> usize {
+        self.values.len()
+    }
+
+    /// How many columns it answers.
+    pub(super) fn out(&self) -> usize {
+        self.values.iter().filter(|value| **value != Value::Missing).count() + self.told.len()
+    }
+
     pub(super) fn apply<'a>(&self, table: Table<'a>) -> Result<Table<'a>, Problem> {
         table.check_width("SimpleImputer", self.values.len())?;
         let (first, rows) = (table.first, table.rows);

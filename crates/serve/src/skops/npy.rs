@@ -2,6 +2,9 @@
 
 use crate::Problem;
 
+/// The most dimensions an array of NumPy has.
+const DIMENSIONS: usize = 64;
+
 /// An array, its numbers in the order of C.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Array {
@@ -56,6 +59,9 @@ impl Array {
         let head = std::str::from_utf8(head).map_err(|_| damaged("its head is no text"))?;
         let head = Literal::read(head).ok_or_else(|| damaged("its head is no Python dictionary"))?;
         let shape = head.get("shape").and_then(Literal::numbers).ok_or_else(|| damaged("its head has no shape"))?;
+        if shape.len() > DIMENSIONS {
+            return Err(damaged("it has too many dimensions"));
+        }
         let fortran = matches!(head.get("fortran_order"), Some(Literal::Bool(true)));
         let kind = head.get("descr").ok_or_else(|| damaged("its head has no type"))?;
         let count = shape.iter().try_fold(1usize, |count, side| count.checked_mul(*side));

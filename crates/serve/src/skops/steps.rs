@@ -10,6 +10,12 @@ use crate::{Matrix, Problem};
 /// How many steps may hold one another.
 const DEPTH: usize = 16;
 
+/// The most columns there may be between steps, and inputs of a model.
+pub(super) const WIDEST: usize = 1 << 20;
+
+/// The highest degree of polynomials.
+const DEGREE: usize = 64;
+
 /// The most columns polynomials may have.
 const TERMS: usize = 100_000;
 
@@ -162,6 +168,36 @@ impl Step {
         }
     }
 
+    /// How many columns it answers where it is given `input`; `widest` becomes the most there are in between.
+    pub(super) fn out(&self, input: usize, widest: &mut usize) -> Result<usize, Problem> {
+        let takes = |who: &str, width: usize, out: usize| match input == width {
+            true => Ok(out),
+            false => Err(Problem::Damaged(format!("{who} takes {width} inputs and is given {input}"))),
+        };
+        let out = match self {
+            Step::Pass => input,
+            Step::Chain(steps) => steps.iter().try_fold(input, |input, step| step.out(input, widest))?,
+            Step::Union(parts) => {
+                let mut sum = 0usize;
+                for part in parts {
+                    let columns = part.columns.as_ref().map_or(input, Vec::len);
+                    sum = sum.saturating_add(part.step.out(columns, widest)?);
+                }
+                sum
+            }
+            Step::Scale { who, width, .. } => takes(who, *width, input)?,
+            Step::Project { who, width, components, .. } => takes(who, *width, components.rows)?,
+            Step::Terms { width, terms } => takes("PolynomialFeatures", *width, terms.len())?,
+            Step::Encode(encoder) => takes(encoder.who(), encoder.inputs(), encoder.out())?,
+            Step::Impute(imputer) => takes("SimpleImputer", imputer.inputs(), imputer.out())?,
+        };
+        *widest = out.max(*widest);
+        match out <= WIDEST {
+            true => Ok(out),
+            false => Err(Problem::Unsupported(format!("steps that answer more than {WIDEST} columns"))),
+        }
+    }
+
     /// Which of its inputs it looks at; `None`: all.
     pub(super) fn columns_used(&self) -> Option<Vec<usize>> {
         match self {
@@ -193,7 +229,29 @@ impl Part {
 }
 
 impl Scale {
-    fn apply(&self, matrix: &mut Matrix) {
+    /// What undoes a transformer of targets.
+    pub(super) fn read_inverse(thing: Thing<'_>) -> Result<Scale, Problem> {
+        match thing.class() {
+            "StandardScaler" if thing.is_of("sklearn") => {
+                let width = thing.count("n_features_in_")?.min(WIDEST);
+                let ones = |name| if thing.get(name).is_some() { sized(thing, name) } else { Ok(vec![1.0; width]) };
+                let mean = if thing.flag("with_mean", true)? { sized(thing, "mean_")? } else { vec![0.0; width] };
+                Ok(Scale::Stretch(ones("scale_")?, mean, None))
+            }
+            "FunctionTransformer" if thing.is_of("sklearn") => {
+                let function = match thing.get("inverse_func") {
+                    None => return Ok(Scale::Each(|x| x)),
+                    Some(node) => thing.other(node)?,
+                };
+                let plain = function.is_of("numpy") && function.loader() == "FunctionNode";
+                let how = if plain { each(function.class()) } else { None };
+                how.map(Scale::Each).ok_or_else(|| thing.unsupported("inverse_func"))
+            }
+            _ => Err(Problem::Unsupported(format!("the class {} for targets", thing.full_name()))),
+        }
+    }
+
+    pub(super) fn apply(&self, matrix: &mut Matrix) {
         let width = matrix.columns.max(1);
         for row in matrix.values.chunks_exact_mut(width) {
             match self {
@@ -420,6 +478,9 @@ fn read_terms(thing: Thing<'_>) -> Result<Step, Problem> {
     let count = thing.count("n_output_features_")?;
     if count > TERMS {
         return Err(Problem::Unsupported(format!("PolynomialFeatures of {count} columns; the most are {TERMS}")));
+    }
+    if high > DEGREE {
+        return Err(Problem::Unsupported(format!("PolynomialFeatures of degree {high}; the highest is {DEGREE}")));
     }
     let mut terms: Vec<Vec<usize>> = Vec::new();
     if thing.flag("include_bias", true)? {
