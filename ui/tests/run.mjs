@@ -1153,6 +1153,11 @@ async function modelPages() {
       const related = await page.getByRole('region', { name: 'Belongs together' }).innerText();
       for (const part of ['fit-3', 'm-1', 'ready', 'm-lost', 'not found', 'churn, version 3']) problems.push(related.includes(part) ? '' : `does not say: ${part}`);
       problems.push((await page.getByRole('region', { name: 'Data sets' }).getByText('5a5c68bf').count()) ? '' : 'no data set');
+      await page.getByRole('region', { name: 'Belongs together' }).getByRole('link', { name: 'model', exact: true }).click();
+      const files = page.getByRole('region', { name: 'Files of model model' });
+      problems.push(want(await files.getByRole('link', { name: 'Download MLmodel' }).getAttribute('href'), '/ajax-api/2.0/mlflow-artifacts/artifacts/1/models/m-1/artifacts/MLmodel', 'a file of its model'), want(await here(page), `/runs/${runIdOf(0)}?model=m-1`, 'URL'));
+      await files.getByRole('link', { name: 'Files of the run' }).click();
+      await page.getByRole('region', { name: 'Files', exact: true }).waitFor();
       await page.getByRole('region', { name: 'Belongs together' }).getByRole('link', { name: 'fit-3' }).click();
       await page.getByRole('heading', { name: 'fit-3' }).waitFor();
       await page.getByRole('region', { name: 'Belongs together' }).getByRole('link', { name: 'fit-0' }).click();

@@ -112,6 +112,7 @@ export const mlflow = {
     (await get<{ artifact_uri?: string }>('model-versions/get-download-uri', { name, version }, signal)).artifact_uri ?? '',
   loggedModels: (experiment: string, filter: string, signal?: AbortSignal) =>
     post<{ models?: LoggedModel[] }>('logged-models/search', { experiment_ids: [experiment], filter }, signal),
+  loggedModel: async (id: string, signal?: AbortSignal) => (await get<{ model: LoggedModel }>(`logged-models/${encodeURIComponent(id)}`, {}, signal)).model,
   setAlias: (name: string, alias: string, version: string) => post<object>('registered-models/alias', { name, alias, version }),
   removeAlias: (name: string, alias: string) => ask<object>('DELETE', `${BASE}registered-models/alias`, undefined, { name, alias }),
   files: (folder: string, signal?: AbortSignal) => ask<{ files?: FileInfo[] }>('GET', FILES + query({ path: folder }), signal),
@@ -183,7 +184,7 @@ export function isoOf(ms: number | undefined): string | undefined {
 }
 
 /** Whether less of it is better, as far as its name says. */
-const isLess = (key: string) => /loss|err|rmse|mse|mae|mape|perplexity|latency|duration|time/i.test(key);
+const isLess = (key: string) => /(^|[^a-z])(logloss|loss|error|err|rmse|mse|mae|mape|perplexity|latency|duration|time)(?![a-z])/i.test(key);
 
 /** The best value of the metric that most runs have. */
 export function best(runs: Run[]): { key: string; value: number; word: string } | undefined {
