@@ -13,6 +13,6 @@ export default defineConfig({
     sourcemap: false,
   },
   server: {
-    proxy: { '/api': server, '/healthz': server, '/readyz': server },
+    proxy: { '/api': server, '/ajax-api': server, '/healthz': server, '/readyz': server },
   },
 });

@@ -75,5 +75,10 @@ export const PAGES = {
   detection: '/detection',
   preview: '/detection?tab=preview&replay=1',
   near: '/detection?tab=near',
+  models: '/models',
+  model: '/models/churn',
+  experiment: '/experiments/1',
+  compare: `/experiments/1?compare=${[0, 1, 2].map((i) => `${i}`.padStart(32, 'a')).join()}`,
+  run: `/runs/${'0'.padStart(32, 'a')}`,
   why: '/explore?why=2026-01-01T00:00:00Z~2100-01-01T00:00:00Z',
 };

@@ -87,7 +87,7 @@ async function keyboard() {
   await test('keyboard: go to each page', () =>
     withPage('/', async (page) => {
       const problems = [];
-      for (const [key, path] of [['i', '/incidents'], ['a', '/alerts'], ['s', '/services'], ['o', '/slos'], ['e', '/explore'], ['d', '/detection'], ['n', '/']]) {
+      for (const [key, path] of [['i', '/incidents'], ['a', '/alerts'], ['s', '/services'], ['o', '/slos'], ['e', '/explore'], ['d', '/detection'], ['m', '/models'], ['n', '/']]) {
         await page.keyboard.press('g');
         await page.keyboard.press(key);
         await page.waitForTimeout(100);
@@ -290,7 +290,8 @@ async function behaviour() {
       await view.page.goto(fixture.url + path);
       await settled(view.page);
       const text = await view.page.locator('main').innerText();
-      for (const part of ['data folder is full', 'What to do: free some space', 'BELLWETHER-E0503']) if (!text.includes(part)) problems.push(`${name} does not say: ${part}`);
+      const isMlflow = ['models', 'model', 'experiment', 'compare', 'run'].includes(name);
+      for (const part of ['data folder is full', ...(isMlflow ? ['What to do: try again', 'TEMPORARILY_UNAVAILABLE'] : ['What to do: free some space', 'BELLWETHER-E0503'])]) if (!text.includes(part)) problems.push(`${name} does not say: ${part}`);
       problems.push(...(await axe(view.page)).map((t) => `${name}: ${t}`), ...view.bad);
       await view.close();
     }
@@ -996,6 +997,235 @@ async function objectives() {
     }));
 }
 
+const MODEL_PAGES = Object.fromEntries(Object.entries(PAGES).filter(([name]) => ['models', 'model', 'experiment', 'compare', 'run'].includes(name)));
+const runIdOf = (i) => `${i}`.padStart(32, 'a');
+
+async function modelPages() {
+  const { models } = fixture.scene;
+  const lastAsked = (path) => models.asked.filter(([asked]) => asked === path).at(-1)?.[1] ?? {};
+  await test('models: what is registered, what was tried; search, keys', () =>
+    withPage('/models', async (page) => {
+      const first = page.getByRole('region', { name: 'Registered models, table' }).locator('tbody tr').first();
+      const text = (await first.innerText()).replaceAll(/\s+/g, ' ');
+      const problems = [/churn Who is going to leave.*@champion ?v2 @challenger ?v3 3 1 h ago team: risk owner: risk stage: risk and 1 more/.test(text) ? '' : `first: ${text}`];
+      const tried = (await page.getByRole('region', { name: 'Experiments, table' }).locator('tbody tr').first().innerText()).replaceAll(/\s+/g, ' ');
+      problems.push(/churn Which customers leave\. 5 Finished 1 h ago 0\.904 highest accuracy/.test(tried) ? '' : `experiment: ${tried}`);
+      await page.keyboard.press('/');
+      await page.keyboard.type('goes-on');
+      await page.getByText('No experiment matches').waitFor();
+      problems.push(want(await here(page), '/models?q=goes-on', 'URL'), want(lastAsked('registered-models/search').filter, "name ILIKE '%goes-on%'", 'filter'));
+      await page.getByLabel('Search models').fill("it's \"so\"");
+      await page.getByText('No registered model matches').waitFor();
+      problems.push(want(lastAsked('registered-models/search').filter, 'name ILIKE "%it\'s %"', 'filter with quotes'));
+      await page.getByRole('button', { name: 'Clear search' }).first().click();
+      await page.keyboard.press('j');
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { name: 'churn' }).waitFor();
+      problems.push(want(await here(page), '/models/churn', 'Enter'));
+      return problems;
+    }));
+  await test('models: nothing there yet: the lines to type, ready to copy', async () => {
+    fixture.scene.name = 'empty';
+    const problems = await withPage('/models', async (page) => {
+      await page.getByText('No experiment was run yet').waitFor();
+      await page.getByRole('button', { name: 'Copy', exact: true }).click();
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      return [want(copied, `import mlflow\nmlflow.set_tracking_uri("${fixture.url}")\nmlflow.set_experiment("my-first")`, 'copied'), ...(await axe(page))];
+    });
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  await test('model: versions, the newest first; another is chosen; its run, its files, what is never run', () =>
+    withPage('/models/churn', async (page) => {
+      const detail = page.getByRole('region', { name: 'Version 3', exact: true });
+      await detail.getByText('Trained on the data of October.').waitFor();
+      const row = (await page.getByRole('region', { name: 'Versions, table' }).locator('tbody tr').first().innerText()).replaceAll(/\s+/g, ' ');
+      const problems = [/Version 3 @challenger ?v3 Production Ready 24 h ago aaaaaaaa validation: passed/.test(row) ? '' : `row: ${row}`];
+      problems.push((await page.getByRole('region', { name: 'Its run' }).getByText('0.9', { exact: true }).count()) ? '' : 'no metrics of its run');
+      const files = page.getByRole('region', { name: 'Files', exact: true });
+      problems.push(want(await files.locator('li').filter({ hasText: 'never run here' }).allInnerTexts().then((t) => t.join().replaceAll(/\s+/g, ' ').trim()), 'model.pkl never run here 50 KiB', 'pickles'));
+      problems.push(want(await files.getByRole('link', { name: 'Download model.pkl' }).getAttribute('href'), '/ajax-api/2.0/mlflow-artifacts/artifacts/1/models/m-1/artifacts/model.pkl', 'download'));
+      await page.getByRole('link', { name: 'Version 1' }).click();
+      await page.getByText('They lie outside of this server: s3://elsewhere/churn').waitFor();
+      problems.push(want(await here(page), '/models/churn?version=1', 'URL'));
+      return problems;
+    }));
+  await test('model: an alias is moved, set and removed after it was said what it means; refusals as they are', () =>
+    withPage('/models/churn?version=3', async (page) => {
+      models.told.length = 0;
+      const open = page.getByRole('button', { name: 'Set alias' });
+      await open.click();
+      const dialog = page.getByRole('dialog');
+      const field = dialog.getByLabel('Alias');
+      await field.fill('champion');
+      await dialog.getByText('champion means version 2 now. It will mean version 3.').waitFor();
+      const problems = [...(await axe(page)), want(models.told.length, 0, 'told before it was confirmed')];
+      await dialog.getByRole('button', { name: 'Move alias' }).click();
+      await page.getByText('Alias champion now means version 3').waitFor();
+      problems.push(want(JSON.stringify(models.told.at(-1)), '["POST",{"name":"churn","alias":"champion","version":"3"}]', 'moved'));
+      await page.getByRole('button', { name: 'Remove alias champion' }).waitFor();
+      await open.click();
+      await field.fill('champion');
+      await dialog.getByText('champion means version 3 already').waitFor();
+      problems.push((await dialog.getByRole('button', { name: 'Move alias' }).isDisabled()) ? '' : 'it can be moved to where it is');
+      await field.fill('not good');
+      await dialog.getByText('not good is new').waitFor();
+      await dialog.getByRole('button', { name: 'Set alias' }).click();
+      await dialog.getByText("Invalid alias name: 'not good'.").waitFor();
+      problems.push((await dialog.getByText('INVALID_PARAMETER_VALUE').count()) ? '' : 'no code', ...(await axe(page)));
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Remove alias champion' }).click();
+      await dialog.getByText('champion means version 3 now').waitFor();
+      await dialog.getByRole('button', { name: 'Remove alias' }).click();
+      await page.getByText('Alias champion removed').waitFor();
+      problems.push(want(JSON.stringify(models.told.at(-1)), '["DELETE",{"name":"churn","alias":"champion"}]', 'removed'));
+      models.aliases = undefined;
+      return problems;
+    }));
+  await test('experiment: a click sorts, a filter is asked, its error stands under it', () =>
+    withPage('/experiments/1', async (page) => {
+      const table = page.getByRole('region', { name: 'Runs, table' });
+      const first = async () => (await table.locator('tbody tr').first().innerText()).replaceAll(/\s+/g, ' ').trim();
+      const problems = [/^fit-0 Finished 1 h ago 1 min 35 s maria 0\.9 0\.4 12\.5 0 saga/.test(await first()) ? '' : `first: ${await first()}`];
+      const head = table.getByRole('columnheader', { name: 'accuracy' });
+      await head.getByRole('button').click();
+      await table.locator('tbody tr').first().getByText('fit-4').waitFor();
+      problems.push(want(JSON.stringify(lastAsked('runs/search').order_by), '["metrics.`accuracy` DESC"]', 'order'), want(await head.getAttribute('aria-sort'), 'descending', 'aria-sort'));
+      await page.keyboard.press('/');
+      await page.keyboard.type('params.C > 3');
+      await page.keyboard.press('Enter');
+      await page.getByText("Expected a quoted string value for parameter (e.g. 'my-value'). Got value 3").waitFor();
+      problems.push((await page.getByText('the runs below are those from before').count()) ? '' : 'it is not said that the rows are old');
+      problems.push(want(await page.getByLabel('Filter runs').getAttribute('aria-invalid'), 'true', 'aria-invalid'), ...(await axe(page)));
+      await page.getByLabel('Filter runs').fill('metrics.accuracy > 0.9');
+      await page.keyboard.press('Enter');
+      await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 2);
+      problems.push(want(new URLSearchParams((await here(page)).split('?')[1]).get('filter'), 'metrics.accuracy > 0.9', 'filter in the URL'));
+      await page.getByLabel('Filter runs').fill("params.x = 'nothing'");
+      await page.keyboard.press('Enter');
+      await page.getByText('No run fits the filter').waitFor();
+      return problems;
+    }));
+  await test('experiment: columns are chosen, a NaN is one; runs are selected and compared by keyboard', () =>
+    withPage('/experiments/1', async (page) => {
+      const table = page.getByRole('region', { name: 'Runs, table' });
+      const problems = [(await table.getByText('NaN', { exact: true }).count()) === 1 ? '' : 'NaN is not shown'];
+      await page.getByRole('button', { name: 'Columns' }).click();
+      const dialog = page.getByRole('dialog', { name: 'Columns' });
+      await dialog.getByLabel('loss').uncheck();
+      await dialog.getByLabel('seed').check();
+      problems.push(...(await axe(page)));
+      await page.keyboard.press('Escape');
+      problems.push(want(new URLSearchParams((await here(page)).split('?')[1]).get('columns'), '["metrics.accuracy","metrics.seconds_to_fit","params.C","params.solver","params.seed"]', 'columns'));
+      problems.push(want(await table.getByRole('columnheader', { name: 'loss' }).count(), 0, 'loss is still a column'));
+      for (const key of ['j', 'x', 'j', 'x']) await page.keyboard.press(key);
+      await page.getByText('2 selected').waitFor();
+      await page.keyboard.press('c');
+      await page.getByRole('heading', { name: '2 runs side by side' }).waitFor();
+      problems.push(want(new URLSearchParams((await here(page)).split('?')[1]).get('compare'), `${runIdOf(0)},${runIdOf(1)}`, 'compared'));
+      return problems;
+    }));
+  await test('compare: what differs is marked, one chart a metric, over steps or time', () =>
+    withPage(PAGES.compare, async (page) => {
+      const table = page.getByRole('region', { name: 'Parameters, table' });
+      const rows = (await table.locator('tbody tr').allInnerTexts()).map((t) => t.replaceAll(/\s+/g, ' ').trim());
+      const problems = [want(rows.join('; '), 'C differs 0 1 2; seed 7 7 7; solver differs saga lbfgs saga', 'parameters')];
+      problems.push(want(await page.locator('.u-over').count(), 2, 'charts'), (await page.getByText('3 of 120 values are NaN or infinite').count()) ? '' : 'NaN is not told');
+      await page.getByRole('link', { name: 'Only what differs' }).click();
+      await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 5);
+      await page.getByRole('link', { name: 'Time since start' }).click();
+      await page.getByRole('heading', { name: 'Metrics over time' }).waitFor();
+      await page.getByRole('link', { name: 'Chart 1 more' }).click();
+      await page.waitForFunction(() => document.querySelectorAll('.u-over').length === 3);
+      problems.push(/differs=1.*x=time.*charts=/.test(await here(page)) ? '' : `URL: ${await here(page)}`, ...(await axe(page)));
+      await page.getByRole('link', { name: 'Leave out fit-2' }).click();
+      await page.getByRole('heading', { name: '2 runs side by side' }).waitFor();
+      return problems;
+    }));
+  await test('compare: a run that is gone is named, the others stay', () =>
+    withPage(`/experiments/1?compare=${runIdOf(0)},gone`, async (page) => {
+      await page.getByText('Run with id=gone not found').waitFor();
+      return [want(await page.getByRole('region', { name: 'Parameters, table' }).locator('thead th').count(), 2, 'columns')];
+    }));
+  await test('run: what it was given, measured and left; what it belongs to', () =>
+    withPage(`/runs/${runIdOf(0)}`, async (page) => {
+      const problems = [want(await page.locator('.u-over').count(), 2, 'charts')];
+      const related = await page.getByRole('region', { name: 'Belongs together' }).innerText();
+      for (const part of ['fit-3', 'm-1', 'ready', 'm-lost', 'not found', 'churn, version 3']) problems.push(related.includes(part) ? '' : `does not say: ${part}`);
+      problems.push((await page.getByRole('region', { name: 'Data sets' }).getByText('5a5c68bf').count()) ? '' : 'no data set');
+      await page.getByRole('region', { name: 'Belongs together' }).getByRole('link', { name: 'model', exact: true }).click();
+      const files = page.getByRole('region', { name: 'Files of model model' });
+      problems.push(want(await files.getByRole('link', { name: 'Download MLmodel' }).getAttribute('href'), '/ajax-api/2.0/mlflow-artifacts/artifacts/1/models/m-1/artifacts/MLmodel', 'a file of its model'), want(await here(page), `/runs/${runIdOf(0)}?model=m-1`, 'URL'));
+      await files.getByRole('link', { name: 'Files of the run' }).click();
+      await page.getByRole('region', { name: 'Files', exact: true }).waitFor();
+      await page.getByRole('region', { name: 'Belongs together' }).getByRole('link', { name: 'fit-3' }).click();
+      await page.getByRole('heading', { name: 'fit-3' }).waitFor();
+      await page.getByRole('region', { name: 'Belongs together' }).getByRole('link', { name: 'fit-0' }).click();
+      await page.getByRole('heading', { name: 'fit-0' }).waitFor();
+      await page.keyboard.press('Escape');
+      await page.waitForTimeout(150);
+      problems.push(want(await here(page), '/experiments/1', 'Escape'));
+      return problems;
+    }));
+  await test('run: folders are browsed, texts shown as texts, also pages', async () => {
+    fixture.scene.name = 'hostile';
+    const problems = await withPage(`/runs/${runIdOf(0)}`, async (page) => {
+      const files = page.getByRole('region', { name: 'Files', exact: true });
+      await files.getByRole('link', { name: 'page.html', exact: true }).click();
+      await files.getByText('<h1>a page</h1><img src=x').waitFor();
+      const made = [want(await page.locator('main h1').count(), 1, 'headings'), want(await page.locator('main img').count(), 0, 'images'), want(await files.getByRole('link', { name: 'big.csv', exact: true }).count(), 0, 'a big file can be shown')];
+      made.push(...(await axe(page)));
+      await files.getByRole('link', { name: 'notes/' }).click();
+      await files.getByText('read.me.txt').waitFor();
+      made.push(want(await here(page), `/runs/${runIdOf(0)}?path=notes`, 'URL'));
+      await files.getByRole('link', { name: 'top' }).click();
+      await files.getByText('MLmodel').waitFor();
+      return made;
+    });
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  await test('models: a thousand runs, models and versions are paged', async () => {
+    fixture.scene.name = 'huge';
+    const problems = await withPage('/experiments/1', async (page) => {
+      const found = [want(await page.locator('tbody tr').count(), 100, 'runs')];
+      await page.getByRole('link', { name: 'Next page' }).click();
+      await page.getByText('fit-100', { exact: true }).waitFor();
+      found.push(/page=/.test(await here(page)) ? '' : 'the page is not in the URL');
+      await page.goBack();
+      await page.getByText('fit-0', { exact: true }).waitFor();
+      return found;
+    });
+    problems.push(...(await withPage('/models', async (page) => {
+      await page.getByRole('navigation', { name: 'Pages of registered models' }).getByRole('link', { name: 'Next page' }).click();
+      await page.getByText('model-23', { exact: true }).waitFor();
+      return [];
+    })));
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  await test('models: loading holds the place, errors have their code, nothing breaks on hostile text', async () => {
+    const problems = [];
+    for (const scene of ['slow', 'error', 'hostile', 'huge']) {
+      fixture.scene.name = scene;
+      for (const [name, path] of chosen(MODEL_PAGES)) {
+        const view = await open(browser);
+        await view.page.goto(fixture.url + path);
+        await (scene === 'slow' ? view.page.waitForTimeout(500) : settled(view.page));
+        const found = [...view.bad, await tooWide(view.page)];
+        if (scene === 'slow') found.push((await view.page.locator('main [role=status][aria-label=Loading]').count()) ? '' : 'nothing says that it loads');
+        if (scene === 'error') found.push(/data folder is full[\s\S]*TEMPORARILY_UNAVAILABLE/.test(await view.page.locator('main').innerText()) ? '' : 'the error is not told');
+        if (scene === 'hostile') found.push(want(await view.page.locator('main img, main script').count(), 0, 'made out of text'));
+        if (scene === 'huge') found.push((await view.page.evaluate(() => document.querySelectorAll('*').length)) > 12_000 ? 'too many elements' : '');
+        problems.push(...found.filter(Boolean).map((text) => `${scene}: ${name}: ${text}`));
+        await view.close();
+      }
+    }
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+}
+
 const only = process.env.ONLY ?? '';
 if (!only || only.includes('pages')) await eachPage(fixture.url, 'normal');
 if (!only || only.includes('pages') || only.includes('empty')) await eachPage(fixture.url, 'empty');
@@ -1005,6 +1235,9 @@ if (!only || only.includes('behaviour')) await behaviour();
 if (!only || only.includes('detection')) await detection();
 if (!only || only.includes('alerts')) await alerts();
 if (!only || only.includes('slos')) await objectives();
+if (!only || only.includes('models')) await modelPages();
+if (only.includes('models')) for (const scene of ['normal', 'empty']) await eachPage(fixture.url, scene, MODEL_PAGES);
+fixture.scene.name = 'normal';
 if (process.env.BELLWETHER_URL) {
   const base = process.env.BELLWETHER_URL;
   const [newest] = await (await fetch(`${base}/api/v1/incidents?limit=1`)).json();
@@ -1014,13 +1247,19 @@ if (process.env.BELLWETHER_URL) {
   delete pages.service;
   delete pages.trace;
   delete pages.forecast;
-  delete pages.slo;
+  for (const name of ['slo', 'model', 'experiment', 'compare', 'run']) delete pages[name];
   const [rate] = await (await fetch(`${base}/api/v1/series?metric=bellwether.requests.rate&limit=1`)).json();
   if (rate) pages.forecast = `/explore?metric=${rate.metric}&forecast=${rate.series}&ahead=1h&threshold=100000`;
   if (newest) pages.incident = `/incidents/${newest.id}`;
   if (service) pages.service = `/services/${service.entity.split(':')[1]}`;
   const [objective] = await (await fetch(`${base}/api/v1/slos`)).json();
   if (objective) pages.slo = `/slos/${encodeURIComponent(objective.name)}`;
+  const mlflow = async (path, body) => (await fetch(`${base}/ajax-api/2.0/mlflow/${path}`, body && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })).json();
+  const experiments = (await mlflow('experiments/search', { max_results: 50 })).experiments ?? [];
+  const { runs: [run] = [] } = await mlflow('runs/search', { experiment_ids: experiments.map((e) => e.experiment_id), max_results: 1 });
+  if (run) Object.assign(pages, { experiment: `/experiments/${run.info.experiment_id}`, run: `/runs/${run.info.run_id}`, compare: `/experiments/${run.info.experiment_id}?compare=${run.info.run_id}` });
+  const { registered_models: [model] = [] } = await mlflow('registered-models/search');
+  if (model) pages.model = `/models/${encodeURIComponent(model.name)}`;
   await eachPage(base, 'real', pages);
 }
 await browser.close();

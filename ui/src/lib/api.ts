@@ -26,7 +26,8 @@ export class ApiError extends Error {
   }
 }
 
-type Query = Record<string, string | number | boolean | null | undefined>;
+export type Query = Record<string, string | number | boolean | null | undefined>;
+type Method = 'GET' | 'POST' | 'DELETE';
 
 interface Window {
   from: number;
@@ -59,7 +60,7 @@ function read(name: string): string {
 /** How many questions are open; the clock waits for them, so that a slow server is not asked again and again. */
 export const pending = { questions: 0 };
 
-async function ask<T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal, body?: unknown): Promise<T> {
+export async function ask<T>(method: Method, path: string, signal?: AbortSignal, body?: unknown): Promise<T> {
   pending.questions += 1;
   try {
     return await send<T>(method, path, signal, body);
@@ -68,7 +69,7 @@ async function ask<T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal
   }
 }
 
-async function send<T>(method: 'GET' | 'POST', path: string, signal?: AbortSignal, body?: unknown): Promise<T> {
+async function send<T>(method: Method, path: string, signal?: AbortSignal, body?: unknown): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' };
   // A text is sent as it is: only objectives are written so.
   if (body !== undefined) headers['content-type'] = typeof body === 'string' ? 'application/yaml' : 'application/json';
@@ -91,18 +92,30 @@ async function send<T>(method: 'GET' | 'POST', path: string, signal?: AbortSigna
   return value as T;
 }
 
+/** The bytes of a file. */
+export async function fetchFile(path: string, signal?: AbortSignal): Promise<Blob> {
+  const response = await fetch(path, {
+    headers: token() ? { authorization: `Bearer ${token()}` } : {},
+    ...(signal ? { signal } : {}),
+  });
+  if (response.ok) return response.blob();
+  throw refused(response.status, await response.json().catch(() => null));
+}
+
 function refused(status: number, value: unknown): ApiError {
-  const said = (value ?? {}) as { error?: unknown; hint?: unknown; code?: unknown };
+  const said = (value ?? {}) as { error?: unknown; hint?: unknown; code?: unknown; error_code?: unknown; message?: unknown };
   const text = (part: unknown, otherwise: string) => (typeof part === 'string' && part ? part : otherwise);
+  // MLflow's interface has names of its own for the code and the message, and no hints.
+  const hint = !said.error_code ? "see the server's log" : status === 404 ? 'lists show what is there' : status < 500 ? 'mend what the message names' : "try again; the server's log says more";
   return new ApiError(
-    text(said.error, `the server answered ${status}`),
-    text(said.code, `BELLWETHER-E0${status}`),
-    text(said.hint, "see the server's log"),
+    text(said.error, text(said.message, `the server answered ${status}`)),
+    text(said.code, text(said.error_code, `BELLWETHER-E0${status}`)),
+    text(said.hint, hint),
     status,
   );
 }
 
-function query(values: Query): string {
+export function query(values: Query): string {
   const parts = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) {
     if (value !== undefined && value !== null && value !== '' && value !== false) parts.set(name, String(value));

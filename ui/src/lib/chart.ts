@@ -38,6 +38,11 @@ export function withGaps(points: Point[]): [number[], (number | null)[]] {
   return [times, values];
 }
 
+/** Points as columns, without gaps. */
+export function columns(points: Point[]): [number[], (number | null)[]] {
+  return [points.map(([x]) => x), points.map(([, y]) => y)];
+}
+
 function usualStep(points: Point[]): number {
   const steps: number[] = [];
   for (let i = 1; i < Math.min(points.length, 400); i++) steps.push((points[i]?.[0] ?? 0) - (points[i - 1]?.[0] ?? 0));

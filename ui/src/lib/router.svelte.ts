@@ -43,14 +43,19 @@ export function go(path: string, options: { replace?: boolean } = {}): void {
 
 /** Changes query parameters in place; an empty value takes one out. */
 export function setQuery(changes: Record<string, string | undefined>, options: { push?: boolean } = {}): void {
+  history[options.push ? 'pushState' : 'replaceState'](null, '', hrefWith(changes));
+  route.read();
+}
+
+/** A link to this page with query parameters changed; an empty value takes one out. */
+export function hrefWith(changes: Record<string, string | undefined>): string {
   const query = new URLSearchParams(route.query);
   for (const [name, value] of Object.entries(changes)) {
     if (value) query.set(name, value);
     else query.delete(name);
   }
   const text = query.toString();
-  history[options.push ? 'pushState' : 'replaceState'](null, '', location.pathname + (text ? `?${text}` : ''));
-  route.read();
+  return route.path + (text ? `?${text}` : '');
 }
 
 /** Listens to the browser's buttons and to clicks on links. Returns how to stop. */
