@@ -332,3 +332,31 @@ fn holds(path: &Path, needle: &[u8]) -> bool {
     }
     std::fs::read(path).unwrap().windows(needle.len()).any(|window| window == needle)
 }
+
+#[test]
+fn a_models_file_answers_rows_and_what_is_none_is_said() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../serve/tests");
+    let model = fixtures.join("fixtures/boosting_two.skops");
+    let dir = tempfile::tempdir().unwrap();
+    let case: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(fixtures.join("fixtures/boosting_two.json")).unwrap()).unwrap();
+    let rows: Vec<Vec<f64>> = serde_json::from_value(case["rows"].clone()).unwrap();
+    let line = |row: &Vec<f64>| row.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+    let lines: Vec<String> = rows.iter().map(line).collect();
+    let names: Vec<String> = (0..rows[0].len()).map(|i| format!("x{i}")).collect();
+    let file = dir.path().join("rows.csv");
+    std::fs::write(&file, format!("{}\n{}\n", names.join(","), lines.join("\n"))).unwrap();
+    let (model, file) = (model.to_str().unwrap(), file.to_str().unwrap());
+    let said = fine(&["models", "predict", model, file]);
+    let wanted: Vec<String> = serde_json::from_value(case["predict"].clone()).unwrap();
+    assert_eq!(said, format!("prediction\n{}\n", wanted.join("\n")));
+    let shares = fine(&["models", "predict", model, file, "--probabilities"]);
+    let classes: Vec<String> = serde_json::from_value(case["classes"].clone()).unwrap();
+    assert!(shares.starts_with(&format!("{}\n", classes.join(","))) && shares.lines().count() == rows.len() + 1);
+    let none = fails(&["models", "predict", file, file], 1);
+    assert!(none.contains("is no model that can be run"), "{none}");
+    let pickle = dir.path().join("model.pkl");
+    std::fs::write(&pickle, [0x80, 5, 0x95, 0]).unwrap();
+    assert!(fails(&["models", "predict", pickle.to_str().unwrap(), file], 1).contains("a pickle, which is a program"));
+    fails(&["models", "predict", "no-such-file", file], 3);
+}

@@ -22,16 +22,17 @@ fn predict(flags: &Predict) -> Outcome {
     let bytes = std::fs::read(&flags.model)
         .map_err(|error| Failure::new(Kind::NotFound, format!("{shown} cannot be read")).cause(error.to_string()))?;
     let model = read(&bytes).map_err(|problem| {
-        let what = Failure::new(Kind::Failed, format!("{shown} is no model that can be run")).cause(problem.to_string());
+        let what =
+            Failure::new(Kind::Failed, format!("{shown} is no model that can be run")).cause(problem.to_string());
         what.hint("files of skops, XGBoost (UBJSON or JSON) and LightGBM (text) are run")
     })?;
     let rows = rows(flags)?;
-    let wrong = |problem: Problem| {
-        Failure::new(Kind::Usage, "the rows cannot be answered").cause(problem.to_string())
-    };
+    let wrong = |problem: Problem| Failure::new(Kind::Usage, "the rows cannot be answered").cause(problem.to_string());
     if flags.probabilities {
         let Some(shares) = model.probabilities(&rows).map_err(wrong)? else {
-            return Err(Failure::new(Kind::Usage, "this model gives no probabilities").hint("leave --probabilities out"));
+            return Err(
+                Failure::new(Kind::Usage, "this model gives no probabilities").hint("leave --probabilities out")
+            );
         };
         let names = names(model.as_ref(), shares.columns);
         output::write(&table(&names, &shares));
@@ -44,7 +45,8 @@ fn predict(flags: &Predict) -> Outcome {
         }
         Answer::Numbers(numbers) => {
             let one = || vec!["prediction".to_owned()];
-            let names = if numbers.columns == 1 { one() } else { (0..numbers.columns).map(|i| i.to_string()).collect() };
+            let names =
+                if numbers.columns == 1 { one() } else { (0..numbers.columns).map(|i| i.to_string()).collect() };
             output::write(&table(&names, &numbers));
         }
     }
