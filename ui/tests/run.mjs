@@ -1018,6 +1018,9 @@ async function modelPages() {
       await page.getByText('No registered model matches').waitFor();
       problems.push(want(lastAsked('registered-models/search').filter, 'name ILIKE "%it\'s %"', 'filter with quotes'));
       await page.getByRole('button', { name: 'Clear search' }).first().click();
+      // The list comes again before a key can move in it.
+      await page.getByText('Who is going to leave').first().waitFor();
+      await page.getByRole('heading', { name: 'Models', exact: true }).click();
       await page.keyboard.press('j');
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { name: 'churn' }).waitFor();
