@@ -20,6 +20,9 @@ pub enum Use {
 const CPU_TIMES: [&str; 4] =
     ["process.cpu.time", "container.cpu.time", "process_cpu_seconds_total", "container_cpu_usage_seconds_total"];
 
+/// Steps of a grid at most: one point that is far from the others makes the steps wider.
+const STEPS_MOST: i64 = 100_000;
+
 impl Use {
     /// What a metric says of the use of a resource, by its name and unit; `None`: nothing.
     pub fn of(metric: &str, unit: &str) -> Option<Use> {
@@ -40,12 +43,17 @@ impl Use {
         from: Time,
         to: Time,
     ) -> Option<(Vec<f64>, Vec<f64>)> {
-        let width = grid::width(grid::usual_gap(points))?;
-        let mut before = Grid::new(points, kind, width, to.0 + width - 1).values;
+        let (first, last) = points.first().zip(points.last()).map_or((0, 0), |(first, last)| (first.0, last.0));
+        let width = grid::width(grid::usual_gap(points).max(last.saturating_sub(first) / STEPS_MOST))?;
+        let whole = |time: i64| time.saturating_add(width - 1).div_euclid(width) * width;
+        let steps = (to.since(from).saturating_add(width / 2) / width).max(1);
+        let start = whole(to.0) - steps * width;
+        // The stretch may reach far beyond what was recorded.
+        let Grid { values: mut before, end } = Grid::new(points, kind, width, whole(to.0.min(last.saturating_add(1))));
         let scale = if self == Use::Share && unit == "%" { 0.01 } else { 1.0 };
         before.iter_mut().for_each(|value| *value *= scale);
-        let steps = (to.since(from) + width / 2) / width;
-        let within = before.split_off(before.len().saturating_sub(steps.max(1) as usize));
+        let within = ((end - start) / width).clamp(0, before.len() as i64);
+        let within = before.split_off(before.len() - within as usize);
         Some((before, within))
     }
 }
@@ -149,6 +157,21 @@ mod tests {
         let share = Use::Share.around(&shares, SeriesKind::Gauge, "%", Time(at(50)), Time(at(60)));
         assert_eq!(share.unwrap().1, [0.4; 10]);
         assert_eq!(amount.around(&[], SeriesKind::Counter, "s", Time(0), Time(at(1))), Some((vec![], vec![])));
+    }
+
+    #[test]
+    fn a_stretch_that_reaches_far_beyond_what_was_recorded_costs_no_more() {
+        let at = |i: i64| 1_767_571_200_000_000_000 + i * 10_000_000_000;
+        let end = Time::parse("2260-01-01T00:00:00Z").unwrap();
+        let mut shares: Vec<(i64, f64)> = (0..60).map(|i| (at(i), 0.4)).collect();
+        let (before, within) = Use::Share.around(&shares, SeriesKind::Gauge, "1", Time(at(50)), end).unwrap();
+        assert_eq!((before, within), (vec![0.4; 50], vec![0.4; 10]));
+        let (before, within) = Use::Share.around(&shares, SeriesKind::Gauge, "1", end.plus(-1), end).unwrap();
+        assert_eq!((before, within), (vec![0.4; 60], vec![]));
+        // One point of long ago.
+        shares.insert(0, (0, 0.4));
+        let far = Use::Share.around(&shares, SeriesKind::Gauge, "1", Time(at(50)), end);
+        assert!(far.is_none_or(|(before, within)| (before.len() + within.len()) as i64 <= STEPS_MOST + 1));
     }
 
     #[test]
