@@ -55,9 +55,7 @@ impl Desk {
             mending: tokio::sync::Mutex::default(),
         };
         desk.read_again().await?;
-        let tree = desk.tree.read().clone();
-        let files = desk.files.clone();
-        let swept = tokio::task::spawn_blocking(move || files.sweep(|digest| tree.references(digest) > 0)).await?;
+        let swept = desk.files.sweep(|digest| desk.tree.read().references(digest) > 0);
         swept.context("cannot look through the files of models")?;
         desk.change(|book, at| {
             book.ensure_default(at);
@@ -100,7 +98,6 @@ impl Desk {
             let mut book = self.book.write();
             let answer = change(&mut book, now_ms())?;
             let changes = book.take_changes();
-            let row = |d: models::Document| DocumentRow { kind: d.kind.to_owned(), id: d.id, body: d.body };
             let chunk = |c: models::Chunk| ChunkRow { run: c.run, body: c.body };
             let changes = DocumentChanges {
                 documents: changes.documents.into_iter().map(row).collect(),
@@ -132,7 +129,6 @@ impl Desk {
             if latest.is_empty() {
                 return Ok(());
             }
-            let row = |d: models::Document| DocumentRow { kind: d.kind.to_owned(), id: d.id, body: d.body };
             let documents = latest.into_iter().map(row).collect();
             self.documents.write(DocumentChanges { documents, chunks: Vec::new(), replayed: true })
         };
@@ -159,6 +155,10 @@ pub async fn keep(app: Arc<App>) {
         }
         app.models.parts.expire(now_ms());
     }
+}
+
+fn row(document: models::Document) -> DocumentRow {
+    DocumentRow { kind: document.kind.to_owned(), id: document.id, body: document.body }
 }
 
 fn now_ms() -> i64 {

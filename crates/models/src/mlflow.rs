@@ -18,7 +18,7 @@ mod webhooks;
 
 pub use self::{
     pages::{decode as from_base64, encode as base64},
-    runs::{log_batch, log_metric},
+    runs::{Ready, log_batch, log_metric},
     said::Said,
     shapes::point,
     traces::{SpanSet, receive_spans, written},

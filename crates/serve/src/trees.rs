@@ -48,9 +48,6 @@ pub(crate) struct Trees {
 pub(crate) enum Test {
     /// Left: `x <= t`.
     AtMost(f64),
-    /// Left: `x < t`.
-    #[allow(dead_code, reason = "asked by some libraries only")]
-    Below(f64),
     /// Left: x, cut to a whole number, is one of these; `outside_left` tells where numbers go that are negative or
     /// that the bits have no place for.
     Among {
@@ -112,12 +109,6 @@ impl Trees {
         self.roots.len()
     }
 
-    /// How many inputs a row has.
-    #[allow(dead_code, reason = "asked by some libraries only")]
-    pub(crate) fn features(&self) -> usize {
-        self.features
-    }
-
     /// How many numbers a leaf has.
     pub(crate) fn width(&self) -> usize {
         self.width
@@ -157,7 +148,7 @@ impl Trees {
         Ok(())
     }
 
-    /// Adds what the trees answer for `rows` (of [`Trees::features`] numbers each, one after the other) to `sums` (of
+    /// Adds what the trees answer for `rows` (of `features` numbers each, one after the other) to `sums` (of
     /// `columns` numbers a row).
     ///
     /// # Panics
@@ -247,10 +238,8 @@ impl Trees {
             kind |= ZERO_MISSING;
         }
         let threshold = match test {
-            Test::AtMost(t) | Test::Below(t) if t.is_nan() => return Err("a threshold is NaN".to_owned()),
+            Test::AtMost(t) if t.is_nan() => return Err("a threshold is NaN".to_owned()),
             Test::AtMost(t) => *t,
-            Test::Below(t) if *t == f64::NEG_INFINITY => f64::NAN,
-            Test::Below(t) => t.next_down(),
             Test::Among { members, outside_left } => {
                 kind |= AMONG | if *outside_left { OUTSIDE_LEFT } else { 0 };
                 let first = number(self.sets.len())?;
@@ -317,7 +306,9 @@ mod tests {
     fn rows_go_left_up_to_the_threshold() {
         let mut trees = Trees::new(1, 1);
         trees.push(&[split(0, Test::AtMost(1.0), 1, 2), Draft::Leaf(0), Draft::Leaf(1)], &[10.0, 20.0], 0).unwrap();
-        trees.push(&[split(0, Test::Below(1.0), 1, 2), Draft::Leaf(0), Draft::Leaf(1)], &[1.0, 2.0], 0).unwrap();
+        trees
+            .push(&[split(0, Test::AtMost(1.0f64.next_down()), 1, 2), Draft::Leaf(0), Draft::Leaf(1)], &[1.0, 2.0], 0)
+            .unwrap();
         let rows = [0.5, 1.0, 1.5, f64::NAN, f64::NEG_INFINITY, 1.0f64.next_down()];
         assert_eq!(answers(&trees, &rows, 1), [11.0, 12.0, 22.0, 22.0, 11.0, 11.0]);
     }

@@ -377,7 +377,7 @@ fn last_time(signal: Signal, unit: &Unit) -> i64 {
     }
 }
 
-fn scan_of(
+pub(crate) fn scan_of(
     inner: &Inner,
     signal: Signal,
     tenant: Option<&Tenant>,

@@ -1,14 +1,13 @@
 //! What services did for requests, reduced to what comparing takes: spans and the log lines written within them, with
 //! numbers for names.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use types::{EntityId, EntityKey, TemplateId, Tenant, Time};
 
 use crate::{
     Inner, StoreError,
-    reads::{Columns, newest_first, tenants_of},
-    scan::{Quarantine, Scan, Wanted},
+    reads::{Columns, newest_first, scan_of},
     sealed::Signal,
 };
 
@@ -82,7 +81,7 @@ pub(crate) fn work(inner: &Inner, filter: &WorkFilter) -> Result<Work, StoreErro
     let mut services: HashMap<u32, u32> = HashMap::new();
     let mut operations: HashMap<Box<str>, u32> = HashMap::new();
     let columns = ["time", "duration_ns", "entity", "name", "status", "trace_id", "span_id", "parent_span_id"];
-    let scan = scan(inner, Signal::Spans, filter);
+    let scan = scan_of(inner, Signal::Spans, filter.tenant.as_ref(), Some(filter.from), Some(filter.to), None);
     for unit in newest_first(&scan) {
         if work.spans.len() >= filter.rows_most {
             work.whole = false;
@@ -119,7 +118,7 @@ pub(crate) fn work(inner: &Inner, filter: &WorkFilter) -> Result<Work, StoreErro
 fn lines(inner: &Inner, filter: &WorkFilter, work: &mut Work) -> Result<(), StoreError> {
     let mut templates: HashMap<Box<str>, u32> = HashMap::new();
     let mut known: HashMap<u32, u32> = HashMap::new();
-    let scan = scan(inner, Signal::Records, filter);
+    let scan = scan_of(inner, Signal::Records, filter.tenant.as_ref(), Some(filter.from), Some(filter.to), None);
     let mut seen = 0;
     for unit in newest_first(&scan) {
         if seen >= filter.rows_most {
@@ -145,17 +144,6 @@ fn lines(inner: &Inner, filter: &WorkFilter, work: &mut Work) -> Result<(), Stor
         }
     }
     Ok(())
-}
-
-fn scan(inner: &Inner, signal: Signal, filter: &WorkFilter) -> Scan {
-    let snapshot = inner.visible.snapshot();
-    let tenants = match &filter.tenant {
-        Some(tenant) => vec![tenant.clone()],
-        None => tenants_of(&snapshot).into_iter().filter(|t| !t.is_self()).collect(),
-    };
-    let (from, to) = (filter.from.0, filter.to.0.saturating_sub(1));
-    let wanted = Wanted { from, to, tenants: Some(tenants), ..Wanted::default() };
-    Scan::new(signal, wanted, snapshot, &inner.directory.read(), Arc::new(Quarantine::default()))
 }
 
 /// Ids are random: half of one tells traces apart as well as a hash of it.

@@ -1,7 +1,9 @@
 /** The time range of the page: read from the URL, moved by the clock. All moments are milliseconds since 1970. */
 
 import { pending } from './api';
+import { ms } from './format';
 import { route, setQuery } from './router.svelte';
+import type { Incident } from './types';
 
 export interface Range {
   from: number;
@@ -61,6 +63,12 @@ export function isRelative(): boolean {
 export function setRange(from: string | number, to: string | number = 'now'): void {
   const text = (moment: string | number) => (typeof moment === 'number' ? new Date(Math.round(moment)).toISOString() : moment);
   setQuery({ from: text(from), to: to === 'now' ? undefined : text(to) }, { push: true });
+}
+
+/** When an incident was, or is, going on: up to `until` where it is open, and a minute at least. */
+export function stretch(incident: Incident, until: number): Range {
+  const from = ms(incident.started_at);
+  return { from, to: incident.resolved_at ? ms(incident.resolved_at) : Math.max(until, from + 6e4) };
 }
 
 /** Asks what happened in a stretch of time. */

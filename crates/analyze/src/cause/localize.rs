@@ -32,6 +32,7 @@ use self::{
     evidence::{About, Evidence, Odd},
     walk::{Blame, blames, path},
 };
+use crate::detect::words::rounded;
 
 /// What a series measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +152,7 @@ fn reasons(question: &Question, evidence: &Evidence, entity: usize, blame: &Blam
     let mut said = Vec::new();
     if let Some(series) = series {
         let (usual, now) = (evidence.usual[series], evidence.now[series]);
-        said.push(format!("{} is {}, usually {}", question.series[series].name, plain(now), plain(usual)));
+        said.push(format!("{} is {}, usually {}", question.series[series].name, rounded(now, 4), rounded(usual, 4)));
     }
     if blame.load >= WORTH_SAYING * (blame.own + blame.other + blame.load) {
         said.push(format!("{} of its requests are more than usual", percent(about.extra_load())));
@@ -177,12 +178,6 @@ fn shows_better(about: &About, odd: &Odd, blame: &Blame) -> bool {
         Measure::Resource | Measure::Other => blame.other >= 0.5 * blame.own,
         _ => about.beyond <= 0.0 && blame.other > blame.own,
     }
-}
-
-/// A value with four digits.
-fn plain(value: f64) -> String {
-    let rounded = format!("{value:.3e}").parse::<f64>();
-    rounded.ok().filter(|v| v.is_finite()).map_or_else(|| "unknown".into(), |v| v.to_string())
 }
 
 fn percent(share: f64) -> String {

@@ -14,6 +14,12 @@ pub(crate) fn plain(entity: &EntityId) -> String {
     }
 }
 
+/// A value with so many digits that count.
+pub(crate) fn rounded(value: f64, digits: usize) -> String {
+    let rounded = format!("{value:.*e}", digits - 1).parse::<f64>();
+    rounded.ok().filter(|v| v.is_finite()).map_or_else(|| "unknown".into(), |v| v.to_string())
+}
+
 /// `12:03:10`, UTC.
 pub(crate) fn clock(at: Time) -> String {
     at.rfc3339().get(11..19).unwrap_or("").to_owned()

@@ -223,20 +223,8 @@ fn pieces(mut file: tokio::fs::File, part: Range<u64>) -> Body {
             }
         }
     });
-    Body::from_stream(Pieces(receiver))
-}
-
-struct Pieces(mpsc::Receiver<io::Result<bytes::Bytes>>);
-
-impl futures::Stream for Pieces {
-    type Item = io::Result<bytes::Bytes>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        self.0.poll_recv(context)
-    }
+    let next = |mut receiver: mpsc::Receiver<_>| async move { receiver.recv().await.map(|piece| (piece, receiver)) };
+    Body::from_stream(futures::stream::unfold(receiver, next))
 }
 
 /// Files are handed out to be kept, and none as something that a browser would run.

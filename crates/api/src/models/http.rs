@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
@@ -71,25 +71,29 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Problem> {
         guard::caller(app, Permission::Write, request.headers()).map_err(refused)?;
     }
     let is_query = request.method() == Method::GET && request.uri().query().is_some_and(|query| !query.is_empty());
-    let (said, body) = if is_query {
-        (Said::of_query(pairs(request.uri().query().unwrap_or_default())), Bytes::new())
+    let said = if is_query {
+        Said::of_query(pairs(request.uri().query().unwrap_or_default()))
     } else {
         if matches!(*request.method(), Method::POST | Method::PUT) {
             check_type(request.headers())?;
         }
         let (body, _held) = intake::read_body(app, request).await.map_err(refused)?;
-        if let Some(done) = quickly(app, &path, &body).await {
-            done?;
+        // What comes by far most often is not looked at piece by piece.
+        let ready = match &*path {
+            "runs/log-metric" => mlflow::log_metric(&body),
+            "runs/log-batch" => mlflow::log_batch(&body),
+            _ => None,
+        };
+        if let Some(ready) = ready {
+            app.models.change(|book, _| ready(book)).await?;
             return Ok(json(&Value::Object(serde_json::Map::new())));
         }
-        let said = Said::of_body(&body).ok_or_else(|| Problem::invalid("The body is JSON, but no object."))?;
-        (said, body)
+        Said::of_body(&body).ok_or_else(|| Problem::invalid("The body is JSON, but no object."))?
     };
     let said = said.with(named);
     if path.starts_with("webhooks") && matches!(call, Call::Write(_)) {
-        webhooks::check(app, &body).await?;
+        webhooks::check(app, &said).await?;
     }
-    drop(body);
     let value = match call {
         Call::Read(look) => app.models.read(|book| look(book, &said))?,
         Call::Write(change) => app.models.change(|book, at| change(book, &said, at)).await?,
@@ -101,24 +105,6 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Problem> {
         Call::NotHere => return Err(mlflow::not_here(&path)),
     };
     Ok(json(&value))
-}
-
-/// What comes by far most often is not looked at piece by piece. `None`: it is not as usual.
-async fn quickly(app: &Arc<App>, path: &str, body: &[u8]) -> Option<Result<(), Problem>> {
-    let quick = match path {
-        "runs/log-metric" => mlflow::log_metric,
-        "runs/log-batch" => mlflow::log_batch,
-        _ => return None,
-    };
-    let mut is_usual = true;
-    let done = app.models.change(|book, _| {
-        quick(book, body).unwrap_or_else(|| {
-            is_usual = false;
-            Ok(())
-        })
-    });
-    let done = done.await;
-    is_usual.then_some(done)
 }
 
 async fn history(app: &Arc<App>, asked: &History) -> Result<Value, Problem> {
@@ -171,26 +157,7 @@ pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
 
 /// Percent-decoded text; `None`: it is not UTF-8.
 pub(super) fn decoded(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
-    }
-    let bytes = text.as_bytes();
-    let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
-    while at < bytes.len() {
-        let digits = bytes.get(at + 1..at + 3).and_then(|two| std::str::from_utf8(two).ok());
-        let byte = digits.filter(|d| bytes[at] == b'%' && d.bytes().all(|b| b.is_ascii_hexdigit()));
-        match byte.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                plain.push(byte);
-                at += 3;
-            }
-            None => {
-                plain.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(plain).ok()
+    Some(percent_encoding::percent_decode_str(text).decode_utf8().ok()?.into_owned())
 }
 
 /// A good answer.

@@ -106,9 +106,8 @@ pub async fn test(app: &Arc<App>, said: &Said) -> Result<Value, Problem> {
 }
 
 /// Whether letters may go where a request says.
-pub async fn check(app: &App, body: &[u8]) -> Result<(), Problem> {
-    let said: Value = serde_json::from_slice(body).unwrap_or_default();
-    let Some(url) = said["url"].as_str().filter(|url| url.contains("://")) else { return Ok(()) };
+pub async fn check(app: &App, said: &Said) -> Result<(), Problem> {
+    let Some(url) = Some(said.url()).filter(|url| url.contains("://")) else { return Ok(()) };
     match app.egress.check(url).await {
         Err(Failure::Refused(why)) => Err(Problem::invalid(format!("Webhook URL must not be used: {why}"))),
         _ => Ok(()),

@@ -104,19 +104,7 @@ pub(super) fn search(book: &Book, said: &Said) -> Result<Value, Problem> {
     let mut found: Vec<&Experiment> = book.experiments().filter(wanted).collect();
     found.sort_by(|a, b| order.compare(*a, *b));
     let (page, next) = pages::page(found, offset, size);
-    Ok(listed("experiments", page.into_iter().map(shapes::experiment).collect(), next))
-}
-
-/// A page of a list; without members where there are none.
-pub(super) fn listed(name: &str, list: Vec<Value>, next: Option<String>) -> Value {
-    let mut answer = json!({});
-    if !list.is_empty() {
-        answer[name] = list.into();
-    }
-    if let Some(next) = next {
-        answer["next_page_token"] = next.into();
-    }
-    answer
+    Ok(pages::listed("experiments", page.into_iter().map(shapes::experiment).collect(), next))
 }
 
 impl Item for Experiment {

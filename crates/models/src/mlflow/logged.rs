@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{
-    experiments::listed,
     pages,
     said::{
         Said,
@@ -100,7 +99,7 @@ pub(super) fn search(book: &Book, said: &Said) -> Result<Value, Problem> {
     let mut found: Vec<&LoggedModel> = book.logged_models().filter(is_wanted).collect();
     found.sort_by(|a, b| order.compare(*a, *b));
     let (page, next) = pages::page(found, offset, size);
-    Ok(listed("models", page.into_iter().map(shapes::logged_model).collect(), next))
+    Ok(pages::listed("models", page.into_iter().map(shapes::logged_model).collect(), next))
 }
 
 /// Data by name and digest.

@@ -1,6 +1,6 @@
 //! Pages of long lists.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Problem;
 
@@ -27,6 +27,18 @@ pub(super) fn page<T>(all: Vec<T>, offset: usize, most: usize) -> (Vec<T>, Optio
     let next = offset.saturating_add(most);
     let token = (all.len() > next).then(|| token(next));
     (all.into_iter().skip(offset).take(most).collect(), token)
+}
+
+/// A page of a list; without members where there are none.
+pub(super) fn listed(name: &str, list: Vec<Value>, next: Option<String>) -> Value {
+    let mut answer = json!({});
+    if !list.is_empty() {
+        answer[name] = list.into();
+    }
+    if let Some(next) = next {
+        answer["next_page_token"] = next.into();
+    }
+    answer
 }
 
 /// How many a page holds: a number of the request, else so many; MLflow's tracking server takes 1 to 50,000.

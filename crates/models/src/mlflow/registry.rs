@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{
-    experiments::listed,
     pages,
     said::{
         Param, Said,
@@ -65,7 +64,7 @@ pub(super) fn search(book: &Book, said: &Said) -> Result<Value, Problem> {
     found.sort_by(|a, b| order.compare(*a, *b));
     let size = said.int("max_results").unwrap_or(100).max(0) as usize;
     let (page, next) = pages::page(found, offset, size);
-    Ok(listed("registered_models", page.into_iter().map(shapes::registered).collect(), next))
+    Ok(pages::listed("registered_models", page.into_iter().map(shapes::registered).collect(), next))
 }
 
 pub(super) fn latest_versions(book: &Book, said: &Said) -> Result<Value, Problem> {
@@ -74,7 +73,7 @@ pub(super) fn latest_versions(book: &Book, said: &Said) -> Result<Value, Problem
     let stages = stages.iter().map(|stage| Stage::parse(stage)).collect::<Result<Vec<_>, _>>()?;
     let model = book.registered(said.text("name"))?;
     let wanted = model.latest().filter(|version| stages.is_empty() || stages.contains(&version.stage));
-    Ok(listed("model_versions", wanted.map(|version| shapes::version(model, version, true)).collect(), None))
+    Ok(pages::listed("model_versions", wanted.map(|version| shapes::version(model, version, true)).collect(), None))
 }
 
 pub(super) fn set_tag(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {
@@ -185,7 +184,7 @@ pub(super) fn search_versions(book: &Book, said: &Said) -> Result<Value, Problem
     let mut found: Vec<Found> = all.filter(|of| filter.allows(of)).collect();
     found.sort_by(|a, b| order.compare(a, b));
     let (page, next) = pages::page(found, offset, size as usize);
-    Ok(listed("model_versions", page.iter().map(|f| shapes::version(f.model, f.of, false)).collect(), next))
+    Ok(pages::listed("model_versions", page.iter().map(|f| shapes::version(f.model, f.of, false)).collect(), next))
 }
 
 pub(super) fn update_version(book: &mut Book, said: &Said, at: i64) -> Result<Value, Problem> {

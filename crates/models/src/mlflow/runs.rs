@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    experiments::{WHICH, Which, listed},
+    experiments::{WHICH, Which},
     pages,
     said::{
         self, Said,
@@ -140,15 +140,18 @@ impl MetricBody<'_> {
     }
 }
 
+/// A change that only has to be made.
+pub type Ready<'a> = Box<dyn FnOnce(&mut Book) -> Result<(), Problem> + Send + 'a>;
+
 /// `runs/log-metric` as clients send it, without looking at it piece by piece; `None`: it is not as usual.
-pub fn log_metric(book: &mut Book, body: &[u8]) -> Option<Result<(), Problem>> {
+pub fn log_metric(body: &[u8]) -> Option<Ready<'_>> {
     let said: MetricBody = serde_json::from_slice(body).ok()?;
     let is_usual = said.is_plain() && !said.run_id.is_empty();
-    is_usual.then(|| book.log_metric(&said.run_id, &said.key, said.point()))
+    is_usual.then(|| -> Ready<'_> { Box::new(move |book| book.log_metric(&said.run_id, &said.key, said.point())) })
 }
 
 /// `runs/log-batch` with metrics alone, as clients send it; `None`: it is not as usual.
-pub fn log_batch(book: &mut Book, body: &[u8]) -> Option<Result<(), Problem>> {
+pub fn log_batch(body: &[u8]) -> Option<Ready<'_>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Body<'a> {
@@ -161,11 +164,12 @@ pub fn log_batch(book: &mut Book, body: &[u8]) -> Option<Result<(), Problem>> {
     let is_usual = limits::run_id(&said.run_id).is_ok()
         && said.metrics.len() <= limits::METRICS_PER_BATCH
         && said.metrics.iter().all(MetricBody::is_plain);
-    if !is_usual {
-        return None;
-    }
-    let metrics = said.metrics.iter().map(|metric| (&*metric.key, metric.point())).collect();
-    Some(book.log_batch(&said.run_id, Batch { metrics, ..Batch::default() }))
+    is_usual.then(|| -> Ready<'_> {
+        Box::new(move |book| {
+            let metrics = said.metrics.iter().map(|metric| (&*metric.key, metric.point())).collect();
+            book.log_batch(&said.run_id, Batch { metrics, ..Batch::default() })
+        })
+    })
 }
 
 pub(super) fn log_param(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
@@ -338,7 +342,7 @@ pub(super) fn search(book: &Book, said: &Said) -> Result<Value, Problem> {
         }
         shape
     };
-    Ok(listed("runs", page.into_iter().map(shape).collect(), next))
+    Ok(pages::listed("runs", page.into_iter().map(shape).collect(), next))
 }
 
 /// A run with its last values, as it is searched.
@@ -478,7 +482,7 @@ pub fn history(asked: &History, chunks: &[Vec<u8>]) -> Value {
         Some(most) => pages::page(points, asked.offset, most),
         None => (points, None),
     };
-    listed("metrics", page.iter().map(|point| shapes::point(&asked.key, point)).collect(), next)
+    pages::listed("metrics", page.iter().map(|point| shapes::point(&asked.key, point)).collect(), next)
 }
 
 /// Answers `metrics/get-history-bulk-interval` from what was kept of each run: where there are more values than asked
@@ -497,7 +501,7 @@ pub fn history_of_many(asked: &History, chunks: &[Vec<Vec<u8>>]) -> Value {
             list.push(shape);
         }
     }
-    listed("metrics", list, None)
+    pages::listed("metrics", list, None)
 }
 
 /// The first of each of `most` parts, the larger ones first, as SQL's `NTILE` cuts; the last point is the last.
@@ -540,17 +544,17 @@ mod tests {
         for body in bodies {
             let (mut quick, mut careful) = (body.clone(), body);
             (quick["run_id"], careful["run_id"]) = (json!(id), json!(other_id));
-            log_metric(&mut book, quick.to_string().as_bytes()).unwrap().unwrap();
+            log_metric(quick.to_string().as_bytes()).unwrap()(&mut book).unwrap();
             log_metric_said(&mut other, &Said::of_body(careful.to_string().as_bytes()).unwrap(), 0).unwrap();
         }
         assert_eq!(book.run(&id).unwrap().1, other.run(&other_id).unwrap().1);
         for body in ["{", "[]", r#"{"key":"a"}"#, r#"{"run_id":"x","key":"a","value":"NaN","timestamp":1}"#] {
-            assert!(log_metric(&mut book, body.as_bytes()).is_none(), "{body}");
+            assert!(log_metric(body.as_bytes()).is_none(), "{body}");
         }
         let batch = json!({"run_id": id, "metrics": [{"key": "m", "value": 1.0, "timestamp": 1, "run_id": id}]});
-        log_batch(&mut book, batch.to_string().as_bytes()).unwrap().unwrap();
+        log_batch(batch.to_string().as_bytes()).unwrap()(&mut book).unwrap();
         let with_params = json!({"run_id": id, "metrics": [], "params": []});
-        assert!(log_batch(&mut book, with_params.to_string().as_bytes()).is_none());
+        assert!(log_batch(with_params.to_string().as_bytes()).is_none());
         assert_eq!(book.run(&id).unwrap().1.0["m"].value, 1.0);
     }
 

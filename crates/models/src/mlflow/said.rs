@@ -84,6 +84,11 @@ impl Said {
         self.text("path")
     }
 
+    /// Where letters go, as a webhook says it.
+    pub fn url(&self) -> &str {
+        self.text("url")
+    }
+
     /// The run whose files are asked for, and the path below its root.
     pub fn run_and_path(&self) -> Result<(&str, &str), Problem> {
         self.check(&[need("run_id", Type::Text), may("path", Type::Text), may("page_token", Type::Text)])?;

@@ -152,7 +152,7 @@ pub(super) fn search(book: &Book, said: &Said) -> Result<Value, Problem> {
     let page: Vec<Value> = found.into_iter().skip(offset).take(size).map(info_of).collect();
     // As MLflow does it: a full page may have a next one.
     let next = (page.len() == size).then(|| pages::token(offset + size));
-    Ok(super::experiments::listed("traces", page, next))
+    Ok(pages::listed("traces", page, next))
 }
 
 pub(super) fn delete_many(book: &mut Book, said: &Said, _: i64) -> Result<Value, Problem> {
@@ -396,42 +396,15 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-/// RFC 3339 in UTC with milliseconds.
+/// RFC 3339 in UTC, with milliseconds where there are some; empty outside the years that it has.
 pub fn written(ms: i64) -> String {
-    let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    let (year, month, day) = civil(days);
-    let (s, fraction) = (of_day / 1000, of_day % 1000);
-    let rest = if fraction == 0 { String::new() } else { format!(".{fraction:03}") };
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}{rest}Z", s / 3600, s / 60 % 60, s % 60)
+    let time = chrono::DateTime::from_timestamp_millis(ms);
+    time.map_or_else(String::new, |time| time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true))
 }
 
-/// The date of a day counted from 1970, as Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms" has it.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let of_era = z.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// ms of RFC 3339 in UTC.
+/// ms of RFC 3339.
 fn instant(text: &str) -> Option<i64> {
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let fraction: String =
-        text.get(19..)?.strip_prefix('.').unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
-    let ms = format!("{fraction:0<3}").get(..3)?.parse::<i64>().ok()?;
-    let year_of = if month <= 2 { year - 1 } else { year };
-    let era = year_of.div_euclid(400);
-    let of_era = year_of.rem_euclid(400);
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    Some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000 + ms)
+    Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis())
 }
 
 /// ms of `1.5s`.

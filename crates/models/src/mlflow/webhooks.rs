@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    experiments::listed,
     pages,
     said::{
         Said,
@@ -73,7 +72,7 @@ pub(super) fn list(book: &Book, said: &Said) -> Result<Value, Problem> {
         return Err(Problem::invalid("max_results must be between 1 and 1000."));
     }
     let (page, next) = pages::page(book.webhooks(), pages::offset(said.text("page_token"))?, size as usize);
-    Ok(listed("webhooks", page.into_iter().map(shape).collect(), next))
+    Ok(pages::listed("webhooks", page.into_iter().map(shape).collect(), next))
 }
 
 pub(super) fn get(book: &Book, said: &Said) -> Result<Value, Problem> {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use types::{MINUTE, Time};
 
 use super::{About, Evidence, Line, Named, Reading, Span, Usual};
+use crate::detect::words::rounded;
 
 /// Traces before the stretch, at least, for it to be held against anything.
 const BEFORE_LEAST: usize = 20;
@@ -100,14 +101,10 @@ fn sentence(evidence: &Evidence, name: &dyn Fn(Named) -> String) -> String {
     match &evidence.about {
         About::Comes { .. } | About::StaysAway { .. } => format!("{title}: in {seen} of {of} requests, {usual}"),
         About::Ways => format!("{title} is longer in {seen} of {of}, {usual}"),
-        About::Resource { value, before, .. } => format!("{title} is {}, usually {}", plain(*value), plain(*before)),
+        About::Resource { value, before, .. } => {
+            format!("{title} is {}, usually {}", rounded(*value, 3), rounded(*before, 3))
+        }
     }
-}
-
-/// A value with three digits.
-fn plain(value: f64) -> String {
-    let rounded = format!("{value:.2e}").parse::<f64>();
-    rounded.ok().filter(|v| v.is_finite()).map_or_else(|| "unknown".into(), |v| v.to_string())
 }
 
 #[cfg(test)]
