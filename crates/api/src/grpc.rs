@@ -1,4 +1,4 @@
-//! OTLP over gRPC. The message's bytes go to the same decoders as HTTP's: no protobuf struct is built.
+//! gRPC's frames, and OTLP over it. The message's bytes go to the same decoders as HTTP's: no protobuf struct is built.
 
 use std::sync::Arc;
 
@@ -70,14 +70,12 @@ async fn take(app: &Arc<App>, signal: Signal, caller: Caller, request: Request) 
     store_otlp(app, signal, false, caller, Encoding::Protobuf, compression, &path, message).await
 }
 
-/// How the call's message is compressed, if its flag says so.
-fn encoding(headers: &HeaderMap) -> Result<Compression, ApiError> {
+/// How a call's messages are compressed, if their flags say so.
+pub fn encoding(headers: &HeaderMap) -> Result<Compression, ApiError> {
     let text = |name: &str| headers.get(name).and_then(|h| h.to_str().ok()).unwrap_or_default();
     let kind = text("content-type");
     if !kind.starts_with("application/grpc") {
-        return Err(ApiError::unsupported(format!(
-            "content-type {kind:?} is not gRPC: OTLP over HTTP has its own port"
-        )));
+        return Err(ApiError::unsupported(format!("content-type {kind:?} is not gRPC: HTTP has its own port")));
     }
     let encoding = Compression::from_header(text("grpc-encoding"))?;
     if encoding == Compression::Snappy {
@@ -87,7 +85,7 @@ fn encoding(headers: &HeaderMap) -> Result<Compression, ApiError> {
 }
 
 /// A message on the wire is one byte (1: compressed), its length in four, and its bytes.
-fn one_message(body: &Bytes) -> Result<(Bytes, bool), ApiError> {
+pub fn one_message(body: &Bytes) -> Result<(Bytes, bool), ApiError> {
     let Some((head, rest)) = body.split_first_chunk::<5>() else {
         return Err(ApiError::bad_request("the call holds no message"));
     };
@@ -99,13 +97,34 @@ fn one_message(body: &Bytes) -> Result<(Bytes, bool), ApiError> {
     Ok((body.slice(5..), head[0] == 1))
 }
 
-fn answer(message: &[u8]) -> Response {
-    let mut frame = vec![0];
+/// An answer of one message.
+pub fn answer(message: &[u8]) -> Response {
+    let trailers = trailers(&Status::new(Code::Ok, ""));
+    response(Body::new(Full::new(frame(message)).with_trailers(std::future::ready(Some(Ok(trailers))))))
+}
+
+/// A message as it goes over the wire.
+pub fn frame(message: &[u8]) -> Bytes {
+    let mut frame = Vec::with_capacity(5 + message.len());
+    frame.push(0);
     frame.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
     frame.extend_from_slice(message);
-    let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
-    let body = Full::new(Bytes::from(frame)).with_trailers(std::future::ready(Some(Ok(trailers))));
-    let mut response = Response::new(Body::new(body));
+    frame.into()
+}
+
+/// How a call ended, after its messages.
+pub fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    // A status whose words are no header goes without them.
+    if status.add_header(&mut trailers).is_err() {
+        trailers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from(i32::from(status.code())));
+    }
+    trailers
+}
+
+/// An answer whose body holds messages and trailers.
+pub fn response(body: Body) -> Response {
+    let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }

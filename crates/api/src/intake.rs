@@ -384,6 +384,11 @@ async fn events(
     events_answer(take_events.await)
 }
 
+/// Stores true outcomes of predictions that came by another wire: a body as `/api/v1/labels` takes it.
+pub async fn store_labels(app: &Arc<App>, caller: Caller, body: Bytes) -> Result<Decoded, ApiError> {
+    take(app, false, caller, Compression::Identity, None, body, Ingest::labels).await
+}
+
 fn events_answer(taken_events: Result<Decoded, ApiError>) -> Response {
     answer(taken_events, |decoded, rejected| {
         (StatusCode::ACCEPTED, axum::Json(json!({"ids": decoded.ids, "rejected": rejected}))).into_response()
@@ -644,7 +649,8 @@ fn content_type(headers: &HeaderMap) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn compression(headers: &HeaderMap) -> Result<Compression, ApiError> {
+/// How a body is compressed.
+pub fn compression(headers: &HeaderMap) -> Result<Compression, ApiError> {
     let text = headers.get(header::CONTENT_ENCODING).map_or(Ok(""), |h| h.to_str());
     let compression =
         Compression::from_header(text.map_err(|_| ApiError::unsupported("content-encoding is not text"))?)?;

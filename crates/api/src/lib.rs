@@ -21,6 +21,7 @@ mod own_logs;
 pub mod replay;
 mod rest;
 mod routes;
+mod serving;
 mod state;
 mod ui;
 
@@ -162,6 +163,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
     }
     let deliveries = tokio::spawn(deliver::run(app.clone()));
     tokio::spawn(models::keep(app.clone()));
+    tokio::spawn(serving::keep(app.clone()));
     tokio::spawn(models::deliver(app.clone()));
     Ok(Running {
         listen: listeners.listen,

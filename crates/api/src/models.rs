@@ -18,7 +18,7 @@ use models::{
 use parking_lot::RwLock;
 use store::{ChunkRow, DocumentChanges, DocumentRow, Documents, ErrorKind, StoreError};
 
-pub use http::add;
+pub use http::{add, decoded, pairs};
 pub use spans::receive;
 pub use webhooks::deliver;
 
@@ -119,6 +119,16 @@ impl Desk {
             tracing::error!("what is kept of models could not be read again: {worse:#}");
         }
         in_words(error)
+    }
+
+    /// What lies under a path, if it is a file.
+    pub fn entry(&self, path: &models::artifacts::ArtifactPath) -> Option<Entry> {
+        self.tree.read().get(path).copied()
+    }
+
+    /// Where contents of files are.
+    pub fn files(&self) -> Files {
+        self.files.clone()
     }
 
     /// Writes down the last values of metrics.

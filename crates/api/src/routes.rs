@@ -11,7 +11,7 @@ use axum::{
 };
 use tower_http::compression::CompressionLayer;
 
-use crate::{auth::Permission, grpc, guard, intake, linger, mcp, models, openapi, rest, state::App, ui};
+use crate::{auth::Permission, grpc, guard, intake, linger, mcp, models, openapi, rest, serving, state::App, ui};
 
 /// One route, for the list.
 #[derive(Clone, Debug)]
@@ -91,6 +91,8 @@ pub fn all(app: &Arc<App>) -> Routes {
     intake::add_others(&mut routes);
     mcp::add(&mut routes);
     models::add(&mut routes);
+    serving::add_http(&mut routes);
+    serving::add_grpc(&mut routes);
     routes.add(Method::GET, "/api/v1/openapi.json", Permission::Public, "This description", openapi::serve);
     routes
 }
@@ -102,10 +104,11 @@ pub fn otlp_http(app: &Arc<App>) -> Router {
     finish(app, routes.router)
 }
 
-/// Only OTLP over gRPC.
+/// What comes over gRPC alone: OTLP and inference.
 pub fn otlp_grpc(app: &Arc<App>) -> Router {
     let mut routes = gather(app);
     grpc::add(&mut routes);
+    serving::add_grpc(&mut routes);
     finish(app, routes.router)
 }
 

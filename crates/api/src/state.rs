@@ -27,6 +27,8 @@ pub struct App {
     pub ingest: Ingest,
     /// Experiments, runs, models and their files.
     pub models: crate::models::Desk,
+    /// Models that answer.
+    pub serving: crate::serving::Serving,
     /// The engine's last conclusions.
     pub snapshot: ArcSwap<Snapshot>,
     /// Tokens by id, as in the store; reread when one changes.
@@ -139,6 +141,7 @@ impl App {
             config,
             ingest,
             store,
+            serving: crate::serving::Serving::default(),
             snapshot: ArcSwap::default(),
             ready: AtomicBool::new(false),
             stop: Stop::default(),

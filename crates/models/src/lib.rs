@@ -12,6 +12,7 @@ mod problem;
 pub mod registry;
 pub mod runs;
 pub mod search;
+pub mod serving;
 pub mod traces;
 pub mod webhooks;
 

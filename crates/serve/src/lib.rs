@@ -1,14 +1,26 @@
 //! Models of other libraries, run here without them: their files are read as data, never as code.
+//!
+//! [`read`] reads a file; a [`Servable`] is a version of a model that can be asked, with the schema that rows are held
+//! against; [`wire`] has the words in which clients of other servers ask.
 
 pub mod frame;
 pub mod lightgbm;
+mod mlmodel;
+mod schema;
+mod servable;
 pub mod skops;
+pub mod tensor;
 mod trees;
+pub mod values;
+pub mod wire;
 pub mod xgboost;
 
 use std::fmt;
 
 pub use frame::{Column, Frame, Label, Matrix};
+pub use mlmodel::MlModel;
+pub use schema::{Extra, Field, Kind, Schema};
+pub use servable::{Answers, Method, Servable};
 
 /// What a model answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +73,8 @@ pub enum Problem {
     Unsupported(String),
     /// The rows do not fit the model.
     Rows(String),
+    /// The request is none that can be read.
+    Request(String),
 }
 
 impl fmt::Display for Problem {
@@ -69,6 +83,7 @@ impl fmt::Display for Problem {
             Problem::Damaged(what) => write!(f, "the file is damaged: {what}"),
             Problem::Unsupported(what) => write!(f, "this is not run here: {what}"),
             Problem::Rows(what) => write!(f, "the rows do not fit the model: {what}"),
+            Problem::Request(what) => write!(f, "the request cannot be read: {what}"),
         }
     }
 }

@@ -146,7 +146,7 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Names and values of a query.
-pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
+pub fn pairs(query: &str) -> Vec<(String, String)> {
     let text = |part: &str| decoded(&part.replace('+', " ")).unwrap_or_default();
     let pair = |part: &str| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -156,7 +156,7 @@ pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
 }
 
 /// Percent-decoded text; `None`: it is not UTF-8.
-pub(super) fn decoded(text: &str) -> Option<String> {
+pub fn decoded(text: &str) -> Option<String> {
     Some(percent_encoding::percent_decode_str(text).decode_utf8().ok()?.into_owned())
 }
 
