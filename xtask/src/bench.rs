@@ -8,12 +8,16 @@ use crate::{
 };
 
 /// `bench` runs all micro benchmarks, `bench PACKAGE` those of one package, `bench load` the load test, `bench demo`
-/// the demo's faults, `bench models` the load on MLflow's wire, `bench alerts` a storm of alerts.
+/// the demo's faults, `bench models` the load on MLflow's wire, `bench inference` on those of inference, `bench alerts` a storm of alerts.
 pub fn bench(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("load") => return load::load(&args[1..]),
         Some("crash") => return load::crash(args.get(1).and_then(|n| n.parse().ok()).unwrap_or(20)),
         Some("models") => return load::models(),
+        Some("inference") => {
+            run(cargo().args(["build", "--workspace"]))?;
+            return tools::with_python("venv-mlflow", &crate::mlflow_packages(), load::inference);
+        }
         Some("demo") => return demo(&args[1..]),
         Some("alerts") => return alerts(&args[1..]),
         _ => {}

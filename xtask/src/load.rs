@@ -4,6 +4,7 @@
 //! them. Where VICTORIA_METRICS or PROMETHEUS names a binary, the same requests go to it in the same run.
 
 mod crash;
+mod inference;
 mod models;
 mod sender;
 mod signals;
@@ -19,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use signals::Shape;
 
 pub use crash::crash;
+pub use inference::inference;
 pub use models::models;
 
 use crate::tools::{binary, cargo, run, step, target, walk};

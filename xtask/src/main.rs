@@ -23,6 +23,8 @@ cargo xtask COMMAND
                  `crash` for kill -9 during ingest, or `demo` for the demo's faults
   mlflow [ARGS]  MLflow's own client against the built server; ARGS go to the client's session (`--part NAME`);
                  with `--diff` first, the same requests to a real MLflow server and to ours, and what differs
+  inference [ARGS]
+                 clients of Triton, TensorFlow Serving, MLflow's scoring and Seldon against the built server
   tidy           only the tidy rules
 ";
 
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Some("ui") => ui(),
         Some("bench") => bench::bench(&args[1..]),
         Some("mlflow") => build_and_mlflow(&args[1..]),
+        Some("inference") => build_and_inference(&args[1..]),
         Some("tidy") => tidy(),
         Some("--help" | "-h" | "help") | None => {
             print!("{HELP}");
@@ -115,6 +118,7 @@ fn test(args: &[String]) -> Result<()> {
         },
     )?;
     mlflow_client(&[])?;
+    inference_clients(&[])?;
     if long {
         mlflow_diff(&[])?;
     }
@@ -176,12 +180,35 @@ fn build_and_mlflow(args: &[String]) -> Result<()> {
     }
 }
 
+fn build_and_inference(args: &[String]) -> Result<()> {
+    step("build");
+    run(cargo().args(["build", "--workspace"]))?;
+    inference_clients(args)
+}
+
 const MLFLOW_COMPANIONS: [&str; 4] = ["scikit-learn==1.9.1", "pandas==3.1.1", "skops==0.16.0", "matplotlib==3.11.2"];
 
 /// MLflow's own client against Bellwether. For this its light package is enough (0.6 GB with the others).
 fn mlflow_client(args: &[String]) -> Result<()> {
-    let packages = [&["mlflow-skinny==3.17.2"], MLFLOW_COMPANIONS.as_slice()].concat();
-    tools::with_python("venv-mlflow", &packages, |python| mlflow_script(python, "mlflow_client.py", args))
+    tools::with_python("venv-mlflow", &mlflow_packages(), |python| mlflow_script(python, "mlflow_client.py", args))
+}
+
+fn mlflow_packages() -> Vec<&'static str> {
+    [&["mlflow-skinny==3.17.2", "tritonclient[http,grpc]==2.73.*"], MLFLOW_COMPANIONS.as_slice()].concat()
+}
+
+/// Clients of other inference servers, asking what MLflow's client logged. TensorFlow Serving's are its stubs alone.
+fn inference_clients(args: &[String]) -> Result<()> {
+    tools::with_python("venv-mlflow", &mlflow_packages(), |python| {
+        let senders = root().join("xtask/senders");
+        let stubs = tools::target().join("tfserving-stubs");
+        if !stubs.join("tensorflow_serving").exists() {
+            step("fetch the stubs of TensorFlow Serving's client");
+            run(std::process::Command::new(python).arg(senders.join("tfserving_stubs.py")).arg(&stubs))?;
+        }
+        let script = senders.join("inference_clients.py");
+        run(std::process::Command::new(python).arg(script).arg(tools::binary()).arg("--stubs").arg(&stubs).args(args))
+    })
 }
 
 /// The same requests to MLflow's server, which needs the whole package (0.9 GB), and to Bellwether.

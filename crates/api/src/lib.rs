@@ -164,6 +164,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
     let deliveries = tokio::spawn(deliver::run(app.clone()));
     tokio::spawn(models::keep(app.clone()));
     tokio::spawn(serving::keep(app.clone()));
+    tokio::spawn(serving::write(app.clone()));
     tokio::spawn(models::deliver(app.clone()));
     Ok(Running {
         listen: listeners.listen,

@@ -5,6 +5,7 @@
 
 mod grpc;
 mod http;
+mod log;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -15,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use models::{
     Code, Problem,
     artifacts::{ArtifactPath, Digest, Entry},
@@ -32,6 +34,9 @@ use crate::{
 
 pub use grpc::add as add_grpc;
 pub use http::add as add_http;
+pub use log::write;
+
+use log::{Logging, Pace, PredictionLog};
 
 /// Files of more bytes are not read.
 const FILE_MAX: u64 = 1 << 30;
@@ -58,6 +63,8 @@ pub struct Serving {
     /// Models that somebody took out of service until they are put back.
     unloaded: RwLock<HashSet<String>>,
     ids: Ids,
+    /// What was asked and answered, on its way to the log.
+    pub log: PredictionLog,
 }
 
 /// A version that answers.
@@ -70,6 +77,8 @@ pub struct Loaded {
     file: (ArtifactPath, Digest),
     used_ms: AtomicI64,
     checked_ms: AtomicI64,
+    logging: ArcSwap<Logging>,
+    pace: Mutex<Pace>,
 }
 
 /// What was counted of a version since it was loaded.
@@ -308,7 +317,12 @@ fn is_current(app: &App, known: &Loaded) -> bool {
         return true;
     }
     known.checked_ms.store(at, Ordering::Relaxed);
+    known.logging.store(Arc::new(logging_of(app, &known.model.name)));
     app.models.entry(&known.file.0).is_some_and(|entry| entry.blob.digest == known.file.1)
+}
+
+fn logging_of(app: &App, name: &str) -> Logging {
+    app.models.read(|book| book.registered(name).map(Logging::of).unwrap_or_default())
 }
 
 /// Reads a version, once for all who wait for it.
@@ -372,6 +386,8 @@ async fn read(app: &Arc<App>, key: &(String, u64), created: i64) -> Result<Loade
         file: (path, entry.blob.digest),
         used_ms: AtomicI64::new(at),
         checked_ms: AtomicI64::new(at),
+        logging: ArcSwap::from_pointee(logging_of(app, &key.0)),
+        pace: Mutex::default(),
     })
 }
 

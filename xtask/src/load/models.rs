@@ -16,7 +16,7 @@ use super::{
 };
 use crate::tools::{cargo, run, step};
 
-const API: &str = "/api/2.0/mlflow";
+pub const API: &str = "/api/2.0/mlflow";
 const JSON: &str = "Content-Type: application/json\r\n";
 /// Runs that are searched.
 const RUNS: usize = 10_000;
@@ -116,7 +116,8 @@ fn loads(server: &Target, fewer: usize) -> Result<()> {
     large(server, &experiment)
 }
 
-fn measure(
+/// So many calls on each connection.
+pub fn measure(
     server: &Target,
     name: &str,
     method: &str,
@@ -195,7 +196,7 @@ fn large(server: &Target, experiment: &str) -> Result<()> {
 }
 
 /// A call that must be answered well.
-fn call(server: &Target, path: &str, body: &str) -> Result<String> {
+pub fn call(server: &Target, path: &str, body: &str) -> Result<String> {
     let (code, answer) = sender::ask(&server.listen, &format!("{API}/{path}"), JSON, body.as_bytes())?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     if code != 200 {
@@ -205,7 +206,7 @@ fn call(server: &Target, path: &str, body: &str) -> Result<String> {
 }
 
 /// A text of the answer to a call, by the name before it.
-fn text(server: &Target, path: &str, body: &str, name: &str) -> Result<String> {
+pub fn text(server: &Target, path: &str, body: &str, name: &str) -> Result<String> {
     let answer = call(server, path, body)?;
     let value = answer.split(&format!("\"{name}\": \"")).nth(1).and_then(|rest| rest.split('"').next());
     value.map(str::to_owned).with_context(|| format!("{path} answered no {name}: {answer}"))

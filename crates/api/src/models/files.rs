@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt;
 use http_body_util::BodyExt;
 use models::{
     Code, Problem,
@@ -224,7 +225,8 @@ fn pieces(mut file: tokio::fs::File, part: Range<u64>) -> Body {
         }
     });
     let next = |mut receiver: mpsc::Receiver<_>| async move { receiver.recv().await.map(|piece| (piece, receiver)) };
-    Body::from_stream(futures::stream::unfold(receiver, next))
+    // Whoever compresses asks once more after the end.
+    Body::from_stream(futures::stream::unfold(receiver, next).fuse())
 }
 
 /// Files are handed out to be kept, and none as something that a browser would run.

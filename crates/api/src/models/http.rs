@@ -11,17 +11,21 @@ use axum::{
 use models::{
     Code, Problem,
     mlflow::{self, Call, Found, History, Said},
+    serving::Which,
 };
 use serde_json::Value;
 
 use super::{files, webhooks};
-use crate::{auth::Permission, errors::ApiError, guard, intake, routes::Routes, state::App};
+use crate::{auth::Permission, errors::ApiError, guard, intake, routes::Routes, serving, state::App};
 
 /// The version that the wire is that of.
 const VERSION: &str = "3.17.2";
 /// Most questions are posted; what may be a change is told by the call.
 const ASKING: [Method; 2] = [Method::GET, Method::POST];
 const CHANGING: [Method; 3] = [Method::PUT, Method::PATCH, Method::DELETE];
+
+/// Calls after which another version of a model may answer.
+const MOVES: [&str; 3] = ["registered-models/alias", "model-versions/transition-stage", "model-versions/create"];
 
 /// Adds MLflow's paths.
 pub fn add(routes: &mut Routes) {
@@ -96,7 +100,15 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Problem> {
     }
     let value = match call {
         Call::Read(look) => app.models.read(|book| look(book, &said))?,
-        Call::Write(change) => app.models.change(|book, at| change(book, &said, at)).await?,
+        Call::Write(change) => {
+            let value = app.models.change(|book, at| change(book, &said, at)).await?;
+            if MOVES.contains(&&*path) {
+                let (name, alias) = said.model_and_alias();
+                serving::ready(app, name, Which::InUse).await;
+                serving::ready(app, name, Which::of(alias)).await;
+            }
+            value
+        }
         Call::History => history(app, &History::of_one(&said)?).await?,
         Call::HistoryOfMany => history_of_many(app, &History::of_many(&said)?).await?,
         Call::TestWebhook => webhooks::test(app, &said).await?,

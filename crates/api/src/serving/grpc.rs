@@ -26,7 +26,7 @@ use tonic::{Code, Status};
 
 use super::{
     Loaded, Refusal, find,
-    http::{EXTENSIONS, ask, index, set_in_service, version_state, versions},
+    http::{EXTENSIONS, Question, ask, index, set_in_service, version_state, versions},
 };
 use crate::{auth::Permission, grpc, guard, intake, routes::Routes, state::App};
 
@@ -180,15 +180,16 @@ async fn model_infer(
 ) -> Result<v2::ModelInferResponse, Refusal> {
     let loaded = find(app, &asked.model_name, Which::of(&asked.model_version)).await?;
     let spare = app.serving.prediction_id();
-    ask(&loaded, bytes, move |loaded| {
+    ask(app, &loaded, bytes, move |loaded| {
         let mut asked = asked.asked()?;
         let rows = asked.rows(&loaded.model)?;
         let outputs = asked.answer(&loaded.model, &rows)?;
         let id = asked.id.unwrap_or(spare);
-        let response = v2::response(&loaded.model, id, outputs);
-        Ok((rows, response))
+        let response = v2::response(&loaded.model, id.clone(), outputs);
+        Ok((Question { id, rows }, response))
     })
     .await
+    .map(|(_, response)| response)
 }
 
 fn statistics(loaded: &Loaded) -> v2::ModelStatistics {
@@ -241,7 +242,7 @@ fn stream(app: Arc<App>, request: Request) -> Response {
         };
         Some((Ok::<_, std::convert::Infallible>(frame), state))
     });
-    grpc::response(Body::new(StreamBody::new(frames.boxed())))
+    grpc::response(Body::new(StreamBody::new(frames.fuse().boxed())))
 }
 
 impl Stream {
@@ -329,16 +330,17 @@ async fn servable(app: &Arc<App>, spec: Option<&ModelSpec>) -> Result<Arc<Loaded
 
 async fn predict_answer(app: &Arc<App>, method: &str, request: Request) -> Result<Vec<u8>, Refusal> {
     let body = message(app, request).await?;
+    let id = app.serving.prediction_id();
     match method {
         "Predict" => {
             let asked: tf::PredictRequest = read(&body)?;
             let loaded = servable(app, asked.model_spec.as_ref()).await?;
-            ask(&loaded, body.len(), move |loaded| tf_predict(loaded, asked)).await
+            ask(app, &loaded, body.len(), move |loaded| tf_predict(loaded, asked, id)).await.map(|(_, out)| out)
         }
         "Classify" => {
             let asked: tf::ExamplesRequest = read(&body)?;
             let loaded = servable(app, asked.model_spec.as_ref()).await?;
-            ask(&loaded, body.len(), move |loaded| {
+            ask(app, &loaded, body.len(), move |loaded| {
                 let rows = tf::example_rows(asked.input, &loaded.model)?;
                 let classes = |row: Vec<(String, f64)>| tf::Classifications {
                     classes: row.into_iter().map(|(label, score)| tf::Class { label, score: score as f32 }).collect(),
@@ -348,14 +350,15 @@ async fn predict_answer(app: &Arc<App>, method: &str, request: Request) -> Resul
                     result: Some(tf::ClassificationResult { classifications }),
                     model_spec: Some(tf::spec(&loaded.model, tensorflow::DEFAULT)),
                 };
-                Ok((rows, response.encode_to_vec()))
+                Ok((Question { id, rows }, response.encode_to_vec()))
             })
             .await
+            .map(|(_, out)| out)
         }
         "Regress" => {
             let asked: tf::ExamplesRequest = read(&body)?;
             let loaded = servable(app, asked.model_spec.as_ref()).await?;
-            ask(&loaded, body.len(), move |loaded| {
+            ask(app, &loaded, body.len(), move |loaded| {
                 let rows = tf::example_rows(asked.input, &loaded.model)?;
                 let values = tensorflow::regress(&loaded.model, &rows)?;
                 let regressions = values.into_iter().map(|value| tf::Regression { value: value as f32 }).collect();
@@ -363,9 +366,10 @@ async fn predict_answer(app: &Arc<App>, method: &str, request: Request) -> Resul
                     result: Some(tf::RegressionResult { regressions }),
                     model_spec: Some(tf::spec(&loaded.model, tensorflow::DEFAULT)),
                 };
-                Ok((rows, response.encode_to_vec()))
+                Ok((Question { id, rows }, response.encode_to_vec()))
             })
             .await
+            .map(|(_, out)| out)
         }
         "GetModelMetadata" => {
             let asked: tf::GetModelMetadataRequest = read(&body)?;
@@ -379,7 +383,7 @@ async fn predict_answer(app: &Arc<App>, method: &str, request: Request) -> Resul
     }
 }
 
-fn tf_predict(loaded: &Loaded, asked: tf::PredictRequest) -> Result<(serve::Frame, Vec<u8>), serve::Problem> {
+fn tf_predict(loaded: &Loaded, asked: tf::PredictRequest, id: String) -> Result<(Question, Vec<u8>), serve::Problem> {
     let model = &loaded.model;
     let signature = asked.model_spec.as_ref().map(|spec| spec.signature_name.clone()).unwrap_or_default();
     let method = tensorflow::method(&signature, model)?;
@@ -393,7 +397,7 @@ fn tf_predict(loaded: &Loaded, asked: tf::PredictRequest) -> Result<(serve::Fram
         outputs: [(method.name().to_owned(), tf::tensor_of(answer))].into(),
         model_spec: Some(tf::spec(model, signature)),
     };
-    Ok((rows, response.encode_to_vec()))
+    Ok((Question { id, rows }, response.encode_to_vec()))
 }
 
 async fn model_service(State(app): Shared, request: Request) -> Response {
@@ -474,15 +478,16 @@ async fn seldon_answer(app: &Arc<App>, method: &str, request: Request) -> Result
             let asked: seldon_grpc::SeldonMessage = read(&body)?;
             let loaded = find(app, &name, which).await?;
             let spare = app.serving.prediction_id();
-            ask(&loaded, body.len(), move |loaded| {
+            ask(app, &loaded, body.len(), move |loaded| {
                 let asked = seldon::Message::of(asked.to_json())?;
                 let (rows, form) = asked.rows(&loaded.model)?;
                 let answer = loaded.model.ask(&rows, seldon::method(&loaded.model))?;
                 let id = asked.puid().map_or(spare, str::to_owned);
                 let out = seldon::answer(&loaded.model, &id, &answer, form);
-                Ok((rows, seldon_grpc::SeldonMessage::of_json(&out).encode_to_vec()))
+                Ok((Question { id, rows }, seldon_grpc::SeldonMessage::of_json(&out).encode_to_vec()))
             })
             .await
+            .map(|(_, out)| out)
         }
         "SendFeedback" => {
             let caller = guard::caller(app, Permission::Write, &headers)?;

@@ -17,7 +17,7 @@ use serve::{
     wire::{invocations, seldon, tensorflow, v2, v2_grpc},
 };
 
-use super::{Loaded, Refusal, State as Standing, find};
+use super::{Loaded, Refusal, State as Standing, find, log};
 use crate::{
     auth::Permission,
     guard, intake,
@@ -117,17 +117,28 @@ async fn work<T: Send + 'static>(
     done.map_err(|error| Refusal::Broken(format!("the work broke off: {error}")))?
 }
 
-/// Asks a version, and notes how that went.
+/// What was asked: how the client or the server calls it, and the rows.
+pub struct Question {
+    /// The prediction's id.
+    pub id: String,
+    /// The rows.
+    pub rows: Frame,
+}
+
+/// Asks a version, notes how that went, and keeps what was asked.
 pub async fn ask<T: Send + 'static>(
+    app: &Arc<App>,
     loaded: &Arc<Loaded>,
     bytes: usize,
-    ask: impl FnOnce(&Loaded) -> Result<(Frame, T), Problem> + Send + 'static,
-) -> Result<T, Refusal> {
+    ask: impl FnOnce(&Loaded) -> Result<(Question, T), Problem> + Send + 'static,
+) -> Result<(String, T), Refusal> {
     let began = Instant::now();
     let model = loaded.clone();
     let outcome = work(bytes, move || ask(&model).map_err(Refusal::from)).await;
-    loaded.counts.note(began, outcome.as_ref().ok().map(|(rows, _)| rows.rows));
-    outcome.map(|(_, answer)| answer)
+    loaded.counts.note(began, outcome.as_ref().ok().map(|(question, _)| question.rows.rows));
+    let (Question { id, rows }, answer) = outcome?;
+    log::keep(app, loaded, id.clone(), rows).await?;
+    Ok((id, answer))
 }
 
 fn plain(status: StatusCode, body: Vec<u8>) -> Response {
@@ -242,14 +253,14 @@ async fn v2_infer(app: &Arc<App>, call: Call, name: &str, which: Which) -> Resul
     };
     let body = call.body(app).await?;
     let spare = app.serving.prediction_id();
-    let (id, (out, json_bytes)) = ask(&loaded, body.len(), move |loaded| {
+    let (id, (out, json_bytes)) = ask(app, &loaded, body.len(), move |loaded| {
         let model = &loaded.model;
         let mut asked = v2::read(&body, json_bytes)?;
         let rows = asked.rows(model)?;
         let outputs = asked.answer(model, &rows)?;
         let id = asked.id.unwrap_or(spare);
         let written = v2::write(model, &id, &outputs);
-        Ok((rows, (id, written)))
+        Ok((Question { id, rows }, written))
     })
     .await?;
     let mut response = plain(StatusCode::OK, out);
@@ -470,11 +481,11 @@ async fn v1_predict(app: &Arc<App>, call: Call, of: &Named) -> Result<Response, 
     let loaded = of.find(app).await?;
     let body = call.body(app).await?;
     let id = app.serving.prediction_id();
-    let out = ask(&loaded, body.len(), move |loaded| {
+    let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
         let asked = tensorflow::predict(&body, &loaded.model)?;
         let answer = loaded.model.ask(&asked.rows, asked.method)?;
         let out = tensorflow::predictions(&answer, asked.by_row);
-        Ok((asked.rows, out))
+        Ok((Question { id, rows: asked.rows }, out))
     })
     .await?;
     Ok(named(plain(StatusCode::OK, out), &id))
@@ -484,13 +495,13 @@ async fn v1_examples(app: &Arc<App>, call: Call, of: &Named, is_classify: bool) 
     let loaded = of.find(app).await?;
     let body = call.body(app).await?;
     let id = app.serving.prediction_id();
-    let out = ask(&loaded, body.len(), move |loaded| {
+    let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
         let rows = tensorflow::examples(&body, &loaded.model)?;
         let out = match is_classify {
             true => tensorflow::classified(&tensorflow::classify(&loaded.model, &rows)?),
             false => json!({"results": tensorflow::regress(&loaded.model, &rows)?}),
         };
-        Ok((rows, out))
+        Ok((Question { id, rows }, out))
     })
     .await?;
     Ok(named(good(&out), &id))
@@ -537,10 +548,10 @@ async fn scoring_answer(app: &Arc<App>, request: Request) -> Result<Response, Re
     let loaded = find(app, &name, which).await?;
     let body = call.body(app).await?;
     let id = app.serving.prediction_id();
-    let out = ask(&loaded, body.len(), move |loaded| {
+    let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
         let rows = invocations::rows(content, &body, &loaded.model.schema)?;
         let answer = loaded.model.ask(&rows, loaded.model.method)?;
-        Ok((rows, invocations::write(&answer)))
+        Ok((Question { id, rows }, invocations::write(&answer)))
     })
     .await?;
     Ok(named(plain(StatusCode::OK, out), &id))
@@ -629,13 +640,13 @@ async fn seldon_predict(app: &Arc<App>, call: Call, name: &str, which: Which) ->
     let said = call.headers.get("seldon-puid").and_then(|puid| puid.to_str().ok()).map(str::to_owned);
     let body = call.body(app).await?;
     let spare = said.unwrap_or_else(|| app.serving.prediction_id());
-    let (id, out) = ask(&loaded, body.len(), move |loaded| {
+    let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
         let message = seldon::Message::read(&body)?;
         let (rows, form) = message.rows(&loaded.model)?;
         let answer = loaded.model.ask(&rows, seldon::method(&loaded.model))?;
         let id = message.puid().map_or(spare, str::to_owned);
         let out = seldon::answer(&loaded.model, &id, &answer, form);
-        Ok((rows, (id, out)))
+        Ok((Question { id, rows }, out))
     })
     .await?;
     Ok(named(good(&out), &id))

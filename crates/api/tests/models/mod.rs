@@ -211,6 +211,8 @@ async fn files_go_up_and_down_whole_in_parts_and_by_range() {
     };
     assert_eq!(get(format!("{root}/one.txt"), None).await.text().await.unwrap(), "second");
     assert_eq!(get(format!("{root}/model/data.bin"), None).await.bytes().await.unwrap(), large);
+    let pressed = server.http.get(server.url(&format!("{FILES}/{root}/one.txt"))).header("accept-encoding", "gzip");
+    assert_eq!(pressed.send().await.unwrap().bytes().await.unwrap(), "second", "it ends well whoever reads it");
     let part = get(format!("{root}/model/data.bin"), Some("bytes=1000-1999")).await;
     assert_eq!(
         (part.status().as_u16(), part.headers()["content-range"].to_str().unwrap()),
@@ -415,4 +417,84 @@ async fn hear(listener: &tokio::net::TcpListener, status: &str) -> String {
     }
     stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.unwrap();
     String::from_utf8_lossy(&heard).into_owned()
+}
+
+/// A model of scikit-learn from a file of the tests of `serve`, with what scikit-learn answers.
+fn logistic() -> (Vec<u8>, Value) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../serve/tests/fixtures");
+    let bytes = std::fs::read(folder.join("logistic_three.skops")).unwrap();
+    let said = std::fs::read(folder.join("logistic_three.json")).unwrap();
+    (bytes, serde_json::from_slice(&said).unwrap())
+}
+
+impl Server {
+    /// Registers a file as the next version of a model.
+    async fn register(&self, name: &str, file: &str, bytes: Vec<u8>) -> String {
+        let run = self.new_run().await;
+        assert_eq!(self.put_file(&format!("0/{run}/artifacts/model/{file}"), bytes).await, StatusCode::OK);
+        let _ = self.ask(Method::POST, &format!("{A}/registered-models/create"), json!({"name": name})).await;
+        let version = json!({"name": name, "source": format!("runs:/{run}/model"), "run_id": run});
+        let made = self.mlflow("model-versions/create", version).await;
+        made["model_version"]["version"].as_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_model_answers_on_every_wire_and_a_broken_one_does_not_take_its_place() {
+    let server = Server::start(|_| {}).await;
+    let (bytes, said) = logistic();
+    server.register("flowers", "model.skops", bytes).await;
+    let (rows, wanted) = (&said["rows"], &said["predict"]);
+    let shape = [rows.as_array().unwrap().len(), 4];
+    let asked = |path: &'static str, body: Value| {
+        let server = &server;
+        async move {
+            let (status, answer) = server.ask(Method::POST, path, body).await;
+            assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+            answer
+        }
+    };
+    let tensor = json!({"name": "x", "shape": shape, "datatype": "FP64", "data": rows});
+    let infer = json!({"id": "q", "inputs": [tensor], "outputs": [{"name": "predict"}, {"name": "predict_proba"}]});
+    let answer = asked("/v2/models/flowers/infer", infer.clone()).await;
+    assert_eq!((&answer["id"], &answer["outputs"][0]["data"]), (&json!("q"), wanted));
+    let share = answer["outputs"][1]["data"][0].as_f64().unwrap();
+    assert!((share - said["proba"][0][0].as_f64().unwrap()).abs() < 1e-6);
+    let predicted = asked("/v1/models/flowers:predict", json!({"instances": rows})).await;
+    assert_eq!(&predicted["predictions"], wanted);
+    assert_eq!(&asked("/invocations", json!({"inputs": rows})).await["predictions"], wanted);
+    let message = json!({"data": {"ndarray": rows}});
+    let puid = asked("/api/v1.0/predictions", message).await["meta"]["puid"].as_str().unwrap().to_owned();
+    let truth = json!({"response": {"meta": {"puid": puid}}, "truth": {"data": {"ndarray": wanted}}});
+    asked("/api/v1.0/feedback", truth).await;
+
+    server.register("flowers", "model.skops", b"\x80\x05 a pickle".to_vec()).await;
+    assert_eq!(&asked("/invocations", json!({"inputs": rows})).await["predictions"], wanted, "the one before goes on");
+    let (status, said) = server.ask(Method::POST, "/v2/models/flowers/versions/2/infer", infer).await;
+    assert_eq!(status, StatusCode::NOT_IMPLEMENTED, "{said}");
+    assert!(said["error"].as_str().unwrap().contains("pickle"), "{said}");
+    let index = server.ask(Method::POST, "/v2/repository/index", json!({})).await.1;
+    assert_eq!((&index[0]["state"], &index[1]["state"]), (&json!("READY"), &json!("UNAVAILABLE")), "{index}");
+
+    let counted = "select kind, count(*) from events where kind in ('prediction', 'label') group by kind order by kind";
+    let mut counts = Value::Null;
+    for _ in 0..50 {
+        counts = server.ask(Method::POST, "/api/v1/sql", json!({"query": counted})).await.1["rows"].clone();
+        if counts[1][1] == json!(5 * shape[0]) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(counts, json!([["label", shape[0]], ["prediction", 5 * shape[0]]]));
+    server.running.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_ask_gets_no_prediction() {
+    let server = Server::start(|config| config.require_auth = true).await;
+    for path in ["/v2/models/x/infer", "/v1/models/x:predict", "/invocations", "/api/v1.0/predictions"] {
+        let (status, said) = server.ask(Method::POST, path, json!({})).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {said}");
+    }
+    server.running.shutdown().await.unwrap();
 }

@@ -89,6 +89,11 @@ impl Said {
         self.text("url")
     }
 
+    /// The registered model and the alias that a call names; empty where it does not.
+    pub fn model_and_alias(&self) -> (&str, &str) {
+        (self.text("name"), self.text("alias"))
+    }
+
     /// The run whose files are asked for, and the path below its root.
     pub fn run_and_path(&self) -> Result<(&str, &str), Problem> {
         self.check(&[need("run_id", Type::Text), may("path", Type::Text), may("page_token", Type::Text)])?;

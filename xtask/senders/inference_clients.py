@@ -1,0 +1,518 @@
+"""Models logged by the unchanged MLflow client, asked through the clients of other inference servers.
+
+usage: inference_clients.py BELLWETHER_BINARY [--part NAME]... [--stubs FOLDER]
+
+Triton's clients over HTTP and gRPC, MLflow's scoring, TensorFlow Serving over HTTP and (with its stubs, see
+`tfserving_stubs.py`) over gRPC, KServe's first protocol, Seldon's. What Bellwether answers is held against what the
+library of the model answers. Each part is reported: `ok NAME`, `WRONG NAME: why`, `skipped NAME: why`."""
+import contextlib, io, json, os, subprocess, sys, tempfile, threading, time, traceback, urllib.error, urllib.request
+
+os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", GIT_PYTHON_REFRESH="quiet",
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false", MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
+    PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION="upb")
+
+import mlflow, numpy as np, pandas as pd
+from mlflow import MlflowClient
+from mlflow.models import infer_signature
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+PARTS, ADDRESS, MODELS, OUR = {}, {}, {}, {}
+
+
+class Skip(Exception):
+    """The part cannot be run here; its text says why."""
+
+
+def part(function):
+    PARTS[function.__name__] = function
+    return function
+
+
+def close(found, wanted, what):
+    found, wanted = np.asarray(found, float), np.asarray(wanted, float)
+    assert found.shape == wanted.shape and np.allclose(found, wanted, rtol=1e-6, atol=1e-6), f"{what}: {found}, expected {wanted}"
+
+
+def same(found, wanted, what):
+    assert found == wanted, f"{what}: {found!r}, expected {wanted!r}"
+
+
+def ask(method, path, body=None, kind="application/json", headers={}):
+    """Status, headers and JSON (else text) of an answer."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    asked = urllib.request.Request(ADDRESS["http"] + path, data, {"content-type": kind, **headers} if data is not None else headers, method=method)
+    try:
+        answer = urllib.request.urlopen(asked, timeout=30)
+    except urllib.error.HTTPError as error:
+        answer = error
+    text = answer.read().decode()
+    with contextlib.suppress(ValueError):
+        text = json.loads(text)
+    return answer.status, answer.headers, text
+
+
+def good(method, path, body=None, **more):
+    status, _, answer = ask(method, path, body, **more)
+    assert status == 200, f"{method} {path}: {status} {answer}"
+    return answer
+
+
+def bad(status, says, method, path, body=None, **more):
+    found, _, answer = ask(method, path, body, **more)
+    assert found == status and says in json.dumps(answer), f"{method} {path}: {found} {answer}, expected {status} {says!r}"
+    return answer
+
+
+def train():
+    """Four models: with a signature of columns, without names, with texts, and one that answers numbers."""
+    mlflow.set_experiment("inference")
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    MODELS["iris"] = (LogisticRegression(max_iter=500).fit(X, y), X)
+    MODELS["forest"] = (RandomForestClassifier(100, random_state=1).fit(X.values, y), X.values)
+    people = pd.DataFrame({"age": [20, 30, 40, 50, 60, 70] * 5, "city": ["a", "b", "c"] * 10})
+    words = np.array(["stays", "leaves"])[(people.age > 45).astype(int)]
+    columns = ColumnTransformer([("city", OneHotEncoder(handle_unknown="ignore"), ["city"])], remainder="passthrough")
+    MODELS["churn"] = (make_pipeline(columns, LogisticRegression()).fit(people, words), people)
+    D, d = load_diabetes(return_X_y=True, as_frame=True)
+    MODELS["sugar"] = (LinearRegression().fit(D, d), D)
+    for name, (model, rows) in MODELS.items():
+        signature = None if name == "forest" else infer_signature(rows, model.predict(rows))
+        trusted = ["sklearn.tree._tree.Tree"] if name == "forest" else None
+        mlflow.sklearn.log_model(model, name=name, registered_model_name=name, signature=signature, skops_trusted_types=trusted)
+
+
+def triton_round(module, client):
+    """The same questions over HTTP and gRPC."""
+    assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("iris")
+    assert client.is_model_ready("iris", "1")
+    model, rows = MODELS["iris"]
+    table = module.InferInput("whatever", [len(rows), 4], "FP64")
+    table.set_data_from_numpy(rows.values)
+    same(client.infer("iris", [table]).as_numpy("predict").tolist(), model.predict(rows).tolist(), "predict")
+    wanted = [module.InferRequestedOutput("predict_proba"), module.InferRequestedOutput("predict")]
+    answer = client.infer("iris", [table], model_version="1", outputs=wanted, request_id="q-1")
+    close(answer.as_numpy("predict_proba"), model.predict_proba(rows), "predict_proba")
+    same(answer.as_numpy("predict").tolist(), model.predict(rows).tolist(), "predict beside probabilities")
+    columns = []
+    for name in reversed(rows.columns):
+        column = module.InferInput(name, [len(rows), 1], "FP32")
+        column.set_data_from_numpy(rows[[name]].values.astype(np.float32))
+        columns.append(column)
+    same(client.infer("iris", columns).as_numpy("predict").tolist(), model.predict(rows).tolist(), "a tensor a column")
+    forest, values = MODELS["forest"]
+    table = module.InferInput("input", list(values.shape), "FP64")
+    table.set_data_from_numpy(values)
+    answer = client.infer("forest", [table], outputs=[module.InferRequestedOutput("predict_proba")])
+    close(answer.as_numpy("predict_proba"), forest.predict_proba(values), "forest")
+    churn, people = MODELS["churn"]
+    age = module.InferInput("age", [len(people)], "INT64")
+    age.set_data_from_numpy(people.age.values.astype(np.int64))
+    city = module.InferInput("city", [len(people)], "BYTES")
+    city.set_data_from_numpy(people.city.values.astype(object))
+    found = [text.decode() for text in client.infer("churn", [age, city]).as_numpy("predict")]
+    same(found, churn.predict(people).tolist(), "texts")
+    top = client.infer("iris", [columns[0], *columns[1:]], outputs=[module.InferRequestedOutput("predict_proba", class_count=1)])
+    first = top.as_numpy("predict_proba")[0].decode()
+    score, index, label = first.split(":")
+    same((int(index), label), (0, "0"), "the highest class")
+    from tritonclient.utils import InferenceServerException
+
+    def refused(says, *args, **more):
+        try:
+            client.infer(*args, **more)
+        except InferenceServerException as error:
+            assert says in str(error), f"{error}, expected {says!r}"
+        else:
+            raise AssertionError(f"was not refused: {says}")
+
+    refused("none", "none", [table])
+    refused("no version 9", "iris", [table], model_version="9")
+    refused("age", "churn", [city])
+    texts = module.InferInput("age", [len(people)], "BYTES")
+    texts.set_data_from_numpy(people.city.values.astype(object))
+    refused("holds texts", "churn", [texts, city])
+    narrow = module.InferInput("x", [2, 3], "FP64")
+    narrow.set_data_from_numpy(np.zeros((2, 3)))
+    refused("[2, 3]", "iris", [narrow])
+    refused("no output", "iris", columns, outputs=[module.InferRequestedOutput("other")])
+
+
+@part
+def triton_http():
+    import tritonclient.http as module
+    client = module.InferenceServerClient(ADDRESS["http"].split("//")[1])
+    triton_round(module, client)
+    model, rows = MODELS["iris"]
+    for binary in (True, False):
+        table = module.InferInput("x", [len(rows), 4], "FP64")
+        table.set_data_from_numpy(rows.values, binary_data=binary)
+        for compression in (None, "gzip"):
+            out = module.InferRequestedOutput("predict_proba", binary_data=binary)
+            answer = client.infer("iris", [table], outputs=[out], request_compression_algorithm=compression)
+            close(answer.as_numpy("predict_proba"), model.predict_proba(rows), f"binary {binary} {compression}")
+    meta = client.get_model_metadata("iris")
+    same([i["name"] for i in meta["inputs"]], list(rows.columns), "inputs")
+    same(meta["versions"], ["1"], "versions")
+    same(client.get_model_config("iris")["output"][0]["data_type"], "TYPE_INT64", "config")
+    assert client.get_server_metadata()["name"] == "bellwether"
+    stats = client.get_inference_statistics("iris")["model_stats"][0]
+    assert stats["inference_stats"]["success"]["count"] > 0 and stats["inference_stats"]["fail"]["count"] > 0, stats
+    assert {m["name"] for m in client.get_model_repository_index()} >= set(MODELS)
+    client.unload_model("sugar")
+    assert not client.is_model_ready("sugar")
+    client.load_model("sugar")
+    assert client.is_model_ready("sugar")
+
+
+@part
+def triton_grpc():
+    import tritonclient.grpc as module
+    for address in (ADDRESS["grpc"], ADDRESS["http"].split("//")[1]):
+        client = module.InferenceServerClient(address)
+        triton_round(module, client)
+        same(client.get_model_metadata("iris").outputs[1].name, "predict_proba", "metadata")
+        same(client.get_model_config("iris").config.input[0].data_type, 12, "config")
+        same(list(client.get_model_config("iris").config.output[1].dims), [-1, 3], "dims of an output")
+        assert client.get_server_metadata().name == "bellwether"
+        assert client.get_inference_statistics("iris").model_stats[0].inference_count > 0
+        assert {m.name for m in client.get_model_repository_index().models} >= set(MODELS)
+    model, rows = MODELS["iris"]
+    came, done = [], threading.Event()
+
+    def callback(result, error):
+        came.append(error or result.as_numpy("predict").tolist())
+        if len(came) == 3:
+            done.set()
+
+    client.start_stream(callback)
+    for name in ("iris", "none", "iris"):
+        table = module.InferInput("x", [len(rows), 4], "FP64")
+        table.set_data_from_numpy(rows.values)
+        client.async_stream_infer(name, [table])
+    assert done.wait(20), came
+    client.stop_stream()
+    wanted = model.predict(rows).tolist()
+    assert came[0] == wanted and came[2] == wanted and "none" in str(came[1]), came
+
+
+@part
+def mlflow_scoring():
+    for name, (model, rows) in MODELS.items():
+        frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
+        wanted = mlflow.pyfunc.load_model(f"models:/{name}/1").predict(rows)
+        split = json.loads(frame.to_json(orient="split"))
+        bodies = [{"dataframe_split": split}, {"instances": frame.values.tolist()}]
+        if isinstance(rows, pd.DataFrame):
+            records = json.loads(frame.to_json(orient="records"))
+            columns = {column: frame[column].tolist() for column in frame}
+            bodies += [{"dataframe_records": records}, {"inputs": columns}, {"instances": records}]
+        if name == "forest":
+            bodies[0] = {"dataframe_split": {"data": split["data"]}}
+        for body in bodies:
+            for path in (f"/invocations?model={name}", f"/serving-endpoints/{name}/invocations"):
+                found = good("POST", path, body)["predictions"]
+                if isinstance(wanted[0], str):
+                    same(found, list(wanted), f"{name} {list(body)}")
+                else:
+                    close(found, wanted, f"{name} {list(body)}")
+        if isinstance(rows, pd.DataFrame):
+            text = frame.to_csv(index=False).encode()
+            found = good("POST", "/invocations", text, kind="text/csv", headers={"x-bellwether-model": f"{name}/1"})
+            same(len(found["predictions"]), len(rows), "csv")
+    status, headers, text = ask("GET", "/ping")
+    assert status == 200 and not text.strip()
+    bad(400, "which model", "POST", "/invocations", {"inputs": [[1]]})
+    bad(404, "RESOURCE_DOES_NOT_EXIST", "POST", "/invocations?model=none", {"inputs": [[1]]})
+    bad(415, "content types", "POST", "/invocations?model=iris", b"x", kind="text/plain")
+    bad(400, "exactly one of", "POST", "/invocations?model=iris", {})
+    bad(400, "not JSON", "POST", "/invocations?model=iris", b"{")
+    bad(400, "whole numbers", "POST", "/invocations?model=churn", {"dataframe_records": [{"age": 1.5, "city": "a"}]})
+    bad(400, "missing", "POST", "/invocations?model=churn", {"dataframe_records": [{"age": 1}]})
+    bad(400, "NaN", "POST", "/invocations?model=iris", b'{"inputs": [[NaN, 1, 1, 1]]}')
+
+
+@part
+def tensorflow_http():
+    model, rows = MODELS["iris"]
+    wanted = model.predict(rows).tolist()
+    same(good("POST", "/v1/models/iris:predict", {"instances": rows.values.tolist()}), {"predictions": wanted}, "rows")
+    same(good("POST", "/v1/models/iris/versions/1:predict", {"inputs": {c: rows[c].tolist() for c in rows}}), {"outputs": wanted}, "columns")
+    found = good("POST", "/v1/models/iris:predict", {"signature_name": "predict_proba", "instances": json.loads(rows.to_json(orient="records"))})
+    close(found["predictions"], model.predict_proba(rows), "a signature")
+    examples = json.loads(rows.head(3).to_json(orient="records"))
+    classes = good("POST", "/v1/models/iris:classify", {"examples": examples})["results"]
+    close([[score for _, score in row] for row in classes], model.predict_proba(rows.head(3)), "classify")
+    same([label for label, _ in classes[0]], ["0", "1", "2"], "labels")
+    sugar, values = MODELS["sugar"]
+    context = {"context": {"age": float(values.age[0])}, "examples": [dict(values.drop(columns="age").iloc[0])]}
+    close(good("POST", "/v1/models/sugar:regress", context)["results"], sugar.predict(values.head(1)), "regress")
+    status = good("GET", "/v1/models/iris")
+    same(status["model_version_status"], [{"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}], "status")
+    same((status["name"], status["ready"]), ("iris", True), "KServe's status")
+    signatures = good("GET", "/v1/models/iris/metadata")["metadata"]["signature_def"]["signature_def"]
+    same(signatures["serving_default"]["inputs"][rows.columns[0]]["dtype"], "DT_DOUBLE", "metadata")
+    assert set(good("GET", "/v1/models")["models"]) >= set(MODELS)
+    bad(404, "Latest(none)", "POST", "/v1/models/none:predict", {"instances": [[1]]})
+    bad(404, "Specific(iris, 7)", "GET", "/v1/models/iris/versions/7")
+    bad(400, "signature", "POST", "/v1/models/iris:predict", {"signature_name": "x", "instances": [[1, 2, 3, 4]]})
+    bad(400, "Missing", "POST", "/v1/models/iris:predict", {})
+    bad(400, "[rows, 4]", "POST", "/v1/models/iris:predict", {"instances": [1, 2]})
+    bad(404, "Malformed", "POST", "/v1/models/iris:other", {})
+
+
+@part
+def tensorflow_grpc():
+    stubs = OUR.get("stubs")
+    if not stubs:
+        raise Skip("no --stubs")
+    sys.path.insert(0, stubs)
+    import grpc
+    from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
+    from tensorflow_serving.apis import classification_pb2, get_model_metadata_pb2, get_model_status_pb2, model_management_pb2
+    from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc, regression_pb2
+    channel = grpc.insecure_channel(ADDRESS["grpc"])
+    service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    models = model_service_pb2_grpc.ModelServiceStub(channel)
+    model, rows = MODELS["iris"]
+
+    def tensor(values, **typed):
+        shape = tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=n) for n in values.shape])
+        return tensor_pb2.TensorProto(dtype=types_pb2.DT_DOUBLE, tensor_shape=shape, **(typed or {"tensor_content": values.tobytes()}))
+
+    asked = predict_pb2.PredictRequest()
+    asked.model_spec.name = "iris"
+    asked.inputs["x"].CopyFrom(tensor(rows.values))
+    answer = service.Predict(asked)
+    same(list(answer.outputs["predict"].int64_val), model.predict(rows).tolist(), "predict")
+    same((answer.model_spec.version.value, answer.model_spec.signature_name), (1, "serving_default"), "the version that answered")
+    asked.model_spec.signature_name = "predict_proba"
+    asked.inputs["x"].CopyFrom(tensor(rows.values, double_val=rows.values.ravel().tolist()))
+    close(service.Predict(asked).outputs["predict_proba"].double_val, model.predict_proba(rows).ravel(), "probabilities")
+    asked = classification_pb2.ClassificationRequest()
+    asked.model_spec.name = "iris"
+    for _, row in rows.head(3).iterrows():
+        example = asked.input.example_list.examples.add()
+        for name, value in row.items():
+            example.features.feature[name].float_list.value.append(value)
+    found = [[c.score for c in row.classes] for row in service.Classify(asked).result.classifications]
+    assert np.allclose(found, model.predict_proba(rows.head(3)), atol=1e-5)
+    asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    asked.model_spec.name = "iris"
+    packed = get_model_metadata_pb2.SignatureDefMap()
+    service.GetModelMetadata(asked).metadata["signature_def"].Unpack(packed)
+    same(packed.signature_def["predict_proba"].outputs["predict_proba"].dtype, types_pb2.DT_DOUBLE, "metadata")
+    asked = get_model_status_pb2.GetModelStatusRequest()
+    asked.model_spec.name = "iris"
+    status = models.GetModelStatus(asked).model_version_status[0]
+    same((status.version, status.state), (1, get_model_status_pb2.ModelVersionStatus.AVAILABLE), "status")
+    reload = model_management_pb2.ReloadConfigRequest()
+    config = reload.config.model_config_list.config.add()
+    config.name, config.base_path = "iris", "/models/iris"
+    config.version_labels["stable"] = 1
+    same(models.HandleReloadConfigRequest(reload).status.error_code, 0, "reload")
+    same(MlflowClient().get_model_version_by_alias("iris", "stable").version, "1", "a label is an alias")
+    asked = predict_pb2.PredictRequest()
+    asked.model_spec.name, asked.model_spec.version_label = "iris", "stable"
+    asked.inputs["x"].CopyFrom(tensor(rows.values))
+    same(len(service.Predict(asked).outputs["predict"].int64_val), len(rows), "by label")
+    for name, code in (("none", grpc.StatusCode.NOT_FOUND), ("iris", grpc.StatusCode.INVALID_ARGUMENT)):
+        asked = predict_pb2.PredictRequest()
+        asked.model_spec.name = name
+        asked.inputs["x"].CopyFrom(tensor(np.zeros((2, 3))))
+        try:
+            service.Predict(asked)
+        except grpc.RpcError as error:
+            same(error.code(), code, error.details())
+        else:
+            raise AssertionError(f"{name} was not refused")
+
+
+@part
+def seldon_http():
+    model, rows = MODELS["iris"]
+    shares = model.predict_proba(rows)
+    for path in ("/api/v1.0/predictions?model=iris", "/seldon/default/iris/api/v1.0/predictions"):
+        answer = good("POST", path, {"meta": {"puid": "mine"}, "data": {"ndarray": rows.values.tolist()}})
+        close(answer["data"]["ndarray"], shares, "lists")
+        same((answer["data"]["names"], answer["meta"]["puid"]), (["0", "1", "2"], "mine"), "names")
+    flat = {"shape": list(rows.shape), "values": rows.values.ravel().tolist()}
+    answer = good("POST", "/seldon/default/iris/api/v1.0/predictions", {"data": {"names": list(rows.columns), "tensor": flat}})
+    close(np.reshape(answer["data"]["tensor"]["values"], shares.shape), shares, "a tensor")
+    assert answer["meta"]["puid"]
+    truth = {"response": answer, "truth": {"data": {"ndarray": [[0]] * len(rows)}}, "reward": 1.0}
+    good("POST", "/seldon/default/iris/api/v1.0/feedback", truth)
+    bad(400, "no prediction", "POST", "/seldon/default/iris/api/v1.0/feedback", {"truth": {"data": {"ndarray": [[0]]}}})
+    bad(400, "FAILURE", "POST", "/seldon/default/iris/api/v1.0/predictions", {"strData": "x"})
+    bad(404, "none", "POST", "/seldon/default/none/api/v1.0/predictions", {"data": {"ndarray": [[1]]}})
+
+
+@part
+def seldon_client():
+    try:
+        from seldon_core.seldon_client import SeldonClient
+    except ImportError as error:
+        raise Skip(f"no {error.name}") from error
+    model, rows = MODELS["iris"]
+    host = ADDRESS["http"].split("//")[1]
+    client = SeldonClient(deployment_name="iris", namespace="default", gateway_endpoint=host, gateway="ambassador")
+    answer = client.predict(data=rows.values, names=list(rows.columns))
+    assert answer.success, answer.msg
+    close(np.reshape(answer.response["data"]["tensor"]["values"], (len(rows), 3)), model.predict_proba(rows), "predict")
+
+
+@part
+def versions_move_under_load():
+    client = MlflowClient()
+    model, rows = MODELS["iris"]
+    other = LogisticRegression(max_iter=500).fit(rows, 7 - load_iris().target)
+    mlflow.sklearn.log_model(other, name="iris2", registered_model_name="iris", signature=infer_signature(rows, other.predict(rows)))
+    client.set_registered_model_alias("iris", "champion", "1")
+    body = {"instances": rows.head(4).values.tolist()}
+    answers = {"1": model.predict(rows.head(4)).tolist(), "2": other.predict(rows.head(4)).tolist()}
+    stop, wrong, count = threading.Event(), [], [0]
+
+    def load():
+        while not stop.is_set():
+            status, _, answer = ask("POST", "/v1/models/iris:predict", body)
+            count[0] += 1
+            if status != 200 or answer["predictions"] not in answers.values():
+                wrong.append((status, answer))
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for version in ["2", "1"] * 10:
+            client.set_registered_model_alias("iris", "champion", version)
+            found = good("POST", "/v1/models/iris:predict", body)["predictions"]
+            same(found, answers[version], f"right after the alias moved to {version}")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not wrong and count[0] > 20, (wrong[:3], count)
+    # A version that cannot be run does not take the place of one that can.
+    broken = client.create_model_version("iris", "s3://elsewhere/model").version
+    client.set_registered_model_alias("iris", "champion", broken)
+    same(good("POST", "/v1/models/iris:predict", body)["predictions"], answers["1"], "the version before goes on")
+    bad(501, "s3://elsewhere", "POST", f"/v2/models/iris/versions/{broken}/infer", {"inputs": []})
+    client.set_registered_model_alias("iris", "champion", "1")
+
+
+@part
+def predictions_are_kept():
+    client = MlflowClient()
+    _, rows = MODELS["sugar"]
+    client.set_registered_model_tag("sugar", "bellwether.log", "all")
+    client.set_registered_model_tag("sugar", "bellwether.log.fields", "age,bmi")
+    good("POST", "/v1/models/sugar:predict", {"instances": rows.head(1).values.tolist()})
+    time.sleep(1.2)
+    body = {"id": "order-7", "inputs": [{"name": "x", "shape": [3, 10], "datatype": "FP64", "data": rows.head(3).values.tolist()}]}
+    status, headers, answer = ask("POST", "/v2/models/sugar/infer", body)
+    same((status, answer["id"], headers["x-prediction-id"]), (200, "order-7", "order-7"), "the id")
+    good_labels = {"labels": [{"model": "sugar", "prediction_id": f"order-7/{row}", "value": 150 + row} for row in range(3)]}
+    status, _, answer = ask("POST", "/api/v1/labels", good_labels)
+    same(status, 202, answer)
+    query = "select attributes from events where kind = 'prediction' and entity = 'model:default/sugar' order by time"
+    kept = [json.loads(row[0]) if isinstance(row[0], str) else row[0] for row in good("POST", "/api/v1/sql", {"query": query})["rows"]]
+    last = [event for event in kept if event["id"].startswith("order-7/")]
+    same([event["id"] for event in last], ["order-7/0", "order-7/1", "order-7/2"], "a row an event")
+    same(sorted(last[0]["inputs"]), ["age", "bmi"], "fields")
+    close([event["prediction"] for event in last], MODELS["sugar"][0].predict(rows.head(3)), "predictions")
+    client.set_registered_model_tag("sugar", "bellwether.log", "off")
+    time.sleep(1.2)
+    good("POST", "/v2/models/sugar/infer", {**body, "id": "order-8"})
+    good("POST", "/v2/models/sugar/infer", {**body, "id": "order-9"})
+    time.sleep(0.5)
+    rows = good("POST", "/api/v1/sql", {"query": "select count(*) from events where kind = 'prediction' and attributes like '%order-9%'"})["rows"]
+    same(rows, [[0]], "off")
+
+
+@part
+def bad_bodies():
+    infer = "/v2/models/iris/infer"
+    tensor = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4]}
+    for change, says in [({"datatype": "FP128"}, "FP128"), ({"shape": [2, 4]}, "does not hold"), ({"shape": [-1, 4]}, "-1"),
+            ({"data": [1, 2, 3, "x"]}, "holds texts"), ({"data": None}, "no data"), ({"shape": [2**40, 2**40]}, "hold"),
+            ({"data": [[1, 2], [3]]}, "a list has"), ({"parameters": {"binary_data_size": 32}}, "both data and"),
+            ({"datatype": "BYTES", "data": ["a", "b", "c", "d"]}, "holds texts"), ({"parameters": {"shared_memory_region": "r"}}, "shared memory")]:
+        bad(400, says, "POST", infer, {"inputs": [{**tensor, **change}]})
+    bad(400, "no tensor", "POST", infer, {"inputs": []})
+    bad(400, "inputs", "POST", infer, {})
+    bad(400, "Inference-Header", "POST", infer, {"inputs": [tensor]}, headers={"inference-header-content-length": "999999"})
+    bad(400, "no number", "POST", infer, {"inputs": [tensor]}, headers={"inference-header-content-length": "x"})
+    del tensor["data"]
+    text = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": 31}}]}).encode()
+    bad(400, "31 bytes came", "POST", infer, text + bytes(31), headers={"inference-header-content-length": str(len(text))})
+    bad(400, "are left", "POST", infer, text + bytes(30), headers={"inference-header-content-length": str(len(text))})
+    bad(404, "there is no", "GET", "/v2/other")
+    bad(404, "none", "GET", "/v2/models/none")
+    bad(404, "not found", "POST", "/v2/models/a%20b/infer", {"inputs": []})
+    bad(501, "texts", "POST", "/v2/models/iris/generate", {})
+    client = MlflowClient()
+    for name, file, content, says in [("pickled", "model.skops", b"\x80\x05\x95", "pickle"), ("torn", "model.ubj", b"{L\0\0", "damaged"), ("none", "readme.txt", b"x", "no model in")]:
+        name = f"bad-{name}"
+        with mlflow.start_run() as run, tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, file)
+            with open(path, "wb") as out:
+                out.write(content)
+            mlflow.log_artifact(path, "model")
+        client.create_registered_model(name)
+        client.create_model_version(name, f"runs:/{run.info.run_id}/model", run.info.run_id)
+        bad(501, says, "POST", f"/v2/models/{name}/infer", {"inputs": [{**tensor, "data": [1, 2, 3, 4]}]})
+        same(good("GET", f"/v1/models/{name}")["ready"], False, "not ready")
+
+
+def run_parts(chosen):
+    wrong = 0
+    for name in chosen:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                PARTS[name]()
+            print("ok", name, flush=True)
+        except Skip as why:
+            print(f"skipped {name}: {why}", flush=True)
+        except Exception as error:
+            wrong += 1
+            where = traceback.extract_tb(error.__traceback__)
+            own = [frame.lineno for frame in where if frame.filename == __file__]
+            print(f"WRONG {name}: {type(error).__name__} {error} (lines {own})"[:2000], flush=True)
+    return wrong
+
+
+def main(arguments):
+    arguments, chosen, binary = list(arguments), [], None
+    while arguments:
+        name = arguments.pop(0)
+        if name == "--part":
+            chosen.append(arguments.pop(0))
+        elif name == "--stubs":
+            OUR["stubs"] = arguments.pop(0)
+        else:
+            binary = name
+    if not binary or set(chosen) - set(PARTS):
+        raise SystemExit(f"{__doc__}\n\nparts: {', '.join(PARTS)}")
+    with tempfile.TemporaryDirectory() as data:
+        command = [binary, "serve", "--data-dir", data]
+        for address in ("--listen", "--otlp-grpc", "--otlp-http"):
+            command += [address, "127.0.0.1:0"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            first = json.loads(server.stdout.readline())
+            ADDRESS.update(http="http://" + first["listen"], grpc=first["otlp_grpc"])
+            mlflow.set_tracking_uri(ADDRESS["http"])
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                train()
+            return run_parts(chosen or PARTS)
+        finally:
+            server.terminate()
+            assert server.wait(30) == 0, "the server did not exit with 0 on SIGTERM"
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(sys.argv[1:]) else 0)
