@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_jump_is_found_soon_with_its_start_and_size() {
-        for (after, most) in [(0.2, 180.0), (0.4, 35.0), (0.85, 12.0)] {
+        for (after, most) in [(0.2, 230.0), (0.4, 40.0), (0.85, 14.0)] {
             let (mut delay, mut off, mut early) = (0.0, 0.0, 0);
             for seed in 0..50 {
                 let found = changes(errors(), seed, 12_000, |row| if row < 10_000 { 0.1 } else { after });

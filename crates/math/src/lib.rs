@@ -7,6 +7,7 @@ pub mod change_point;
 pub mod cholesky;
 pub mod counts;
 pub mod drift_stream;
+pub mod drift_two_sample;
 pub mod forecast;
 pub mod joint;
 pub mod log_histogram;

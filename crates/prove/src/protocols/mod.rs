@@ -8,6 +8,7 @@ mod logs;
 mod m4;
 mod nab;
 mod nezha;
+mod no_labels;
 mod petshop;
 mod servers;
 mod tsbad;
@@ -15,7 +16,7 @@ mod tsbad;
 use crate::Protocol;
 
 /// All protocols, in the order in which they are listed and run.
-pub static ALL: [Protocol; 11] = [
+pub static ALL: [Protocol; 12] = [
     nab::PROTOCOL,
     tsbad::PROTOCOL,
     servers::PROTOCOL,
@@ -25,6 +26,7 @@ pub static ALL: [Protocol; 11] = [
     m4::PROTOCOL,
     load::PROTOCOL,
     drift::PROTOCOL,
+    no_labels::PROTOCOL,
     petshop::PROTOCOL,
     nezha::PROTOCOL,
 ];

@@ -1,33 +1,35 @@
-//! The model whose errors are watched: naive Bayes, learned row by row.
+//! Naive Bayes, learned row by row: what a leaf of the [`super::tree`] knows.
 
 use super::stream::Attribute;
 
 /// Naive Bayes with a Gaussian for each number and counts for each category (Domingos and Pazzani, Machine Learning
 /// 1997).
-pub struct Learner {
+#[derive(Clone)]
+pub struct Bayes {
     /// Rows by class.
-    rows: Vec<f64>,
+    pub rows: Vec<f64>,
     /// By attribute, then by class.
-    attributes: Vec<Vec<Part>>,
+    pub attributes: Vec<Vec<Part>>,
 }
 
+/// What is known of an attribute in a class.
 #[derive(Clone)]
-enum Part {
+pub enum Part {
     /// Mean and sum of squared differences from it (Welford 1962).
     Number { mean: f64, squares: f64 },
     /// Rows by category.
     Category(Vec<f64>),
 }
 
-impl Learner {
+impl Bayes {
     /// One that has learned nothing.
-    pub fn new(attributes: &[Attribute], classes: usize) -> Learner {
+    pub fn new(attributes: &[Attribute], classes: usize) -> Bayes {
         let part = |attribute: &Attribute| match attribute {
             Attribute::Number => Part::Number { mean: 0.0, squares: 0.0 },
             Attribute::Category(values) => Part::Category(vec![0.0; values.len()]),
         };
         let attributes = attributes.iter().map(|a| vec![part(a); classes]).collect();
-        Learner { rows: vec![0.0; classes], attributes }
+        Bayes { rows: vec![0.0; classes], attributes }
     }
 
     /// The likeliest class.
@@ -79,7 +81,7 @@ mod tests {
     #[test]
     fn numbers_and_categories_tell_classes_apart() {
         let attributes = [Attribute::Number, Attribute::Category(vec!["a".into(), "b".into()])];
-        let mut learner = Learner::new(&attributes, 2);
+        let mut learner = Bayes::new(&attributes, 2);
         for i in 0..100_u32 {
             let (class, wobble) = ((i % 2) as usize, f64::from(i % 7) / 7.0);
             learner.learn(&[10.0 * class as f64 + wobble, f64::from(i / 2 % 2)], class);
