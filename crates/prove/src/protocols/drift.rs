@@ -178,25 +178,30 @@ mod tests {
         assert!(std::fs::read_dir(folder.path().join("drift")).unwrap().count() > 0);
     }
 
-    /// Other seeds and widths of the same kinds, so that the defaults do not fit four files only: 57 drifts in 1.7
-    /// million rows, of which the setting allows 17 false alarms on average. `DRIFT_SEEDS=3` takes three of each.
+    /// Other seeds and widths of the same kinds, so that the defaults do not fit four files only: 40 drifts in 1.2
+    /// million rows, of which the setting allows 12 false alarms on average.
     #[test]
     fn drifts_of_generated_streams_are_found() {
-        let seeds = std::env::var("DRIFT_SEEDS").ok().and_then(|v| v.parse().ok()).unwrap_or(1);
-        let (mut ours, mut drifts, mut rows) = (Score::default(), 0, 0);
-        for kind in &KINDS {
-            for width in [50, 200, 500] {
-                let streams = (0..seeds).map(|seed| generated::stream(kind, width, 0.1, 1000 * seed + width as u64));
-                let outcomes: Vec<Outcome> = streams.map(|s| Outcome::of(&s)).collect();
-                println!("{} w={width}: {}", kind.name, totals(&outcomes));
-                ours = outcomes.iter().fold(ours, |sum, o| sum.plus(&o.ours));
-                drifts += outcomes.iter().map(|o| o.drifts).sum::<usize>();
-                rows += outcomes.iter().map(|o| o.rows).sum::<usize>();
-            }
+        let (mut all, mut drifts, mut rows) = (Score::default(), 0, 0);
+        for (kind, width) in KINDS.iter().flat_map(|kind| [(kind, 50), (kind, 500)]) {
+            let stream = generated::stream(kind, width, 0.1, width as u64);
+            let score = Score::of(&watched(&stream, &mut ours()).0, &stream.drifts, width);
+            println!("{} w={width}: {score:?} of {}", kind.name, stream.drifts.len());
+            (all, drifts, rows) = (all.plus(&score), drifts + stream.drifts.len(), rows + stream.rows.len());
         }
-        println!("all: {ours:?} of {drifts} in {rows} rows");
-        assert!(ours.found * 100 >= drifts * 97, "{ours:?} of {drifts}");
-        assert!(ours.false_alarms <= rows / 100_000 && ours.mean_delay() <= 110.0, "{ours:?}");
+        assert!(all.found + 1 >= drifts && all.mean_delay() <= 110.0, "{all:?} of {drifts}");
+        assert!(all.false_alarms <= rows / 100_000, "{all:?} in {rows} rows");
+    }
+
+    /// The table beside other detectors: 54 streams.
+    #[test]
+    #[ignore = "takes a minute and asserts nothing"]
+    fn table_of_generated_streams() {
+        for (kind, width) in KINDS.iter().flat_map(|kind| [(kind, 50), (kind, 200), (kind, 500)]) {
+            let streams = (0..3).map(|seed| generated::stream(kind, width, 0.1, 1000 * seed + width as u64));
+            let outcomes: Vec<Outcome> = streams.map(|s| Outcome::of(&s)).collect();
+            println!("{} w={width}: {}", kind.name, totals(&outcomes));
+        }
     }
 
     fn totals(outcomes: &[Outcome]) -> String {

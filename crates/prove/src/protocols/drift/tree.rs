@@ -151,49 +151,48 @@ impl Leaf {
 
     /// The best split and the classes in its parts, if it is sure to be the best and better than none.
     fn best_split(&self, attributes: &[Attribute]) -> Option<(Split, Vec<Vec<f64>>)> {
-        let own = entropy(&self.bayes.rows);
-        let gain = |parts: &[Vec<f64>]| {
-            let total: f64 = parts.iter().flatten().sum();
-            own - parts.iter().map(|p| p.iter().sum::<f64>() / total * entropy(p)).sum::<f64>()
+        let best_of = |(at, kind)| {
+            let gains = self.splits(at, kind).into_iter().map(|(split, parts)| (self.gain(&parts), split, parts));
+            gains.max_by(|a, b| a.0.total_cmp(&b.0))
         };
-        let mut best = (0.0, None);
-        let mut second = 0.0;
-        for attribute in 0..attributes.len() {
-            let of_attribute = self.splits(attribute, &attributes[attribute]).into_iter();
-            let gains = of_attribute.map(|(split, parts)| (gain(&parts), Some((split, parts))));
-            let Some(found) = gains.max_by(|a, b| a.0.total_cmp(&b.0)) else { continue };
-            if found.0 > best.0 {
-                (second, best) = (best.0, found);
-            } else {
-                second = f64::max(second, found.0);
-            }
-        }
+        let mut found: Vec<(f64, Split, Vec<Vec<f64>>)> = attributes.iter().enumerate().filter_map(best_of).collect();
+        found.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let second = found.get(1).map_or(0.0, |f| f.0.max(0.0));
+        let (gain, split, parts) = found.into_iter().next()?;
         let range = (self.classes.len() as f64).log2();
         let bound = (range * range * (1.0 / DELTA).ln() / (2.0 * self.rows())).sqrt();
-        let is_sure = best.0 - second > bound || bound < TIE && best.0 > 0.0;
-        best.1.filter(|_| is_sure)
+        let is_sure = gain > 0.0 && (gain - second > bound || bound < TIE);
+        is_sure.then_some((split, parts))
+    }
+
+    /// Entropy that parts take away.
+    fn gain(&self, parts: &[Vec<f64>]) -> f64 {
+        let total: f64 = parts.iter().flatten().sum();
+        let left = parts.iter().map(|p| p.iter().sum::<f64>() / total * entropy(p));
+        entropy(&self.bayes.rows) - left.sum::<f64>()
     }
 
     /// Possible splits of an attribute, with the classes in their parts.
     fn splits(&self, attribute: usize, kind: &Attribute) -> Vec<(Split, Vec<Vec<f64>>)> {
-        let parts = &self.bayes.attributes[attribute];
-        let (low, high) = self.ranges[attribute];
-        match kind {
-            Attribute::Category(values) => {
-                let of = |value: usize| parts.iter().map(|p| p.rows_of(value)).collect();
-                vec![(Split::Category { attribute }, (0..values.len()).map(of).collect())]
-            }
-            Attribute::Number => {
-                let cuts = (1..=CUTS).map(|k| low + (high - low) * k as f64 / (CUTS + 1) as f64);
-                let split = |until: f64| {
-                    let rows = || parts.iter().zip(&self.bayes.rows);
-                    let below: Vec<f64> = rows().map(|(p, n)| n * p.share_below(until, *n)).collect();
-                    let above = below.iter().zip(&self.bayes.rows).map(|(b, n)| n - b).collect();
-                    (Split::Number { attribute, until }, vec![below, above])
-                };
-                cuts.map(split).collect()
-            }
+        if let Attribute::Category(values) = kind {
+            let of = |value| self.bayes.attributes[attribute].iter().map(|p| p.rows_of(value)).collect();
+            return vec![(Split::Category { attribute }, (0..values.len()).map(of).collect())];
         }
+        let (low, high) = self.ranges[attribute];
+        let cuts = (1..=CUTS).map(|k| low + (high - low) * k as f64 / (CUTS + 1) as f64);
+        cuts.map(|until| (Split::Number { attribute, until }, self.cut(attribute, until))).collect()
+    }
+
+    /// The classes below and above a cut, as the Gaussians have them.
+    fn cut(&self, attribute: usize, until: f64) -> Vec<Vec<f64>> {
+        let classes = self.bayes.attributes[attribute].iter().zip(&self.bayes.rows);
+        let (below, above) = classes
+            .map(|(part, rows)| {
+                let below = rows * part.share_below(until, *rows);
+                (below, rows - below)
+            })
+            .unzip();
+        vec![below, above]
     }
 }
 
