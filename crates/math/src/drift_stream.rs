@@ -8,14 +8,14 @@
 //! over several `r` ([`ODDS`]), so that small and large changes are both found. While nothing changes, the sum less the
 //! number of rows is a game that cannot be won, so on average at least [`Settings::rows_per_false`] rows pass until
 //! it reaches that number: the one threshold there is has a meaning and is not tuned. (Shin, Ramdas, Rinaldo,
-//! "E-detectors", New England Journal of Statistics in Data Science 2023; Waudby-Smith, Ramdas, "Estimating means of
+//! "E-detectors", arXiv 2203.03532, 2022; Waudby-Smith, Ramdas, "Estimating means of
 //! bounded random variables by betting", JRSS-B 2024.)
 //!
 //! `m` is not known but estimated from the rows since the last change, and moved by [`SLACK`] standard errors to the
 //! safe side. A direction that is not watched restarts that estimate in silence, so that a model that learns is held
 //! against what it has come to, not against its beginnings.
 //!
-//! Cost: about 30 ns a value, [`Detector`] some 350 bytes, whatever the length of the stream. Fails on: values that
+//! Cost: about 30 ns a value, [`Detector`] some 450 bytes, whatever the length of the stream. Fails on: values that
 //! depend on one another (a burst of errors is taken for a change; the promise about false alarms needs each row to be
 //! unpredictable from those before), a change within [`Settings::settle`] rows of the last, a mean that moves by less
 //! than half of the least odds, and a drift so slow that the estimate follows it.

@@ -2,7 +2,7 @@
 //!
 //! Idea: a score that is calibrated says how often its rows are positive, and so how many of the predictions are
 //! expected to be right: each row counts as its share of a hit or a miss, and accuracy, precision, recall, F1 and the
-//! area under the ROC curve follow from expected counts (confidence-based performance estimation, NannyML 2022; Guerra
+//! area under the ROC curve follow from expected counts (confidence-based performance estimation, NannyML 2022; Kivimäki
 //! et al., "Confidence-based estimators for predictive performance in model monitoring", JAIR 2025). Calibration is
 //! isotonic: the rising step function nearest to the labels of the reference (pool adjacent violators, Ayer et al.
 //! 1955; Zadrozny and Elkan, KDD 2002), so that any score that ranks will do, probabilities or not.
