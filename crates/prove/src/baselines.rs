@@ -1,5 +1,7 @@
 //! Trivial baselines: a method that does not beat them has shown nothing.
 
+pub mod drift;
+
 /// Seeded random scores in 0..1 (xorshift64*), the same at every run.
 pub fn random(count: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

@@ -1,12 +1,14 @@
 //! The protocols, one file each.
 
 mod changepoints;
+mod drift;
 mod load;
 mod log_anomaly;
 mod logs;
 mod m4;
 mod nab;
 mod nezha;
+mod no_labels;
 mod petshop;
 mod servers;
 mod tsbad;
@@ -14,7 +16,7 @@ mod tsbad;
 use crate::Protocol;
 
 /// All protocols, in the order in which they are listed and run.
-pub static ALL: [Protocol; 10] = [
+pub static ALL: [Protocol; 12] = [
     nab::PROTOCOL,
     tsbad::PROTOCOL,
     servers::PROTOCOL,
@@ -23,6 +25,8 @@ pub static ALL: [Protocol; 10] = [
     log_anomaly::PROTOCOL,
     m4::PROTOCOL,
     load::PROTOCOL,
+    drift::PROTOCOL,
+    no_labels::PROTOCOL,
     petshop::PROTOCOL,
     nezha::PROTOCOL,
 ];
