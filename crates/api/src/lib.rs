@@ -30,6 +30,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 use anyhow::{Context, Result, bail};
 use store::{Store, StoreConfig};
 
+pub use ::models::gates::Gate;
 pub use auth::{Scope, create_token};
 pub use own_logs::OwnLogs;
 use state::App;
@@ -78,6 +79,8 @@ pub struct ServerConfig {
     pub egress: act::EgressSettings,
     /// Who may tell of changes by webhook, and which entities their names stand for.
     pub webhooks: Webhooks,
+    /// What versions of models must show before an alias or a stage may mean them.
+    pub gates: Vec<Gate>,
     /// Bytes of request bodies that may be in the works at once; more is answered 503.
     pub intake_bytes: usize,
     /// The demo's faults, if this is the demo; set once it runs.
@@ -117,6 +120,7 @@ impl ServerConfig {
             channels: BTreeMap::new(),
             egress: act::EgressSettings::default(),
             webhooks: Webhooks::default(),
+            gates: Vec::new(),
             intake_bytes: 256 << 20,
             demo: Arc::default(),
             own_logs: None,
@@ -163,6 +167,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
     }
     let deliveries = tokio::spawn(deliver::run(app.clone()));
     tokio::spawn(models::keep(app.clone()));
+    tokio::spawn(models::journal(app.clone()));
     tokio::spawn(serving::keep(app.clone()));
     tokio::spawn(serving::write(app.clone()));
     tokio::spawn(models::deliver(app.clone()));

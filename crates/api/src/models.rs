@@ -5,6 +5,7 @@
 
 mod files;
 mod http;
+mod moves;
 mod spans;
 mod webhooks;
 
@@ -19,6 +20,7 @@ use parking_lot::RwLock;
 use store::{ChunkRow, DocumentChanges, DocumentRow, Documents, ErrorKind, StoreError};
 
 pub use http::{add, decoded, pairs};
+pub use moves::journal;
 pub use spans::receive;
 pub use webhooks::deliver;
 
@@ -36,13 +38,16 @@ pub struct Desk {
     documents: Documents,
     files: Files,
     parts: Parts,
+    /// Told when versions moved.
+    moved: tokio::sync::Notify,
+    gates: Vec<models::gates::Gate>,
     /// One at a time reads the book again.
     mending: tokio::sync::Mutex<()>,
 }
 
 impl Desk {
-    /// Opens what is kept in a data folder.
-    pub async fn open(dir: &Path) -> Result<Desk> {
+    /// Opens what is kept in a data folder; the gates hold from now on.
+    pub async fn open(dir: &Path, gates: &[models::gates::Gate]) -> Result<Desk> {
         let documents = Documents::open(dir).await?;
         let place = dir.join("artifacts");
         let files = Files::open(&place).with_context(|| format!("cannot open {}", place.display()))?;
@@ -52,6 +57,8 @@ impl Desk {
             parts: Parts::new(files.clone()),
             files,
             documents,
+            moved: tokio::sync::Notify::new(),
+            gates: gates.to_vec(),
             mending: tokio::sync::Mutex::default(),
         };
         desk.read_again().await?;
@@ -83,6 +90,7 @@ impl Desk {
         for chunk in self.documents.to_replay().await? {
             book.replay(chunk.run, &chunk.body);
         }
+        book.set_gates(self.gates.clone());
         (*self.book.write(), *self.tree.write()) = (book, tree);
         Ok(())
     }
@@ -94,20 +102,37 @@ impl Desk {
 
     /// Changes the book at a time, ms; returns once what changed is durable.
     pub async fn change<T>(&self, change: impl FnOnce(&mut Book, i64) -> Result<T, Problem>) -> Result<T, Problem> {
-        let (answer, kept) = {
+        self.change_by("", change).await
+    }
+
+    /// The same for somebody.
+    pub async fn change_by<T>(
+        &self,
+        who: &str,
+        change: impl FnOnce(&mut Book, i64) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let (answer, kept, has_moves) = {
             let mut book = self.book.write();
-            let answer = change(&mut book, now_ms())?;
+            let at = now_ms();
+            book.act_as(who, at);
+            let answer = change(&mut book, at)?;
             let changes = book.take_changes();
+            let has_moves = changes.documents.iter().any(|document| document.kind == "move");
             let chunk = |c: models::Chunk| ChunkRow { run: c.run, body: c.body };
             let changes = DocumentChanges {
                 documents: changes.documents.into_iter().map(row).collect(),
                 chunks: changes.chunks.into_iter().map(chunk).collect(),
                 replayed: false,
             };
-            (answer, self.documents.write(changes))
+            (answer, self.documents.write(changes), has_moves)
         };
         match kept.durable().await {
-            Ok(()) => Ok(answer),
+            Ok(()) => {
+                if has_moves {
+                    self.moved.notify_one();
+                }
+                Ok(answer)
+            }
             Err(error) => Err(self.mend(error).await),
         }
     }

@@ -24,6 +24,7 @@ use models::{
 };
 use parking_lot::{Mutex, RwLock};
 use serve::{MlModel, Servable, wire::seldon::Feedback};
+use types::{Batch, LabelSet, Registry, SeriesDef, SeriesKind, Tenant};
 
 use crate::{
     errors::ApiError,
@@ -34,9 +35,9 @@ use crate::{
 
 pub use grpc::add as add_grpc;
 pub use http::add as add_http;
-pub use log::write;
+pub use log::{entity, write};
 
-use log::{Logging, Pace, PredictionLog};
+use log::{Logging, Pace, PredictionLog, Watched};
 
 /// Files of more bytes are not read.
 const FILE_MAX: u64 = 1 << 30;
@@ -46,6 +47,8 @@ const IDLE_MS: i64 = 15 * 60 * 1000;
 const CHECK_MS: i64 = 1000;
 /// A version that cannot be loaded is not tried again sooner.
 const RETRY: Duration = Duration::from_secs(5);
+/// How often what was asked of versions is noted.
+const PERIOD: Duration = Duration::from_secs(10);
 /// How long whoever moves an alias waits for the version to be ready.
 const READY_WAIT: Duration = Duration::from_secs(2);
 /// Files that are tried where a folder has no `MLmodel`.
@@ -79,6 +82,8 @@ pub struct Loaded {
     checked_ms: AtomicI64,
     logging: ArcSwap<Logging>,
     pace: Mutex<Pace>,
+    /// What of the settings the log has.
+    said: Mutex<Watched>,
 }
 
 /// What was counted of a version since it was loaded.
@@ -388,6 +393,7 @@ async fn read(app: &Arc<App>, key: &(String, u64), created: i64) -> Result<Loade
         checked_ms: AtomicI64::new(at),
         logging: ArcSwap::from_pointee(logging_of(app, &key.0)),
         pace: Mutex::default(),
+        said: Mutex::default(),
     })
 }
 
@@ -480,12 +486,19 @@ impl Counts {
     }
 }
 
-/// Lets go of versions that nobody asked for in a while, until the server stops.
+/// Notes what was asked of versions as metrics of their models, and lets go of those that nobody asked for in a while;
+/// until the server stops.
 pub async fn keep(app: Arc<App>) {
     while !app.stop.is_set() {
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(60)) => {}
+            () = tokio::time::sleep(PERIOD) => {}
             () = app.stop.wait() => return,
+        }
+        let batch = metrics(&app);
+        if batch.rows() > 0
+            && let Err(error) = app.store.append(batch, None).await
+        {
+            tracing::debug!(%error, "metrics of models were not stored");
         }
         let oldest = now().0 / 1_000_000 - IDLE_MS;
         let is_idle = |loaded: &Loaded| loaded.used_ms.load(Ordering::Relaxed) < oldest;
@@ -494,4 +507,36 @@ pub async fn keep(app: Arc<App>) {
         app.serving.loading.lock().retain(|_, turn| Arc::strong_count(turn) > 1);
         app.serving.failed.write().retain(|_, failed| failed.at.elapsed() < RETRY);
     }
+}
+
+/// What was asked of each version, as metrics of its model.
+fn metrics(app: &App) -> Batch {
+    let mut batch = Batch { tenant: Tenant::default(), ..Batch::default() };
+    let time = now();
+    for loaded in app.serving.loaded() {
+        let entity = entity(app, &loaded.model.name, time);
+        let counts = &loaded.counts;
+        let counted = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+        let version = loaded.model.version.to_string();
+        for (metric, unit, value) in [
+            ("model.requests", "{request}", counted(&counts.answered)),
+            ("model.requests.refused", "{request}", counted(&counts.refused)),
+            ("model.rows", "{row}", counted(&counts.rows)),
+            ("model.requests.duration_s", "s", counted(&counts.answered_ns) * 1e-9),
+        ] {
+            let series = Registry::series(
+                &mut app.store.directory().write(),
+                SeriesDef {
+                    tenant: Tenant::default(),
+                    metric: metric.into(),
+                    entity,
+                    labels: LabelSet::pack(&mut vec![("version", version.as_str())]),
+                    kind: SeriesKind::Counter,
+                    unit: unit.into(),
+                },
+            );
+            batch.samples.push(series, time.0, value);
+        }
+    }
+    batch
 }

@@ -45,6 +45,8 @@ pub struct Settings {
     pub egress: act::EgressSettings,
     /// Who may tell of changes by webhook.
     pub webhooks: Webhooks,
+    /// What versions of models must show before an alias or a stage may mean them: `[[gates]]`.
+    pub gates: Vec<api::Gate>,
 }
 
 /// Senders of webhooks, and which entities their names stand for. It holds no secret, only where secrets are.
@@ -102,6 +104,7 @@ impl Default for Settings {
             channels: BTreeMap::new(),
             egress: act::EgressSettings::default(),
             webhooks: Webhooks::default(),
+            gates: Vec::new(),
         }
     }
 }

@@ -2,8 +2,7 @@
 //!
 //! The book is plain data. Commands check first and then change it, so that a refused one changes nothing; what changed
 //! is taken with [`Book::take_changes`] as documents, which the caller makes durable before it answers. A book is made
-//! again from the documents with [`Book::load`]. Memory is bounded by what is registered: about a kilobyte a run
-//! besides its tags and parameters.
+//! again from the documents with [`Book::load`]. Memory is bounded by what is registered.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,7 +10,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     experiments::Experiment,
+    gates::Gate,
     logged::LoggedModel,
+    moves::{Acting, Move},
     registry::RegisteredModel,
     runs::{Latest, Point, Run},
     traces::Trace,
@@ -67,10 +68,11 @@ pub(crate) enum Kind {
     Trace,
     Webhook,
     Delivery,
+    Move,
 }
 
 impl Kind {
-    const ALL: [Kind; 8] = [
+    const ALL: [Kind; 9] = [
         Kind::Experiment,
         Kind::Run,
         Kind::Latest,
@@ -79,6 +81,7 @@ impl Kind {
         Kind::Trace,
         Kind::Webhook,
         Kind::Delivery,
+        Kind::Move,
     ];
 
     fn name(self) -> &'static str {
@@ -91,6 +94,7 @@ impl Kind {
             Kind::Trace => "trace",
             Kind::Webhook => "webhook",
             Kind::Delivery => "delivery",
+            Kind::Move => "move",
         }
     }
 }
@@ -112,6 +116,10 @@ pub struct Book {
     pub(crate) traces_of: HashMap<u64, BTreeSet<String>>,
     pub(crate) webhooks: BTreeMap<String, Webhook>,
     pub(crate) deliveries: BTreeMap<String, Delivery>,
+    /// What became of versions, by number.
+    pub(crate) moves: BTreeMap<u64, Move>,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) acting: Acting,
     dirty: BTreeSet<(Kind, String)>,
     /// Runs whose last values are newer than their document.
     unsaved: BTreeSet<usize>,
@@ -162,6 +170,10 @@ impl Book {
                 }
                 Kind::Delivery => {
                     book.deliveries.insert(id.clone(), read(&body, place)?);
+                }
+                Kind::Move => {
+                    let made: Move = read(&body, place)?;
+                    book.moves.insert(made.number, made);
                 }
                 Kind::Trace => {
                     let trace: Trace = read(&body, place)?;
@@ -233,6 +245,7 @@ impl Book {
             Kind::Trace => self.traces.get(&id).map(json),
             Kind::Webhook => self.webhooks.get(&id).map(json),
             Kind::Delivery => self.deliveries.get(&id).map(json),
+            Kind::Move => id.parse().ok().and_then(|number: u64| self.moves.get(&number)).map(json),
         };
         Document { kind: kind.name(), id, body }
     }

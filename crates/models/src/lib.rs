@@ -4,10 +4,12 @@
 pub mod artifacts;
 mod book;
 pub mod experiments;
+pub mod gates;
 mod ids;
 pub mod limits;
 pub mod logged;
 pub mod mlflow;
+pub mod moves;
 mod problem;
 pub mod registry;
 pub mod runs;

@@ -8,6 +8,7 @@ use crate::{
     Code, Problem,
     book::{Book, Kind, Pairs},
     limits,
+    moves::Places,
 };
 
 /// A stage of a version. Deprecated by MLflow for aliases, and still asked for.
@@ -211,10 +212,22 @@ impl Book {
         name: &str,
         change: impl FnOnce(&mut RegisteredModel),
     ) -> Result<&RegisteredModel, Problem> {
+        self.change_through(name, Vec::new(), change)
+    }
+
+    /// Changes a model whose version passed these gates.
+    fn change_through(
+        &mut self,
+        name: &str,
+        gates: Vec<String>,
+        change: impl FnOnce(&mut RegisteredModel),
+    ) -> Result<&RegisteredModel, Problem> {
         limits::model_name(name)?;
         let model = self.registered.get_mut(name).ok_or_else(|| missing(name))?;
+        let before = Places::of(Some(model));
         change(model);
         self.touch(Kind::RegisteredModel, name);
+        self.note_moves(name, &before, gates);
         self.registered(name)
     }
 
@@ -241,6 +254,7 @@ impl Book {
             model.updated = at;
             model.versions.values_mut().for_each(|version| version.updated = at);
             self.registered.insert(new_name.to_owned(), model);
+            self.rename_moves(name, new_name);
         }
         self.touch(Kind::RegisteredModel, name);
         self.touch(Kind::RegisteredModel, new_name);
@@ -250,8 +264,9 @@ impl Book {
     /// Removes a registered model with all its versions. Their files stay.
     pub fn delete_registered(&mut self, name: &str) -> Result<(), Problem> {
         self.registered(name)?;
-        self.registered.remove(name);
+        let before = Places::of(self.registered.remove(name).as_ref());
         self.touch(Kind::RegisteredModel, name);
+        self.note_moves(name, &before, Vec::new());
         Ok(())
     }
 
@@ -512,7 +527,9 @@ impl Book {
                 ),
             });
         }
-        self.change_version(name, version, |model, number| {
+        let number = self.version(name, version)?.1.version;
+        let gates = self.pass_gates(name, to.name(), number)?;
+        self.change_through(name, gates, |model| {
             model.updated = at;
             for other in model.versions.values_mut() {
                 if other.version == number {
@@ -521,7 +538,8 @@ impl Book {
                     (other.stage, other.updated) = (Stage::Archived, at);
                 }
             }
-        })
+        })?;
+        self.version(name, version)
     }
 
     /// Removes a version with the aliases that mean it. Its files stay, its number is not given again.
@@ -562,11 +580,16 @@ impl Book {
     }
 
     /// Lets an alias mean a version.
+    ///
+    /// # Errors
+    /// [`Code::PermissionDenied`]: a gate that the version does not pass.
     pub fn set_alias(&mut self, name: &str, alias: &str, version: &str) -> Result<(), Problem> {
         limits::model_name(name)?;
         limits::free_alias(alias)?;
         limits::version(version)?;
-        self.change_version(name, version, |model, number| {
+        let number = self.version(name, version)?.1.version;
+        let gates = self.pass_gates(name, alias, number)?;
+        self.change_through(name, gates, |model| {
             model.aliases.insert(alias.to_owned(), number);
         })
         .map(drop)

@@ -22,6 +22,8 @@ pub enum JournalKind {
     Merge,
     /// Something about access: a token made or revoked.
     Access,
+    /// A version of a model was registered, approved, moved or removed.
+    Model,
 }
 
 /// One line before it is chained: ids, numbers and digests only. Free text goes to `text`, which is kept in an

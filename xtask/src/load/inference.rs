@@ -30,6 +30,9 @@ pub fn inference(python: &Path) -> Result<()> {
         format!(r#"{{"inputs": [{{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [{row}]}}]}}"#)
     };
     let instances = |_: usize, i: usize| format!(r#"{{"instances": [{}]}}"#, row(i));
+    measure(&server, "what any call costs (GET /ping), 16 connections", "GET", "/ping", 16, 2500, &|_, _| {
+        String::new()
+    })?;
     for logging in ["sample", "off"] {
         for model in ["logistic", "forest"] {
             let tag = format!(r#"{{"name": "{model}", "key": "bellwether.log", "value": "{logging}"}}"#);
@@ -68,7 +71,18 @@ fn register(server: &Target, name: &str, bytes: &[u8]) -> Result<()> {
 fn scoring(model: &Path) -> Result<Option<Target>> {
     let Some(program) = std::env::var_os("MLFLOW") else { return Ok(None) };
     let mut command = Command::new(program);
-    command.args(["models", "serve", "--env-manager", "local", "--host", "127.0.0.1", "--port", "18501", "--workers", "1"]);
+    command.args([
+        "models",
+        "serve",
+        "--env-manager",
+        "local",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "18501",
+        "--workers",
+        "1",
+    ]);
     command.arg("-m").arg(model);
     Target::peer(command, "mlflow models serve", fresh("mlflow-scoring")?, "127.0.0.1:18501")
 }

@@ -41,6 +41,7 @@ pub fn add(routes: &mut Routes) {
         routes.add_all(&CHANGING, path, Permission::Write, changes, call);
     }
     files::add(routes);
+    super::moves::add(routes);
     routes.add(Method::GET, "/version", Permission::Public, "MLflow's version whose wire is spoken", version);
     routes.add(Method::GET, "/health", Permission::Public, "Whether MLflow's clients are served", health);
 }
@@ -71,8 +72,9 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Problem> {
     if matches!(call, Call::NotHere) {
         return Err(mlflow::not_here(&path));
     }
+    let mut who = String::new();
     if matches!(call, Call::Write(_) | Call::TestWebhook) {
-        guard::caller(app, Permission::Write, request.headers()).map_err(refused)?;
+        who = guard::caller(app, Permission::Write, request.headers()).map_err(refused)?.name;
     }
     let is_query = request.method() == Method::GET && request.uri().query().is_some_and(|query| !query.is_empty());
     let said = if is_query {
@@ -101,7 +103,7 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Problem> {
     let value = match call {
         Call::Read(look) => app.models.read(|book| look(book, &said))?,
         Call::Write(change) => {
-            let value = app.models.change(|book, at| change(book, &said, at)).await?;
+            let value = app.models.change_by(&who, |book, at| change(book, &said, at)).await?;
             if MOVES.contains(&&*path) {
                 let (name, alias) = said.model_and_alias();
                 serving::ready(app, name, Which::InUse).await;

@@ -39,6 +39,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let c = &app.counters;
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed) as f64;
+    let log = &app.serving.log;
     let store = app.store.status();
     let snapshot = app.snapshot.load();
     let open =
@@ -57,6 +58,9 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         ("bellwether_steps_total", "counter", "Steps of the engine", read(&c.steps)),
         ("bellwether_step_seconds_total", "counter", "Time spent in steps", read(&c.step_ns) * 1e-9),
         ("bellwether_commit_seconds_total", "counter", "Time spent committing conclusions", read(&c.commit_ns) * 1e-9),
+        ("bellwether_predictions_kept_total", "counter", "Rows that models were asked about, kept", read(&log.written)),
+        ("bellwether_predictions_left_out_total", "counter", "Rows left out by sampling", read(&log.left_out)),
+        ("bellwether_predictions_lost_total", "counter", "Rows that were to be kept and were not", read(&log.lost)),
         ("bellwether_lag_batches", "gauge", "Batches the live loop has yet to take in", read(&c.lag_batches)),
         ("bellwether_incidents_open", "gauge", "Incidents that are not resolved", open as f64),
         ("bellwether_series", "gauge", "Series known", store.series as f64),
@@ -68,5 +72,33 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
     for (name, kind, help, value) in rows {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
     }
+    of_models(&app, &mut text);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// What was asked of each version that is loaded.
+fn of_models(app: &App, text: &mut String) {
+    type Count = fn(&crate::serving::Counts) -> f64;
+    let rows: [(&str, &str, Count); 4] = [
+        ("bellwether_model_requests_total", "Requests that a version answered", |c| {
+            c.answered.load(Ordering::Relaxed) as f64
+        }),
+        ("bellwether_model_refused_total", "Requests that it refused", |c| c.refused.load(Ordering::Relaxed) as f64),
+        ("bellwether_model_rows_total", "Rows that it answered", |c| c.rows.load(Ordering::Relaxed) as f64),
+        ("bellwether_model_seconds_total", "Time spent answering", |c| {
+            c.answered_ns.load(Ordering::Relaxed) as f64 * 1e-9
+        }),
+    ];
+    let loaded = app.serving.loaded();
+    for (name, help, count) in rows {
+        if loaded.is_empty() {
+            return;
+        }
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+        for version in &loaded {
+            let (model, number) =
+                (version.model.name.replace('\\', "\\\\").replace('"', "\\\""), version.model.version);
+            let _ = writeln!(text, "{name}{{model=\"{model}\",version=\"{number}\"}} {}", count(&version.counts));
+        }
+    }
 }

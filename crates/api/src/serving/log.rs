@@ -2,7 +2,9 @@
 //!
 //! How much is kept is said by tags of the registered model: `bellwether.log` is `sample` (some 200 rows a second are
 //! written soon after the answer; what is left out is counted), `all` (every row, durable before the answer) or `off`;
-//! `bellwether.log.fields` names the inputs that are kept, with commas between them.
+//! `bellwether.log.fields` names the inputs that are kept, with commas between them. `bellwether.sensitive` names those by
+//! which groups of people are told apart, `bellwether.favourable` the answer that they hope for: what is said of fairness
+//! needs both.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -38,6 +40,10 @@ const TEXT_MAX: usize = 1024;
 const MODE: &str = "bellwether.log";
 /// The tag that says of which inputs.
 const FIELDS: &str = "bellwether.log.fields";
+/// The tag that names the inputs by whose values groups of people are told apart.
+const SENSITIVE: &str = "bellwether.sensitive";
+/// The tag that says which answer is the one that people hope for.
+const FAVOURABLE: &str = "bellwether.favourable";
 
 /// What of a model is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +51,15 @@ pub struct Logging {
     mode: Mode,
     /// The inputs that are kept; `None`: all.
     fields: Option<BTreeSet<String>>,
+    /// What is watched for fairness.
+    watched: Watched,
+}
+
+/// The inputs that tell groups apart, and the answer that is hoped for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    sensitive: Vec<String>,
+    favourable: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,8 +78,14 @@ impl Logging {
             Some("all") => Mode::All,
             _ => Mode::Sample,
         };
-        let names = |said: &String| said.split(',').map(|name| name.trim().to_owned()).collect();
-        Logging { mode, fields: model.tags.get(FIELDS).map(names) }
+        let names = |said: &String| -> Vec<String> {
+            said.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+        };
+        let watched = Watched {
+            sensitive: model.tags.get(SENSITIVE).map(names).unwrap_or_default(),
+            favourable: model.tags.get(FAVOURABLE).map(|said| said.trim().to_owned()),
+        };
+        Logging { mode, fields: model.tags.get(FIELDS).map(|said| names(said).into_iter().collect()), watched }
     }
 }
 
@@ -228,6 +249,9 @@ async fn written(app: &Arc<App>, records: &[Record]) -> Batch {
         let (Ok(answer), shares) = (model.ask(&rows, Method::Predict), shares(record, &rows)) else { continue };
         let answers = answer.to_json();
         let logging = record.loaded.logging.load();
+        if let Some(settings) = settings(&record.loaded, &logging.watched) {
+            batch.events.push(record.at.0, key, "model.settings", &settings.to_string());
+        }
         for (place, row) in record.kept.iter().enumerate() {
             let mut event = Map::new();
             event.insert("id".into(), row_id(&record.id, *row, record.rows.rows).into());
@@ -244,6 +268,18 @@ async fn written(app: &Arc<App>, records: &[Record]) -> Batch {
         }
     }
     batch
+}
+
+/// What is watched of a version, if that was not said yet.
+fn settings(loaded: &Loaded, watched: &Watched) -> Option<Value> {
+    let mut said = loaded.said.lock();
+    if *said == *watched {
+        return None;
+    }
+    said.clone_from(watched);
+    Some(serde_json::json!({
+        "version": loaded.model.version, "sensitive": watched.sensitive, "favourable": watched.favourable,
+    }))
 }
 
 /// What a model is to the map.

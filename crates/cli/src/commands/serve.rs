@@ -67,6 +67,10 @@ pub fn server_config(settings: &Settings) -> Outcome<api::ServerConfig> {
     config.egress = settings.egress.clone();
     config.channels = channels(settings)?;
     config.webhooks = webhooks(settings)?;
+    if let Some(wrong) = settings.gates.iter().find_map(|gate| gate.check().err()) {
+        return Err(Failure::new(Kind::Usage, "the gates of the settings cannot be used").cause(wrong));
+    }
+    config.gates = settings.gates.clone();
     Ok(config)
 }
 
