@@ -1,6 +1,7 @@
 //! The protocols, one file each.
 
 mod changepoints;
+mod fairness;
 mod load;
 mod log_anomaly;
 mod logs;
@@ -14,7 +15,7 @@ mod tsbad;
 use crate::Protocol;
 
 /// All protocols, in the order in which they are listed and run.
-pub static ALL: [Protocol; 10] = [
+pub static ALL: [Protocol; 11] = [
     nab::PROTOCOL,
     tsbad::PROTOCOL,
     servers::PROTOCOL,
@@ -25,4 +26,5 @@ pub static ALL: [Protocol; 10] = [
     load::PROTOCOL,
     petshop::PROTOCOL,
     nezha::PROTOCOL,
+    fairness::PROTOCOL,
 ];
