@@ -11,6 +11,7 @@ pub mod forecast;
 pub mod joint;
 pub mod log_histogram;
 pub mod novelty;
+pub mod pii;
 pub mod profile;
 pub mod rates;
 pub mod secrets;

@@ -69,8 +69,11 @@ fn set_rows(run: &Run, folder: &Path, name: &str) -> Result<Vec<Row>, Problem> {
     let by_both = assess(&people, |person| intersection(&[&person.race, &person.sex]));
     write(run, &format!("fairness/{name}.csv"), &figures(&by_race))?;
     write(run, &format!("fairness/{name}.race-sex.csv"), &figures(&by_both))?;
-    let mut rows = table(name, &by_race, by_race.overall.rows == KNOWN_ROWS);
-    rows.extend(table(&format!("{name}, race and sex"), &by_both, false).split_off(DISPARITIES_FROM));
+    let is_known = by_race.overall.rows == KNOWN_ROWS;
+    let mut rows: Vec<Row> = figures(&by_race).into_iter().filter_map(|figure| row(name, figure, is_known)).collect();
+    let disparities = figures(&by_both).into_iter().filter(|Figure(group, ..)| group == DISPARITY);
+    let name = format!("{name}, race and sex");
+    rows.extend(disparities.filter_map(|figure| row(&name, figure, false)));
     if let Some(first) = rows.first_mut() {
         first.cpu_s = cpu_s;
     }
@@ -83,23 +86,20 @@ fn assess(people: &[Person], group: impl Fn(&Person) -> String) -> Assessment {
     groups.assess(&Settings::default())
 }
 
-/// Rows of the report before the disparities: the rates of all and of two groups.
-const DISPARITIES_FROM: usize = 15;
+/// Stands where no group does.
+const DISPARITY: &str = "disparity";
 
-/// Rates by group, then disparities: one row each.
-fn table(name: &str, assessment: &Assessment, is_known: bool) -> Vec<Row> {
-    let row = |Figure(group, metric, value, _): Figure| {
-        let item = if group == "disparity" { metric.clone() } else { format!("{group} {metric}") };
-        let row = Row::new(name, &item, round(value), 0.0);
-        match KNOWN.iter().find(|(known, _)| is_known && *known == item) {
-            Some((_, value)) => row.published("fairlearn", *value),
-            None => row,
-        }
-    };
-    let written = figures(assessment).into_iter().filter(|Figure(_, metric, ..)| !metric.ends_with("count"));
-    let (rates, disparities): (Vec<_>, Vec<_>) = written.partition(|Figure(group, ..)| group != "disparity");
-    let rates = rates.into_iter().map(row).take(DISPARITIES_FROM);
-    rates.chain(disparities.into_iter().map(row)).collect()
+/// A figure as a row of the report; counts are none.
+fn row(name: &str, Figure(group, metric, value, _): Figure, is_known: bool) -> Option<Row> {
+    if metric == "count" {
+        return None;
+    }
+    let item = if group == DISPARITY { metric } else { format!("{group} {metric}") };
+    let row = Row::new(name, &item, round(value), 0.0);
+    match KNOWN.iter().find(|(known, _)| is_known && *known == item) {
+        Some((_, value)) => Some(row.published("fairlearn", *value)),
+        None => Some(row),
+    }
 }
 
 fn figures(assessment: &Assessment) -> Vec<Figure> {
@@ -114,13 +114,13 @@ fn figures(assessment: &Assessment) -> Vec<Figure> {
     for (metric, name) in names {
         let Some(disparity) = assessment.disparity(metric) else { continue };
         let difference = disparity.difference.unwrap_or(f64::NAN);
-        found.push(Figure("disparity".into(), format!("{name}_difference"), difference, disparity.interval));
+        found.push(Figure(DISPARITY.into(), format!("{name}_difference"), difference, disparity.interval));
         let ratio = disparity.ratio.unwrap_or(f64::NAN);
-        found.push(Figure("disparity".into(), format!("{name}_ratio"), ratio, None));
+        found.push(Figure(DISPARITY.into(), format!("{name}_ratio"), ratio, None));
     }
     let (difference, ratio) = assessment.equalized_odds();
     for (name, value) in [("equalized_odds_difference", difference), ("equalized_odds_ratio", ratio)] {
-        found.push(Figure("disparity".into(), name.into(), value.unwrap_or(f64::NAN), None));
+        found.push(Figure(DISPARITY.into(), name.into(), value.unwrap_or(f64::NAN), None));
     }
     found
 }

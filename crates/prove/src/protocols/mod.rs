@@ -9,13 +9,14 @@ mod m4;
 mod nab;
 mod nezha;
 mod petshop;
+mod pii;
 mod servers;
 mod tsbad;
 
 use crate::Protocol;
 
 /// All protocols, in the order in which they are listed and run.
-pub static ALL: [Protocol; 11] = [
+pub static ALL: [Protocol; 12] = [
     nab::PROTOCOL,
     tsbad::PROTOCOL,
     servers::PROTOCOL,
@@ -27,4 +28,5 @@ pub static ALL: [Protocol; 11] = [
     petshop::PROTOCOL,
     nezha::PROTOCOL,
     fairness::PROTOCOL,
+    pii::PROTOCOL,
 ];
