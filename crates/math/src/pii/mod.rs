@@ -7,8 +7,8 @@
 //! sentence begins and no known word stands) and by small lists of first names, surnames, countries and kinds of streets.
 //! A rule rather than a model, so that each span can be explained and the same text gives the same spans.
 //!
-//! Cost: linear. Text with nothing to find goes through `find_patterns` at some hundred MB a second and more (one table
-//! read a byte); `find` reads words, some tens of MB a second. Where it fails: names that are words of the language, in
+//! Cost: linear. Text with nothing to find goes through `find_patterns` at more than a hundred MB a second (one table
+//! read a byte); `find` takes words apart, some MB a second. Where it fails: names that are words of the language, in
 //! lower case or at the begin of a sentence; names of people, places and firms are told apart by context alone, so the
 //! type may be wrong where the span is right; languages without capitals or without blanks; lines of logs, in whose
 //! `CamelCase` names it sees people — use `find_patterns` there.

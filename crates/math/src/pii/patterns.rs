@@ -280,6 +280,10 @@ impl Run<'_> {
         if plain.contains(&b':') || plain.contains(&b'/') && !self.is_prose || !(7..=15).contains(&count) {
             return false;
         }
+        // A postal code of the United States, and what stands in brackets of its own.
+        if is_long_postal_code(plain) || plain.contains(&b'(') && !plain.contains(&b')') {
+            return false;
+        }
         if lead.contains(&b'+') || (lead.contains(&b'(') && plain.contains(&b')')) {
             return true;
         }
@@ -308,6 +312,10 @@ impl Run<'_> {
         let digits = run_after(rest, blanks + mark, |b| b.is_ascii_digit());
         if mark > 0 && digits > 0 { self.end + blanks + mark + digits } else { self.end }
     }
+}
+
+fn is_long_postal_code(plain: &[u8]) -> bool {
+    plain.len() == 10 && plain[5] == b'-'
 }
 
 pub fn luhn(digits: &[u8]) -> bool {

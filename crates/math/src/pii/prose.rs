@@ -19,7 +19,14 @@ struct Token<'a> {
 /// All spans of a text of which `patterns` are known already.
 pub fn spans(text: &str, patterns: Vec<Span>) -> Vec<Span> {
     let tokens = tokens(text);
-    let mut reader = Reader { text, taken: vec![false; tokens.len()], tokens, found: patterns };
+    let mut reader = Reader {
+        text,
+        taken: vec![false; tokens.len()],
+        has_capitals: tokens.iter().any(|token| token.is_capital),
+        has_inner_capitals: tokens.iter().any(|token| token.is_capital && !token.is_first && token.text != "I"),
+        tokens,
+        found: patterns,
+    };
     reader.take_known();
     reader.documents();
     reader.addresses();
@@ -41,6 +48,9 @@ struct Reader<'a> {
     /// Whether a token is part of a span.
     taken: Vec<bool>,
     found: Vec<Span>,
+    has_capitals: bool,
+    /// A capital where no sentence begins.
+    has_inner_capitals: bool,
 }
 
 fn tokens(text: &str) -> Vec<Token<'_>> {
@@ -167,7 +177,7 @@ impl<'a> Reader<'a> {
 
     /// Whether the words before `at` are these, in lower case.
     fn follows(&self, at: usize, words: &[&str]) -> bool {
-        at >= words.len() && words.iter().enumerate().all(|(i, word)| self.lower(at - words.len() + i) == *word)
+        at >= words.len() && words.iter().rev().enumerate().all(|(i, word)| self.lower(at - 1 - i) == *word)
     }
 
     /// End of a name of a person that begins at `at`: at most five words, with initials and particles; `at` without one.
@@ -203,6 +213,7 @@ impl<'a> Reader<'a> {
 
     /// Numbers of passports and licences, told by the words before them.
     fn documents(&mut self) {
+        let patterns = self.found.len();
         for at in 0..self.tokens.len() {
             let kind = match self.lower(at) {
                 "license" | "licence" if at > 0 && self.lower(at - 1).starts_with("driver") => Kind::DriverLicense,
@@ -216,12 +227,18 @@ impl<'a> Reader<'a> {
                     && token.text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             };
             if let Some(found) = (at + 1..self.tokens.len().min(at + 8)).find(|i| is_number(&self.tokens[*i])) {
-                let (start, end) = (self.tokens[found].start, self.tokens[found].end);
-                // The words tell more than the form.
-                self.found.retain(|span| span.end <= start || span.start >= end);
-                self.taken[found] = false;
-                self.say(found, found + 1, kind);
+                self.say_over(found, kind, patterns);
             }
+        }
+    }
+
+    /// Says what a token is, whatever its form made of it: the words tell more. The first `patterns` spans are in order.
+    fn say_over(&mut self, at: usize, kind: Kind, patterns: usize) {
+        let (start, end) = (self.tokens[at].start, self.tokens[at].end);
+        let known = self.found[..patterns].partition_point(|span| span.end <= start);
+        match self.found[..patterns].get_mut(known).filter(|span| span.start < end) {
+            Some(span) => *span = Span { start: start.min(span.start), end: end.max(span.end), kind },
+            None => self.say(at, at + 1, kind),
         }
     }
 
@@ -238,10 +255,9 @@ impl<'a> Reader<'a> {
     /// End of a street with its number that begins at `at`.
     fn street_end(&self, at: usize) -> Option<usize> {
         let first = self.token(at).filter(|_| self.is_free(at))?;
-        if first.is_number && first.text.len() <= 6 && self.is_same_line(at) {
-            if let Some(end) = self.street_after_number(at) {
-                return Some(end);
-            }
+        let number = first.is_number && first.text.len() <= 6 && self.is_same_line(at);
+        if let Some(end) = self.street_after_number(at).filter(|_| number) {
+            return Some(end);
         }
         (first.is_word() && !first.is(COMMON & !STREET_FIRST)).then(|| self.street_before_number(at)).flatten()
     }
@@ -255,8 +271,7 @@ impl<'a> Reader<'a> {
             if !self.is_free(i) || !self.is_same_line(i - 1) {
                 break;
             }
-            if names > 0 && token.is(STREET_TYPE) && (token.is_capital || !self.has_capitals() || is_said || names < 3)
-            {
+            if names > 0 && token.is(STREET_TYPE) && (token.is_capital || !self.has_capitals || is_said || names < 3) {
                 return Some(self.after_street_type(i));
             }
             let is_street_word = self.is_street_word(i);
@@ -277,14 +292,19 @@ impl<'a> Reader<'a> {
                 return Some(self.street_words_end(i));
             }
             let is_joint = names > 0 && (token.is(STREET_FIRST) || self.is_capital(at + 1) && token.text.len() <= 9);
-            let is_name = token.is_word()
-                && (token.is_capital || is_joint || is_said || !self.has_capitals())
-                && !self.is_stop(i);
+            let is_name =
+                token.is_word() && (token.is_capital || is_joint || is_said || !self.has_capitals) && !self.is_stop(i);
             if is_name || token.text == "." || token.is(PARTICLE) {
                 names += usize::from(is_name);
             } else {
                 break;
             }
+        }
+        let is_placed = at == 0 || matches!(self.lower(at - 1), "at" | "on" | "to") || self.is_line_start(at);
+        let end = if is_placed { self.name_end(at + 1, true) } else { at };
+        let closes = matches!(self.lower(end), "" | "," | "." | "?") || end > 0 && !self.is_same_line(end - 1);
+        if (at + 3..=at + 4).contains(&end) && closes {
+            return Some(end);
         }
         (is_said && names > 0).then(|| self.street_words_end(at + 1))
     }
@@ -292,7 +312,7 @@ impl<'a> Reader<'a> {
     /// `Ziegelgasse 26`, `rue de la Paix 3`, `Calle Mayor, 5`.
     fn street_before_number(&self, at: usize) -> Option<usize> {
         let is_foreign = self.tokens[at].is(STREET_FIRST) && !self.tokens[at].is(COMMON);
-        let is_street = self.is_street_word(at) && (is_foreign || self.is_capital(at) || !self.has_capitals());
+        let is_street = self.is_street_word(at) && (is_foreign || self.is_capital(at) || !self.has_capitals);
         let is_two = !is_street
             && self.is_same_line(at)
             && self.is_capital(at)
@@ -365,7 +385,7 @@ impl<'a> Reader<'a> {
 
     fn is_capital_run(&self, from: usize, to: usize) -> bool {
         let words = || self.tokens[from..to].iter().filter(|token| token.is_word() && !token.is(PARTICLE));
-        words().next().is_some() && words().all(|token| token.is_capital && !token.is(CALENDAR)) || !self.has_capitals()
+        words().next().is_some() && words().all(|token| token.is_capital && !token.is(CALENDAR)) || !self.has_capitals
     }
 
     /// A word with which no part of an address goes on.
@@ -376,10 +396,6 @@ impl<'a> Reader<'a> {
             "but",
         ];
         STOPS.contains(&self.lower(at)) && !self.is_capital(at) || self.tokens[at].is(CALENDAR)
-    }
-
-    fn has_capitals(&self) -> bool {
-        self.tokens.iter().any(|token| token.is_capital)
     }
 
     /// Whether the words before speak of an address.
@@ -471,7 +487,7 @@ impl<'a> Reader<'a> {
                 }
                 continue;
             }
-            let is_part = token.is_word() && !self.is_stop(i);
+            let is_part = token.is_word() && (!self.is_stop(i) || self.is_in_long_place(i)) || token.text == "&";
             words += usize::from(token.is_word());
             if !(is_part || matches!(token.text, "," | "." | "-" | "(" | ")" | "/")) || words > 8 {
                 break;
@@ -479,6 +495,11 @@ impl<'a> Reader<'a> {
         }
         let end = code.or_else(|| self.country_end(at))?;
         Some(end)
+    }
+
+    /// `and` between the words of a country.
+    fn is_in_long_place(&self, at: usize) -> bool {
+        (at.saturating_sub(3)..at).any(|i| self.long_place_end(i).is_some_and(|end| end > at))
     }
 
     /// End of a country that closes an address without a code: `12 High Street Leeds United Kingdom`.
@@ -555,6 +576,10 @@ impl<'a> Reader<'a> {
             if i == 0 || !self.is_same_line(i - 1) {
                 return true;
             }
+            // Few marks make a bullet.
+            if i + 8 < at {
+                return false;
+            }
             i -= 1;
         }
         false
@@ -571,7 +596,7 @@ impl<'a> Reader<'a> {
             self.is_free(i) && (token.is_word() && !self.is_stop(i) || token.is_number && token.text.len() <= 2)
         };
         let mut end = at;
-        while end < self.tokens.len() && (is_part(end) || matches!(self.tokens[end].text, "(" | ")")) {
+        while end < self.tokens.len().min(at + 8) && (is_part(end) || matches!(self.tokens[end].text, "(" | ")")) {
             end += 1;
             if !self.is_same_line(end - 1) {
                 break;
@@ -585,7 +610,7 @@ impl<'a> Reader<'a> {
         let words = &self.tokens[from..to];
         let is_known = words.iter().any(|token| token.is(COUNTRY | CITY | REGION));
         let is_common = words.iter().all(|token| token.is(COMMON));
-        let is_written = !self.has_capitals() || words[0].is_capital;
+        let is_written = !self.has_capitals || words[0].is_capital;
         is_written
             && !is_common
             && words.len() <= 5
@@ -639,7 +664,15 @@ impl<'a> Reader<'a> {
 
     /// `My name is …`, `call me …`, `Dear …`.
     fn introduced(&mut self) {
-        const BEFORE: [&[&str]; 22] = [
+        const BEFORE: [&[&str]; 30] = [
+            &["account", "holder"],
+            &["my", "wife"],
+            &["my", "husband"],
+            &["my", "son"],
+            &["my", "daughter"],
+            &["written", "by"],
+            &["signed", "by"],
+            &["everyone", "calls", "me"],
             &["name", "is"],
             &["names", "is"],
             &["name", "'", "s"],
@@ -667,7 +700,8 @@ impl<'a> Reader<'a> {
             let Some(words) = BEFORE.iter().find(|words| self.follows(at, words)).filter(|_| self.is_free(at)) else {
                 continue;
             };
-            let is_name_word = words[0].starts_with("name") && words.len() > 1;
+            let is_name_word = words[0].starts_with("name") && words.len() > 1
+                || matches!(words[0], "account" | "my" | "written" | "signed");
             // Without capitals only what surely speaks of a name.
             let needs_capital = self.has_capitals_beside(at) || !is_name_word;
             let end = self.name_end(at, needs_capital);
@@ -677,7 +711,7 @@ impl<'a> Reader<'a> {
 
     /// Whether names seem to be written with capitals: some word inside a sentence has one.
     fn has_capitals_beside(&self, at: usize) -> bool {
-        self.is_capital(at) || self.tokens.iter().any(|token| token.is_capital && !token.is_first && token.text != "I")
+        self.is_capital(at) || self.has_inner_capitals
     }
 
     /// Countries, regions, large cities and nationalities by name; towns by the words before them.
@@ -697,7 +731,7 @@ impl<'a> Reader<'a> {
 
     fn place_end(&self, at: usize) -> Option<(usize, Kind)> {
         let token = &self.tokens[at];
-        if let Some(end) = self.long_place_end(at).filter(|_| token.is_capital || !self.has_capitals()) {
+        if let Some(end) = self.long_place_end(at).filter(|_| token.is_capital || !self.has_capitals) {
             return Some((end, Kind::Location));
         }
         if token.is(NATIONALITY) && !self.is_language(at) {
@@ -724,14 +758,13 @@ impl<'a> Reader<'a> {
     }
 
     fn long_place_end(&self, at: usize) -> Option<usize> {
-        let rest = self.text.get(self.tokens.get(at)?.start..)?;
+        let token = self.tokens.get(at).filter(|token| token.is(LONG_FIRST))?;
+        let rest = self.text.get(token.start..)?;
         let starts = |name: &&&str| {
             rest.get(..name.len()).is_some_and(|begin| begin.to_lowercase() == **name)
                 && !rest[name.len()..].starts_with(char::is_alphanumeric)
         };
-        // Few words begin one, so that the list is rarely read.
-        let may = |name: &&&str| name.starts_with(self.tokens[at].lower.as_str());
-        let name = LONG_PLACES.iter().filter(may).find(starts)?;
+        let name = LONG_PLACES.iter().find(starts)?;
         let end = self.tokens[at].start + name.len();
         Some(at + self.tokens[at..].iter().take_while(|token| token.end <= end).count())
     }
@@ -743,7 +776,9 @@ impl<'a> Reader<'a> {
             "where", "city", "town", "village", "location", "region", "outside", "around", "across", "lives",
             "country",
         ];
-        const MOVES: [&str; 26] = [
+        const MOVES: [&str; 28] = [
+            "been",
+            "welcome",
             "arrived",
             "moved",
             "move",
@@ -773,7 +808,9 @@ impl<'a> Reader<'a> {
         ];
         let before = at.checked_sub(1)?;
         let before = if self.tokens[before].text == ":" { before.checked_sub(1)? } else { before };
-        let is_after = BEFORE.contains(&self.lower(before));
+        const TRADES: [&str; 8] = ["bought", "buy", "purchased", "ordered", "received", "got", "email", "call"];
+        let is_traded = (before.saturating_sub(3)..before).any(|i| TRADES.contains(&self.lower(i)));
+        let is_after = BEFORE.contains(&self.lower(before)) && !(is_traded && self.lower(before) == "from");
         let is_moved = matches!(self.lower(before), "to" | "at" | "through" | "into" | "for")
             && (before.saturating_sub(2)..before).any(|i| MOVES.contains(&self.lower(i)));
         let is_range = self.lower(before) == "to"
@@ -784,7 +821,9 @@ impl<'a> Reader<'a> {
         let end = self.town_words_end(at);
         let is_person = self.tokens[at].is(GIVEN) && !is_moved && end > at + 1;
         let is_near = self.is_same_line(at - 1);
-        (is_near && (is_after || is_moved) && end > at && !is_person && !self.has_firm_word(at, end)).then_some(end)
+        let is_code = end == at + 1 && is_code_like(self.tokens[at].text);
+        (is_near && (is_after || is_moved) && end > at && !is_code && !is_person && !self.has_firm_word(at, end))
+            .then_some(end)
     }
 
     /// With what stands before and between the words of towns: `North Ebony`, `Ústí nad Labem 2`.
@@ -798,7 +837,8 @@ impl<'a> Reader<'a> {
             "nad", "pod", "u", "am", "an", "im", "bei", "ob", "pri", "sur", "sous", "upon", "on", "of", "och", "i",
             "på", "v",
         ];
-        while JOINTS.contains(&self.lower(end)) && self.is_capital(end + 1) && self.gap(end - 1) == " " {
+        while end < at + 12 && JOINTS.contains(&self.lower(end)) && self.is_capital(end + 1) && self.gap(end - 1) == " "
+        {
             let next = self.name_end(end + 1, true);
             if next == end + 1 {
                 break;
@@ -810,9 +850,9 @@ impl<'a> Reader<'a> {
     }
 
     fn is_town_first(&self, at: usize) -> bool {
-        const FIRSTS: [&str; 19] = [
+        const FIRSTS: [&str; 18] = [
             "new", "north", "south", "east", "west", "port", "lake", "st", "saint", "san", "santa", "los", "las", "el",
-            "fort", "mount", "bad", "sankt", "great",
+            "fort", "mount", "bad", "sankt",
         ];
         self.is_free(at) && self.is_capital(at) && FIRSTS.contains(&self.lower(at))
     }
@@ -830,7 +870,8 @@ impl<'a> Reader<'a> {
         ];
         let word = &self.tokens[at];
         let is_plain = word.is_capital_name() && !word.is(GIVEN | SURNAME) && self.is_free(at);
-        let is_alone = !(at > 0 && self.tokens[at - 1].is_capital_name() && self.gap(at - 1) == " ");
+        let is_joined = at > 0 && (self.tokens[at - 1].is_capital_name() || self.tokens[at - 1].is(PARTICLE));
+        let is_alone = !(is_joined && self.gap(at - 1) == " ");
         let is_formed = ENDS.iter().any(|end| word.lower.len() > end.len() + 2 && word.lower.ends_with(end))
             || ["-sur-", "-en-", "-la-", "-le-", "-lès-", "-am-"].iter().any(|part| word.lower.contains(part));
         let end = self.town_words_end(at);
@@ -900,7 +941,9 @@ impl<'a> Reader<'a> {
 
     /// `Olga Petrova of Initech`, `Bob at Initech`: a person right before.
     fn is_behind_person(&self, at: usize) -> bool {
+        let has_office = self.tokens[..at].iter().rev().take(6).any(|token| token.is_first && token.is(COMMON));
         at > 1
+            && !has_office
             && matches!(self.lower(at - 1), "of" | "at" | "from")
             && self.is_capital(at)
             && self.tokens[at - 2].is_capital_name()
@@ -1020,7 +1063,8 @@ impl<'a> Reader<'a> {
             let is_called = matches!(self.lower(to), "," | "") && !is_ending_of_words(&first.lower);
             return !first.is(COMMON) && (first.is(GIVEN) || self.is_human_verb(to) || is_called);
         }
-        is_known || to > from + 1 || first.text.chars().count() > 2
+        let is_word = is_upper(first.text) || is_ending_of_words(first.lower.trim_end_matches('s'));
+        is_known || to > from + 1 || first.text.chars().count() > 2 && !is_word
     }
 
     /// What people do.
@@ -1050,7 +1094,7 @@ impl<'a> Reader<'a> {
 
     /// First names in text without capitals.
     fn given_names(&mut self) {
-        if self.tokens.iter().any(|token| token.is_capital && !token.is_first && token.text != "I") {
+        if self.has_inner_capitals {
             return;
         }
         for at in 0..self.tokens.len() {
@@ -1141,10 +1185,21 @@ mod tests {
 
     #[test]
     fn any_text_is_taken() {
-        for pattern in
-            ["Ab ", "12 Abc ", "Dr. ", "12 Elm St, ", "-'", "\n1", "Ünï-", "name is ", "passport 123456 ", "a\u{301}"]
-        {
-            let text: String = pattern.chars().cycle().take(1 << 14).collect();
+        for pattern in [
+            "Ab ",
+            "12 Abc ",
+            "Dr. ",
+            "12 Elm St, ",
+            "-'",
+            "\n1",
+            "Ünï-",
+            "name is ",
+            "passport 123456 ",
+            "a\u{301}",
+            "ab ",
+            "? ",
+        ] {
+            let text: String = pattern.chars().cycle().take(1 << 19).collect();
             let spans = find(&text);
             assert!(spans.windows(2).all(|pair| pair[0].end <= pair[1].start), "{pattern}");
             assert!(spans.iter().all(|s| text.get(s.start..s.end).is_some()), "{pattern}");

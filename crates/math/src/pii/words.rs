@@ -1,4 +1,4 @@
-//! Small lists of words, written for this purpose: what a word may be. About 25 kB of text.
+//! Small lists of words, written for this purpose: what a word may be. About 40 kB of text.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -17,6 +17,8 @@ pub const CALENDAR: u16 = 1 << 11;
 pub const UNIT: u16 = 1 << 12;
 pub const PARTICLE: u16 = 1 << 13;
 pub const NAME_END: u16 = 1 << 14;
+/// Begins one of [`LONG_PLACES`].
+pub const LONG_FIRST: u16 = 1 << 15;
 
 /// What a word in lower case may be; 0 for unknown ones.
 pub fn kinds_of(lower: &str) -> u16 {
@@ -24,7 +26,43 @@ pub fn kinds_of(lower: &str) -> u16 {
 }
 
 /// Names of countries and regions of several words, in lower case.
-pub const LONG_PLACES: [&str; 60] = [
+pub const LONG_PLACES: [&str; 96] = [
+    "turks and caicos islands",
+    "isle of man",
+    "western sahara",
+    "american samoa",
+    "timor-leste",
+    "svalbard & jan mayen islands",
+    "svalbard and jan mayen islands",
+    "saint helena",
+    "saint barthelemy",
+    "saint martin",
+    "saint pierre and miquelon",
+    "british indian ocean territory",
+    "british virgin islands",
+    "united states virgin islands",
+    "united states minor outlying islands",
+    "lao people's democratic republic",
+    "libyan arab jamahiriya",
+    "syrian arab republic",
+    "slovakia (slovak republic)",
+    "russian federation",
+    "holy see (vatican city state)",
+    "netherlands antilles",
+    "northern mariana islands",
+    "norfolk island",
+    "falkland islands (malvinas)",
+    "falkland islands",
+    "french guiana",
+    "french southern territories",
+    "pitcairn islands",
+    "palestinian territory",
+    "bouvet island",
+    "brunei darussalam",
+    "christmas island",
+    "cocos (keeling) islands",
+    "wallis and futuna",
+    "heard island and mcdonald islands",
     "united states of america",
     "united states",
     "united kingdom",
@@ -88,10 +126,11 @@ pub const LONG_PLACES: [&str; 60] = [
 ];
 
 /// Ends of words that name a street in languages that write it as one word.
-pub const STREET_ENDS: [&str; 36] = [
-    "strasse", "straße", "straat", "gasse", "gatan", "gata", "gaten", "vägen", "veien", "vegen", "vej", "gade", "katu",
-    "kuja", "polku", "laan", "plein", "singel", "gracht", "kade", "dreef", "platz", "allee", "damm", "ufer", "weg",
-    "ring", "stræde", "steeg", "dijk", "stíg", "götu", "väg", "gränd", "raitti", "hof",
+pub const STREET_ENDS: [&str; 48] = [
+    "str", "stigen", "stien", "torget", "torvet", "tie", "vägen", "veg", "vei", "pad", "stræte", "uličky", "strasse",
+    "straße", "straat", "gasse", "gatan", "gata", "gaten", "vägen", "veien", "vegen", "vej", "gade", "katu", "kuja",
+    "polku", "laan", "plein", "singel", "gracht", "kade", "dreef", "platz", "allee", "damm", "ufer", "weg", "ring",
+    "stræde", "steeg", "dijk", "stíg", "götu", "väg", "gränd", "raitti", "hof",
 ];
 
 static KINDS: LazyLock<HashMap<&'static str, u16>> = LazyLock::new(|| {
@@ -101,14 +140,18 @@ static KINDS: LazyLock<HashMap<&'static str, u16>> = LazyLock::new(|| {
             *kinds.entry(word).or_default() |= kind;
         }
     }
+    for first in LONG_PLACES.iter().filter_map(|name| name.split(' ').next()) {
+        *kinds.entry(first).or_default() |= LONG_FIRST;
+    }
     kinds
 });
 
-const LISTS: [(u16, &str); 16] = [
+const LISTS: [(u16, &str); 17] = [
     (GIVEN, GIVEN_NAMES),
     (GIVEN, MORE_GIVEN_NAMES),
     (SURNAME, SURNAMES),
     (COMMON, COMMON_WORDS),
+    (COMMON, DOCUMENT_WORDS),
     (
         HONORIFIC,
         "mr mrs ms miss mx dr prof professor doctor sir madam herr frau señor señora sr sra monsieur madame mme mlle rev",
@@ -123,7 +166,7 @@ const LISTS: [(u16, &str); 16] = [
     (
         CALENDAR,
         "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august \
-         september october november december jan feb mar apr jun jul aug sep sept oct nov dec christmas easter",
+         september october november december jan feb mar apr jun jul aug sep sept oct nov dec",
     ),
     (UNIT, "apt apartment suite ste unit floor flat room bldg building box"),
     (PARTICLE, "de da di do dos das del della van von der den ter ten la le el al bin ibn ben abu af av zu y"),
@@ -260,7 +303,7 @@ festival concert tour event events conference meeting party dinner lunch breakfa
 spanish french german latin greek internet facebook twitter google youtube linkedin amazon apple microsoft windows
 linux java python iphone android usa uk eu un us pm am id ids ssn iban zip pin atm faq asap fyi btw lol dob tel fax
 mobile cell license licence driver drivers passport visa mastercard amex discover paypal statement subscription
-expires expired expiry valid invalid lost stolen new nan null none unknown tube snake boogie live love little big
+expires expired expiry valid invalid lost stolen new nan null none unknown tube snake boogie christmas easter live love little big
 celebrating written answer told during regarding concerning according despite once upon till someone somebody anyone
 anybody everyone everybody nobody nothing something anything everything myself yourself himself herself itself ourselves
 themselves whats thats its im ive id ill youre dont doesnt didnt cant wont isnt wasnt couldnt wouldnt
@@ -347,3 +390,115 @@ const FIRMS: &str = "
 inc incorporated llc ltd limited corp corporation gmbh ag plc co company group holdings bank university college institute
 solutions systems technologies software labs partners associates consulting industries enterprises international
 ventures capital media studios energy pharmaceuticals insurance airlines motors foods foundation hospital clinic";
+
+/// Words that are frequent in documentation.
+const DOCUMENT_WORDS: &str = "
+able absence absolute abstract accept acceptance accepted accepts accessed accessible accidentally achieve acquired
+action actions active actual adding addition additional adds adjacent affect affected aggregate algorithm algorithms
+alias aliases alive allow allowance allowed allowing allows alone along alpha alter alternative amount angle
+annotation annotations anonymous ans anymore anyway append applicable application applications applied approach
+appropriate approximation arbitrary architecture architectures archive archives arg argc args argument arguments
+arithmetic array arrays ascii assembler assertion assign assigned assignment assignments associated assume assumed
+assumes assuming ast asynchronous attach attached attempt attempted attempting attempts attr attribute attributes
+attrs audio augmented authentication authors automatically available avoid away back backslash backslashes backup
+backward backwards bareword barrier base based bases basic basis becomes beginning begins behalf behavior behaviour
+binary binascii bind binding bindings bit bits bitwise blank blo blocking blocks body bool boolean bound brace braces
+bracket brackets branch break breaking breakpoint breakpoints breaks brief broken browser browsers buffer buffered
+buffering buffers bugs builds builtin builtins byte bytearray bytecode bytes cache cached calculated callable callback
+callbacks caller callers cannot canonical canvas capture captured capturing care carry category caught cause caused
+causes certfile certificate chain changes changing char character characters charge charset checker checkers checking
+checks choice choose chosen chunk chunks circumstances classes clear clearly closely closing cls cmd codec codecs
+coefficient collection colon color column combination combine combined comes comma command commands comment comments
+commonly compare compared comparing comparison comparisons compatibility compatible compilation compile compiled
+compiler compiles complement complete completely completion complex compliance comply component components compress
+compressed compression comptype compute computed concerns condition conditional config configuration configure
+conflict confused confusing connect connected connection consequence considered consistency consistent consisting
+consists constant constants construct constructed constructor constructs consumed contain contained container
+containing contains content contents context contexts continue contributor control controlled convenient conversion
+convert converted convey conveying copied copies copy copying copyright core coroutine correct correctly correctness
+corresponding corresponds corrupt corruption counter counts cover covered covers cpp creates creating creation crypto
+curly custom customized cycle daemon dat dataclass datetime deal debian debugged debugger debugging decimal
+declaration declare declared decode decoded decoder decorated decorator dedicated def default defaults define defined
+defines defining definition definitions delay deleted delimiter delimiters depend dependencies dependency depending
+depends deprecated derivative derived describe described describing description descriptor descriptors designated
+designed desired dest destination destroyed detail detailed details detected determine determined developers
+development device diagnostic dict dictionary dicts diff differ difference differences differs digit digits dir direct
+direction directly directories directory dirhandle dirname disable disabled discarded disclaimer discovered discuss
+discussion disk display displayed distribute distributed distribution distributions distutils division doc docs
+docstring docstrings doctest documentation documented documents dot dotted double download drawing driven drv dst due
+duplicate dynamic earlier easily edit editing effect effective effectively efficient element elements ellipses emacs
+embedded emit emitted emulate enable enabled enables enclosing encoded encoding encodings encountered ending engine
+enough ensure entered entire entirely entitled entity entries entry enum env environ environment equal equivalent err
+errno escape escaped escapes etc eval evaluate evaluated evaluates evaluating evaluation ever exact exactly exc
+exceeded except exception exceptions excluding exclusive exclusively executable executables execute executed executing
+execution exist existing exists exit exited exits exp expanded expansion expected expecting expects experimental
+explain explicit explicitly exponent express expressed expression expressions ext extend extended extensions extent
+external extra extract extracted facilities factory fail fails failures fakeroot fallback far faster features feed
+fewer figure file filehandle filename filenames fileobj files filesystem fill filled filter finding fine finished
+finite fit fixed flag flags float floating floats flow following follows font fonts foo force forgot format formats
+formatted formatter formatting fractions frame frames freed freedom freeing fromlist front frozen fullname fully fun
+func function functionality functions functools further future garbage gcc generate generated generator generic gets
+gettext getting git gives giving glob globalns globals globs gnutls goto governed grammar grant granted grants
+graphics greater grouping guarantee guaranteed guard guess gzip hand handle handled handler handles handling happens
+hash hashable hashes hashing header headers heading heap helper hence herein hex hexadecimal higher hit holder holds
+hook hope host hostname hppa identical identifier identifiers identify iff ignore ignored illegal image immediately
+immutable implement implementation implemented implements implicit implicitly implied import imported importlib
+imports impossible inadvertently include included includes including incompatible incomplete incorrect indent
+indentation independent index indicate indicated indicates indicating indices indirectly individual infinite infinity
+inherit inherited initial initialization initialize initialized inner input inputs insert inserted inside inspect
+install installation installed installing instance instances instead instructions int integer integers intended
+interaction interactive interface interfaces internal internally interpolation interpreted interpreter intervening
+introduced invariant invoke invoked issued iterable iterate iterated iteration iterator itertools jump junk keeping
+kernel keyed keyfile keyword keywords knowledge knows kwargs kwds label labels lack lambda language larger largest
+later latest latter layer lead leading legal length letter lexer lexical liability libc libraries licensed licenses
+likelihood likely limitation limitations limits linear lineno linked linker linking links listed literal literally
+literals load loaded loader loading locale locales localns locals locate location logical longer longest lookbehind
+looked looks lookup lowercase lvalue machines magic mailbox mailing maintainers makes management managers manner
+manual manually map mapped mapping mappings maps marked marker markobject marks markup match matched matches matching
+material math matter maximum mean meaning meaningful means meant mechanism median medium memo memory mentioned merge
+messier metaclass method methods middle minimal minimum mips mipsel missing mixed mod mode modification modifications
+modified modifier modify modifying modname module modules modulo mostly msg multiple mutable named namedtuple
+namespace native nearest necessarily necessary negative nested nesting newer newline newlines newly nextchar node
+nodes non nonzero normal normally notation notes notices nss numeric numerical numerically obj object objects
+obligations obtain obtained occur occurred occurs octal odd offering offset older omit omitted onerror ones opcode
+opcodes opening openssl operand operands operate operating operation operations operator operators opt optimization
+optimize option optional options opts ordering ordinary originally others otherwise outer output outside overflow
+overflows overhead overridden override overwritten owner pack packages packaging packed pages pair pairs paragraph
+paragraphs param parameter parameters parentheses parenthesis parse parsed parser parsing partial particular parties
+passes passing past patch patches patent patents pathname paths pattern patterns pax pdb peculiar perform performed
+perl permanently permissions permit permitted physical pickle pickled pickling pid pieces pip pipe piped placed
+platform platforms plugin plus pointer pointers pointing polygon popped population portable portion portions pos
+positional positive posix possibility possible possibly potentially power precedence preceding precise precision
+preferred prefix prefixes preprocessed prerequisite present presentation prevent previously print printed printing
+prints prior priority probably process processes processing produce produced produces profile profiler programming
+programs prominent prompt proper properly properties property proprietary protect protected protection protocol
+prototype provide provided provides providing proxy ptr publish published publisher purposes push puts qualify queue
+quoted quotes race raised raises random range rational raw readable reader reading readline reads reasonable reasoning
+receives recipient recipients recognized recommend recommended record recursion recursive recursively redistribute
+reduce ref refer reference referenced references refers reflect regardless regex regexp registered registers registry
+regular related relative released releases relevant rely remain remainder remaining remains remote remotly removal
+removes rename reordering repeat replace replaced replacement reported reporting reports repr represent representable
+representation represented representing represents reproduce requested require required requirement requirements
+requires reserved resolution resolve resolved resource resp respect respectively response responses rest restore
+restricted restriction restrictions resulting retrieved retry retrying returning returns reverse risk root round
+rounded rounding routine routines rule runs runtime safe sample satisfy save saved saying scalar scalars scheme scope
+scratch screen script scripts search searched seconds seek seem select selected selector self semantics sense separate
+separated separator separators sequence sequences series servers session sets setting settings setup shape shar shared
+shell shown shutdown shutil sigma sign signal signals signature signatures significant silently similarly simple
+simply single sizes skip skipped slash slashes slice slot slots smaller smallest smashing snapshot snapshots snippet
+socket sockets soon sort sorted source sources space spaces spec specific specification specified specifies specify
+specifying speed spelling split src stack standard starting starts startup stat stated statements stating statistics
+status stderr stdin stdout step steps storage stored streams strict strictly string strings struct structure
+structures stuff sub subclass subclasses sublicense subpattern subprocess subroutine subroutines subs subscript
+subsequent subset substitution succeed successful successfully sufficient suffix suitable sum summarized summary
+supplied supply supported supports supposed suppress switch symbol symbolic symbols symlink symlinks symptom syntax
+sys tab tabs tag takes taking tar tarfile target targetpath tarinfo tells template temporary term terminal terminate
+terminated terminates tested testing tests text thread threading threads throw thrown thus timeout timer timezone
+title titles together token tool tools top topmost traceback tracking trailing transformed translate translated
+translation treat treated tree tries triggered triggers truncated trying tty tuple tuples turtle typ typed typically
+typing tzinfo unable unary unavailable unchanged uncompressed undefined underlying unexpected unicode unique universal
+unix unlike unopened unpack unpacking unpickling unsigned unwinding upper upstream url usable usage useful users uses
+usual utilities utility val var varargs variable variables vector verb verbatim versions violates violation virtual
+visible void volatile vulnerable wants warnings warranty weekday weights whatever whence whenever whereabouts
+whitespace whoever whole width wildcard wish working wrap wrapped wrapper writable writing xmlsec yield yields zero
+zeros zinfo zipfile zlib zone";
