@@ -2,6 +2,7 @@
 
 mod changepoints;
 mod drift;
+mod fairness;
 mod load;
 mod log_anomaly;
 mod logs;
@@ -10,13 +11,14 @@ mod nab;
 mod nezha;
 mod no_labels;
 mod petshop;
+mod pii;
 mod servers;
 mod tsbad;
 
 use crate::Protocol;
 
 /// All protocols, in the order in which they are listed and run.
-pub static ALL: [Protocol; 12] = [
+pub static ALL: [Protocol; 14] = [
     nab::PROTOCOL,
     tsbad::PROTOCOL,
     servers::PROTOCOL,
@@ -29,4 +31,6 @@ pub static ALL: [Protocol; 12] = [
     no_labels::PROTOCOL,
     petshop::PROTOCOL,
     nezha::PROTOCOL,
+    fairness::PROTOCOL,
+    pii::PROTOCOL,
 ];
