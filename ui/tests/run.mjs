@@ -1053,6 +1053,19 @@ async function modelPages() {
       problems.push(want(await here(page), '/models/churn?version=1', 'URL'));
       return problems;
     }));
+  await test('model: how it answers, what stands before its aliases, what became of its versions', () =>
+    withPage('/models/churn', async (page) => {
+      const text = async (name) => (await page.getByRole('region', { name, exact: true }).innerText()).replaceAll(/\s+/g, ' ');
+      const answers = await text('How it answers');
+      const moves = await text('What became of its versions');
+      return [
+        /Version 2 ?in use loaded 128,431 12 21 µs 4 s ago/.test(answers) ? '' : `answers: ${answers}`,
+        /Version 3 cannot be run: version 3 of model churn: this is not run here: a pickle/.test(answers) ? '' : `reason: ${answers}`,
+        /accuracy-floor: accuracy at least 0.9; accuracy worse than that of the version in use by 0.01 at most, on the same data; 1 approval by others than who registered it, before champion, Production/.test(answers) ? '' : `gate: ${answers}`,
+        /Alias champion means version 2, no longer 1; version 2 is in use now \(passed accuracy-floor\) token:b2/.test(moves) ? '' : `moves: ${moves}`,
+        ...(await axe(page)),
+      ];
+    }));
   await test('model: an alias is moved, set and removed after it was said what it means; refusals as they are', () =>
     withPage('/models/churn?version=3', async (page) => {
       models.told.length = 0;

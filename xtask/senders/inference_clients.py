@@ -13,6 +13,7 @@ os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_HTTP_REQUEST_MAX_RETRI
 
 import mlflow, numpy as np, pandas as pd
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
@@ -22,6 +23,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 PARTS, ADDRESS, MODELS, OUR = {}, {}, {}, {}
+SETTINGS = """
+[[gates]]
+name = "accuracy"
+models = "gated*"
+metric = "accuracy"
+at_least = 0.9
+not_worse_by = 0.01
+"""
 
 
 class Skip(Exception):
@@ -405,6 +414,47 @@ def versions_move_under_load():
 
 
 @part
+def gates_hold_for_the_stock_client():
+    client = MlflowClient()
+    _, rows = MODELS["sugar"]
+    client.create_registered_model("gated")
+    for accuracy in (0.95, 0.8, 0.949):
+        with mlflow.start_run() as run:
+            mlflow.log_metric("accuracy", accuracy)
+            mlflow.sklearn.log_model(MODELS["sugar"][0], name="gated", registered_model_name="gated")
+    client.set_registered_model_alias("gated", "champion", "1")
+    for version, move in (("2", "alias"), ("2", "stage")):
+        try:
+            if move == "alias":
+                client.set_registered_model_alias("gated", "champion", version)
+            else:
+                client.transition_model_version_stage("gated", version, "Production")
+        except MlflowException as error:
+            assert error.error_code == "PERMISSION_DENIED" and "is 0.8, and must be at least 0.9" in str(error), error
+        else:
+            raise AssertionError(f"the gate let version 2 pass by {move}")
+    client.set_registered_model_alias("gated", "champion", "3")
+    before = good("GET", "/api/v1/models/gated/in-use")
+    same(before["version"], "3", "in use")
+    moves = good("GET", "/api/v1/models/gated/moves")["moves"]
+    same([m["what"]["kind"] for m in moves], ["alias", "alias", "registered", "registered", "registered"], "moves")
+    same((moves[0]["gates"], moves[0]["before"], moves[0]["after"]), (["accuracy"], 1, 3), "the last move")
+    same(good("GET", f"/api/v1/models/gated/in-use?at={moves[1]['at']}")["version"], "1", "in use then")
+    for _ in range(50):
+        lines = good("GET", "/api/v1/journal?kind=model&limit=100")
+        lines = [line for line in lines if line["subject"].startswith("gated/")]
+        changes = [c for c in good("GET", "/api/v1/changes") if c["entity"] == "model:default/gated"]
+        if len(lines) == 5 and changes:
+            break
+        time.sleep(0.1)
+    assert len(lines) == 5 and len(changes) == 5, (len(lines), len(changes))
+    status, _, answer = ask("POST", "/api/v1/models/gated/versions/1/approve", {})
+    same((status, answer["version"]), (200, "1"), "approval")
+    bad(404, "none", "GET", "/api/v1/models/none/moves")
+    assert good("GET", "/api/v1/models/gated/serving")["gates"][0]["name"] == "accuracy"
+
+
+@part
 def predictions_are_kept():
     client = MlflowClient()
     _, rows = MODELS["sugar"]
@@ -498,7 +548,10 @@ def main(arguments):
     if not binary or set(chosen) - set(PARTS):
         raise SystemExit(f"{__doc__}\n\nparts: {', '.join(PARTS)}")
     with tempfile.TemporaryDirectory() as data:
-        command = [binary, "serve", "--data-dir", data]
+        settings = os.path.join(data, "settings.toml")
+        with open(settings, "w") as out:
+            out.write(SETTINGS)
+        command = [binary, "serve", "--config", settings, "--data-dir", os.path.join(data, "data")]
         for address in ("--listen", "--otlp-grpc", "--otlp-http"):
             command += [address, "127.0.0.1:0"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

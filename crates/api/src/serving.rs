@@ -6,6 +6,7 @@
 mod grpc;
 mod http;
 mod log;
+mod rest;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -30,11 +31,11 @@ use crate::{
     errors::ApiError,
     guard::Caller,
     intake,
+    routes::Routes,
     state::{App, now},
 };
 
 pub use grpc::add as add_grpc;
-pub use http::add as add_http;
 pub use log::{entity, write};
 
 use log::{Logging, Pace, PredictionLog, Watched};
@@ -54,6 +55,12 @@ const READY_WAIT: Duration = Duration::from_secs(2);
 /// Files that are tried where a folder has no `MLmodel`.
 const USUAL: [&str; 7] =
     ["model.skops", "model.ubj", "model.json", "model.xgb", "model.lgb", "model.txt", "model.lightgbm"];
+
+/// Adds what is asked over HTTP.
+pub fn add_http(routes: &mut Routes) {
+    http::add(routes);
+    rest::add(routes);
+}
 
 /// All versions that are loaded.
 #[derive(Default)]

@@ -117,6 +117,11 @@ impl Book {
         self.gates = gates;
     }
 
+    /// The gates that stand before some place of a model.
+    pub fn gates_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Gate> {
+        self.gates.iter().filter(move |gate| matches(&gate.models, model))
+    }
+
     /// The gates before a place of a model: an alias or a stage.
     pub fn gates_before<'a>(&'a self, model: &'a str, place: &'a str) -> impl Iterator<Item = &'a Gate> {
         self.gates.iter().filter(move |gate| gate.stands_before(model, place))

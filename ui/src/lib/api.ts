@@ -1,8 +1,8 @@
 /** The one place that speaks HTTP. Every error comes out as an {@link ApiError}: what, why, what to do, code. */
 
 import type {
-  Alerts, ApartAnswer, Change, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, LogLine, MetricName, NearMiss, Noise, Parameters, Pattern, Points,
-  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, ServiceDetail, ServiceRow, Silence, SilencePreview, SilenceSaid, Similar, SloRow, SlosRead, Span, SqlAnswer, Status, Suspected, Topology,
+  Alerts, ApartAnswer, Change, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, LogLine, MetricName, Move, NearMiss, Noise, Parameters, Pattern, Points,
+  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, ServiceDetail, ServiceRow, Serving, Silence, SilencePreview, SilenceSaid, Similar, SloRow, SlosRead, Span, SqlAnswer, Status, Suspected, Topology,
 } from './types';
 
 export class ApiError extends Error {
@@ -150,6 +150,9 @@ export const api = {
   note: (id: string, text: string) => ask<{ incident: string }>('POST', `/api/v1/incidents/${part(id)}/notes`, undefined, { text }),
   findings: (asked: { entity?: string; ongoing?: boolean; tenant?: string; limit?: number }, range: Window, signal?: AbortSignal) =>
     get<Finding[]>('/api/v1/findings' + query({ ...asked, ...span(range) }), signal),
+
+  serving: (model: string, signal?: AbortSignal) => get<Serving>(`/api/v1/models/${part(model)}/serving`, signal),
+  moves: (model: string, signal?: AbortSignal) => get<{ moves: Move[] }>(`/api/v1/models/${part(model)}/moves`, signal),
 
   services: (tenant: string, signal?: AbortSignal) => get<ServiceRow[]>('/api/v1/services' + query({ tenant }), signal),
   service: (namespace: string, name: string, signal?: AbortSignal) =>

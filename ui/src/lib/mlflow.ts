@@ -1,7 +1,7 @@
 /** MLflow's own REST interface, which the server speaks: experiments, runs, registered models and their files. */
 
 import { ask, fetchFile, query, type Query } from './api';
-import type { Point } from './types';
+import type { Gate, Move, Point } from './types';
 
 export interface Tag {
   key: string;
@@ -216,4 +216,29 @@ export const isPickle = (path: string) => /\.(pkl|pickle|joblib|cloudpickle|dill
 export function isText(path: string): boolean {
   const name = path.slice(path.lastIndexOf('/') + 1);
   return /\.(txt|md|rst|json|jsonl|ya?ml|toml|ini|cfg|conf|csv|tsv|log|py|r|sql|sh|xml|html?|svg|env|requirements)$/i.test(name) || /^(MLmodel|README|LICENSE|Dockerfile)$/i.test(name);
+}
+
+/** A gate in words. */
+export function gateText(gate: Gate): string {
+  const wants = [
+    gate.at_least === null ? '' : `${gate.metric} at least ${gate.at_least}`,
+    gate.at_most === null ? '' : `${gate.metric} at most ${gate.at_most}`,
+    gate.not_worse_by === null ? '' : `${gate.metric} worse than that of the version in use by ${gate.not_worse_by} at most${gate.same_data ? ', on the same data' : ''}`,
+    gate.approvals ? `${gate.approvals} ${gate.approvals === 1 ? 'approval' : 'approvals'} by others than who registered it` : '',
+  ];
+  return `${wants.filter(Boolean).join('; ')}, before ${gate.before.join(', ')}`;
+}
+
+/** A move in words. */
+export function moveText({ what, before, after }: Move): string {
+  const use = before === after ? '' : after === null ? '; none is in use now' : `; version ${after} is in use now`;
+  switch (what.kind) {
+    case 'registered': return `Version ${what.version} was registered${use}`;
+    case 'removed': return `Version ${what.version} was removed${use}`;
+    case 'approved': return `Version ${what.version} was approved`;
+    case 'stage': return `Version ${what.version} went from stage ${what.from} to ${what.to}${use}`;
+    case 'alias':
+      if (what.to === null) return `Alias ${what.alias}, which meant version ${what.from}, was removed${use}`;
+      return `Alias ${what.alias} means version ${what.to}${what.from === null ? '' : `, no longer ${what.from}`}${use}`;
+  }
 }

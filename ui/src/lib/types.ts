@@ -607,3 +607,42 @@ export interface SlosRead {
   slos: Slo[];
   notes: string[];
 }
+
+/** How a model answers. */
+export interface Serving {
+  model: string;
+  in_use: string | null;
+  versions: {
+    version: string;
+    state: 'loaded' | 'on request' | 'cannot be run' | 'out of service';
+    reason: string | null;
+    counts?: { answered: number; refused: number; rows: number; mean_ms: number | null; last: string | null };
+  }[];
+  gates: Gate[];
+}
+
+/** What a version must show before an alias or a stage may mean it. */
+export interface Gate {
+  name: string;
+  before: string[];
+  metric: string | null;
+  at_least: number | null;
+  at_most: number | null;
+  not_worse_by: number | null;
+  same_data: boolean;
+  approvals: number;
+}
+
+/** What became of a version. */
+export interface Move {
+  number: number;
+  at: string;
+  by: string;
+  what:
+    | { kind: 'registered' | 'removed' | 'approved'; version: number }
+    | { kind: 'alias'; alias: string; from: number | null; to: number | null }
+    | { kind: 'stage'; version: number; from: string; to: string };
+  before: number | null;
+  after: number | null;
+  gates: string[];
+}

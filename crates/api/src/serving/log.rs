@@ -2,7 +2,8 @@
 //!
 //! How much is kept is said by tags of the registered model: `bellwether.log` is `sample` (some 200 rows a second are
 //! written soon after the answer; what is left out is counted), `all` (every row, durable before the answer) or `off`;
-//! `bellwether.log.fields` names the inputs that are kept, with commas between them. `bellwether.sensitive` names those by
+//! `bellwether.log.fields` names the inputs that are kept, with commas between them; `bellwether.log.mask` is `patterns`
+//! (mail addresses, phone, card and account numbers in texts are masked), `names` (people and places too) or `off`. `bellwether.sensitive` names those by
 //! which groups of people are told apart, `bellwether.favourable` the answer that they hope for: what is said of fairness
 //! needs both.
 
@@ -15,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use math::pii;
 use models::registry::RegisteredModel;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -40,6 +42,8 @@ const TEXT_MAX: usize = 1024;
 const MODE: &str = "bellwether.log";
 /// The tag that says of which inputs.
 const FIELDS: &str = "bellwether.log.fields";
+/// The tag that says what of personal data in texts is masked.
+const MASK: &str = "bellwether.log.mask";
 /// The tag that names the inputs by whose values groups of people are told apart.
 const SENSITIVE: &str = "bellwether.sensitive";
 /// The tag that says which answer is the one that people hope for.
@@ -51,8 +55,20 @@ pub struct Logging {
     mode: Mode,
     /// The inputs that are kept; `None`: all.
     fields: Option<BTreeSet<String>>,
+    mask: Mask,
     /// What is watched for fairness.
     watched: Watched,
+}
+
+/// What of personal data in texts is masked before it is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mask {
+    Off,
+    /// What has a form of its own: addresses of mail, numbers of phones, cards and accounts, and the like.
+    #[default]
+    Patterns,
+    /// Names of people, places and firms too, as far as rules find them.
+    Names,
 }
 
 /// The inputs that tell groups apart, and the answer that is hoped for.
@@ -85,7 +101,12 @@ impl Logging {
             sensitive: model.tags.get(SENSITIVE).map(names).unwrap_or_default(),
             favourable: model.tags.get(FAVOURABLE).map(|said| said.trim().to_owned()),
         };
-        Logging { mode, fields: model.tags.get(FIELDS).map(|said| names(said).into_iter().collect()), watched }
+        let mask = match model.tags.get(MASK).map(|mask| mask.trim()) {
+            Some("off") => Mask::Off,
+            Some("names") => Mask::Names,
+            _ => Mask::Patterns,
+        };
+        Logging { mode, mask, fields: model.tags.get(FIELDS).map(|said| names(said).into_iter().collect()), watched }
     }
 }
 
@@ -256,7 +277,7 @@ async fn written(app: &Arc<App>, records: &[Record]) -> Batch {
             let mut event = Map::new();
             event.insert("id".into(), row_id(&record.id, *row, record.rows.rows).into());
             event.insert("version".into(), model.version.into());
-            event.insert("inputs".into(), inputs(&rows, place, logging.fields.as_ref()));
+            event.insert("inputs".into(), inputs(&rows, place, &logging));
             event.insert("prediction".into(), answers.get(place).cloned().unwrap_or_default());
             if let Some(shares) = shares.as_ref().and_then(|shares| shares.get(place)) {
                 event.insert("probabilities".into(), shares.clone());
@@ -310,14 +331,27 @@ fn picked(rows: &Frame, kept: &[usize]) -> Frame {
 }
 
 /// The inputs of a row by name.
-fn inputs(rows: &Frame, row: usize, fields: Option<&BTreeSet<String>>) -> Value {
+fn inputs(rows: &Frame, row: usize, logging: &Logging) -> Value {
     let name = |at: usize| rows.names.get(at).cloned().unwrap_or_else(|| at.to_string());
     let value = |column: &Column| match column {
         Column::Numbers(numbers) => Value::from(numbers[row]),
-        Column::Texts(texts) => texts[row].as_deref().map(cut).into(),
+        Column::Texts(texts) => texts[row].as_deref().map(|text| logging.mask.over(&cut(text))).into(),
     };
     let all = rows.columns.iter().enumerate().map(|(at, column)| (name(at), value(column)));
-    Value::Object(all.filter(|(name, _)| fields.is_none_or(|fields| fields.contains(name))).collect())
+    Value::Object(all.filter(|(name, _)| logging.fields.as_ref().is_none_or(|fields| fields.contains(name))).collect())
+}
+
+impl Mask {
+    fn over(self, text: &str) -> String {
+        let mut spans = match self {
+            Mask::Off => return text.to_owned(),
+            Mask::Patterns => pii::find_patterns(text),
+            Mask::Names => pii::find(text),
+        };
+        // A day is no person; without it little is left of most inputs.
+        spans.retain(|span| span.kind != pii::Kind::DateTime);
+        pii::mask(text, &spans)
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -355,7 +389,15 @@ mod tests {
             columns: vec![Column::Numbers(vec![30.0]), Column::Texts(vec![Some("Ada".into())])],
             rows: 1,
         };
-        assert_eq!(inputs(&rows, 0, logging.fields.as_ref()).to_string(), "{\"age\":30.0}");
-        assert_eq!(inputs(&rows, 0, None).to_string(), "{\"age\":30.0,\"name\":\"Ada\"}");
+        assert_eq!(inputs(&rows, 0, &logging).to_string(), "{\"age\":30.0}");
+        assert_eq!(inputs(&rows, 0, &Logging::default()).to_string(), "{\"age\":30.0,\"name\":\"Ada\"}");
+    }
+
+    #[test]
+    fn personal_data_is_masked() {
+        let text = "write to ann@example.com";
+        assert_eq!(Mask::Patterns.over(text), "write to <EMAIL_ADDRESS>");
+        assert_eq!(Mask::Off.over(text), text);
+        assert_eq!(Mask::Patterns.over("since 2026-11-28"), "since 2026-11-28");
     }
 }
