@@ -493,6 +493,63 @@ pub enum Models {
         after_help = "Examples:\n  bellwether models predict model.skops rows.csv\n  cat rows.csv | bellwether models predict model.ubj --probabilities"
     )]
     Predict(Predict),
+    /// Registered models, with the version of each that is in use
+    List {
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// How a model answers: its versions, what was asked of them, the gates before it
+    Show {
+        /// Its name
+        name: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// What became of a model's versions: who registered, approved and moved them
+    Moves {
+        /// Its name
+        name: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// Let an alias mean a version, if the gates before it allow that
+    #[command(
+        after_help = "Examples:\n  bellwether models promote iris 3\n  bellwether models promote iris 4 --alias canary"
+    )]
+    Promote {
+        /// The model
+        name: String,
+        /// The version
+        version: u64,
+        /// Which alias
+        #[arg(long, default_value = "champion")]
+        alias: String,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Approve a version, for gates that want approvals
+    Approve {
+        /// The model
+        name: String,
+        /// The version
+        version: u64,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
 }
 
 /// `models predict`

@@ -98,7 +98,7 @@ impl Client {
         let mut failure = Failure::new(kind, error);
         if let Some(hint) = said("hint") {
             failure = failure.hint(hint);
-        } else if kind == Kind::Refused {
+        } else if kind == Kind::Refused && body.get("error_code").is_none() {
             failure = failure.hint("set BELLWETHER_TOKEN or --token-file; `bellwether tokens create` makes one");
         }
         Err(failure)

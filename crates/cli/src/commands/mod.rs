@@ -39,7 +39,7 @@ pub async fn run(args: Args) -> Outcome {
         Command::Alerts(flags) => alerts::run(flags).await,
         Command::Silences(what) => alerts::silences(what).await,
         Command::Slos(what) => slos::run(what).await,
-        Command::Models(what) => models::run(what),
+        Command::Models(what) => models::run(what).await,
         Command::Audit(what) => data::audit(what).await,
         Command::Verify(flags) => data::verify(flags).await,
         Command::Tokens(what) => data::tokens(what).await,

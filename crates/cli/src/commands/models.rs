@@ -1,19 +1,125 @@
-//! `models`: models of other libraries, run from their files.
+//! `models`: what is registered, which version is in use, who moved it; and models run from their files.
 
 use std::io::Read;
 
+use serde_json::{Value, json};
 use serve::{Answer, Column, Frame, Label, Matrix, Model, Problem, read};
 
 use crate::{
-    args::{Models, Predict},
+    args::{Format, Models, Predict},
+    client::{self, Client},
     failure::{Failure, Kind, Outcome},
     output,
 };
 
 /// Carries out what is asked.
-pub fn run(what: Models) -> Outcome {
+pub async fn run(what: Models) -> Outcome {
     match what {
         Models::Predict(flags) => predict(&flags),
+        Models::List { remote, output } => {
+            let asked = [("max_results", "1000".to_owned())];
+            let found = Client::new(&remote)?.get_with("/api/2.0/mlflow/registered-models/search", &asked).await?;
+            let row = |model: &Value| {
+                vec![model["name"].clone(), newest(model), aliases(model), model["description"].clone()]
+            };
+            print(&found, &found["registered_models"], &["model", "newest", "aliases", "description"], row, output);
+            Ok(())
+        }
+        Models::Show { name, remote, output } => {
+            let found = Client::new(&remote)?.get(&path_of(&name, "serving")?).await?;
+            let row = |version: &Value| {
+                let is_used = version["version"] == found["in_use"];
+                let counts = &version["counts"];
+                let state = match version["reason"].as_str() {
+                    Some(reason) => json!(format!("{}: {reason}", version["state"].as_str().unwrap_or_default())),
+                    None => version["state"].clone(),
+                };
+                let used = json!(if is_used { "yes" } else { "" });
+                vec![
+                    version["version"].clone(),
+                    used,
+                    state,
+                    counts["answered"].clone(),
+                    counts["refused"].clone(),
+                    counts["mean_ms"].clone(),
+                ]
+            };
+            let columns = ["version", "in use", "state", "answered", "refused", "mean_ms"];
+            print(&found, &found["versions"], &columns, row, output);
+            Ok(())
+        }
+        Models::Moves { name, remote, output } => {
+            let found = Client::new(&remote)?.get(&path_of(&name, "moves")?).await?;
+            let row = |made: &Value| {
+                let what = &made["what"];
+                let version = [&what["version"], &what["to"], &what["from"]].into_iter().find(|v| v.is_number());
+                let place = what["alias"].as_str().or(what["to"].as_str()).unwrap_or_default();
+                vec![
+                    output::moment(&made["at"]),
+                    made["by"].clone(),
+                    what["kind"].clone(),
+                    json!(version),
+                    json!(place),
+                    made["after"].clone(),
+                ]
+            };
+            print(&found, &found["moves"], &["at", "by", "what", "version", "place", "in use then"], row, output);
+            Ok(())
+        }
+        Models::Promote { name, version, alias, remote } => {
+            let said = json!({"name": name, "alias": alias, "version": version.to_string()});
+            Client::new(&remote)?.post("/api/2.0/mlflow/registered-models/alias", &said).await?;
+            output::write(&format!("{alias} of {} is version {version}\n", output::plain(&name)));
+            Ok(())
+        }
+        Models::Approve { name, version, remote } => {
+            let path = path_of(&name, &format!("versions/{version}/approve"))?;
+            let answer = Client::new(&remote)?.post(&path, &Value::Null).await?;
+            let by = answer["by"].as_str().unwrap_or_default();
+            output::write(&format!(
+                "version {version} of {}: approved by {}\n",
+                output::plain(&name),
+                output::plain(by)
+            ));
+            Ok(())
+        }
+    }
+}
+
+fn path_of(name: &str, below: &str) -> Outcome<String> {
+    // Such a path would mean another one.
+    if name.is_empty() || name == "." || name == ".." {
+        let what = Failure::new(Kind::Usage, format!("not a model's name: {name:?}"));
+        return Err(what.hint("`bellwether models list` shows them"));
+    }
+    Ok(format!("/api/v1/models/{}/{below}", client::segment(name)))
+}
+
+/// The number of a model's newest version.
+fn newest(model: &Value) -> Value {
+    let versions = model["latest_versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let number = |version: &Value| version["version"].as_str().and_then(|v| v.parse::<u64>().ok());
+    json!(versions.iter().filter_map(number).max())
+}
+
+/// `champion=2 canary=3`
+fn aliases(model: &Value) -> Value {
+    let all = model["aliases"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let one = |alias: &Value| {
+        format!("{}={}", alias["alias"].as_str().unwrap_or_default(), alias["version"].as_str().unwrap_or_default())
+    };
+    json!(all.iter().map(one).collect::<Vec<_>>().join(" "))
+}
+
+/// A list as a table, or the whole answer as a document.
+fn print(whole: &Value, list: &Value, columns: &[&str], row: impl Fn(&Value) -> Vec<Value>, format: Format) {
+    match format {
+        Format::Table | Format::Wide => {
+            let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+            let rows: Vec<Vec<Value>> = list.iter().map(row).collect();
+            output::rows(&columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), &rows, format);
+        }
+        _ => output::document(whole, format),
     }
 }
 
