@@ -1,11 +1,17 @@
-//! What it costs to watch a stream for changes, to compare a column and to estimate figures without labels.
+//! What it costs to watch a stream for changes, to compare a column, to estimate figures without labels, and to take
+//! predictions of a model in.
 
+use std::sync::Arc;
+
+use bellwether_analyze::detect::models;
 use divan::{Bencher, counter::ItemsCount};
 use math::{
     drift_stream::{Detector, RankDetector, Settings},
     drift_two_sample::{self, categories, numbers},
     no_labels::{Chunk, Reference},
 };
+use types::{Batch, EntityId, Registry, SECOND, Time, Topology};
+use view::{Calibration, FindingLog, Findings, MemoryHistory, Params, View};
 
 fn main() {
     divan::main();
@@ -58,4 +64,43 @@ fn chunk_of_5000_estimated(bencher: Bencher) {
     let reference = Reference::new(&scores, &labels).expect("enough rows");
     let (scores, predicted) = (&scores[..5000], vec![true; 5000]);
     bencher.bench(|| reference.estimate(&Chunk { scores, predicted: &predicted, beyond: 0.0 }, 1));
+}
+
+/// 10,000 predictions of so many columns over 100 seconds, windows judged.
+#[divan::bench(args = [10, 100])]
+fn predictions_taken(bencher: Bencher, columns: usize) {
+    let mut registry = Registry::default();
+    let entity = registry.entity(&EntityId::new("model", "", "churn"));
+    let values = uniform(10_000 * columns, 9);
+    let batches: Vec<Arc<Batch>> = values.chunks(100 * columns).enumerate().map(|(s, second)| {
+        let mut batch = Batch::default();
+        for (i, row) in second.chunks(columns).enumerate() {
+            let inputs: Vec<String> = row.iter().enumerate().map(|(c, v)| format!("\"column{c}\":{v:.4}")).collect();
+            let (inputs, p) = (inputs.join(","), row[0]);
+            let text = format!(
+                "{{\"id\":\"{s}/{i}\",\"version\":1,\"inputs\":{{{inputs}}},\"prediction\":1,\"probabilities\":{{\"1\":{p:.4}}}}}"
+            );
+            batch.events.push(s as i64 * SECOND, entity, "prediction", &text);
+        }
+        Arc::new(batch)
+    }).collect();
+    let params = Params::defaults(models::ANALYSIS.params);
+    bencher.counter(ItemsCount::new(10_000_usize)).bench_local(|| {
+        let mut state = (models::ANALYSIS.new_state)(&params);
+        for (s, batches) in batches.chunks(10).enumerate() {
+            let view = View {
+                now: Time((s as i64 + 1) * 10 * SECOND),
+                registry: &registry,
+                batches,
+                findings: &FindingLog::default(),
+                incidents: &[],
+                topology: &Topology::default(),
+                calibration: &Calibration::default(),
+                slos: &[],
+                history: &MemoryHistory::default(),
+            };
+            (models::ANALYSIS.run)(&view, &params, &mut state, &mut Findings::default());
+        }
+        state
+    });
 }

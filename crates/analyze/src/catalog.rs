@@ -5,7 +5,7 @@ use view::Analysis;
 use crate::{cause, detect, forecast};
 
 /// The catalogue. Documentation, settings and checks are made from it.
-pub static ALL: [Analysis; 12] = [
+pub static ALL: [Analysis; 13] = [
     detect::metric::ANALYSIS,
     detect::joint::ANALYSIS,
     detect::resource::ANALYSIS,
@@ -16,6 +16,7 @@ pub static ALL: [Analysis; 12] = [
     detect::logs::ANALYSIS,
     detect::log_values::ANALYSIS,
     detect::log_sessions::ANALYSIS,
+    detect::models::ANALYSIS,
     forecast::exhaustion::ANALYSIS,
     cause::root_cause::ANALYSIS,
 ];

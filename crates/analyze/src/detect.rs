@@ -6,6 +6,7 @@ pub mod log_values;
 pub mod logs;
 pub mod map;
 pub mod metric;
+pub mod models;
 pub mod request_counters;
 pub mod requests;
 pub mod resource;

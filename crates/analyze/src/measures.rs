@@ -70,6 +70,42 @@ pub const ALL: &[Measure] = &[
         impact: 0.2,
         summary: "Metrics of one sender that do not go together as they usually do.",
     },
+    Measure {
+        name: "model_errors",
+        unit: "",
+        impact: 0.8,
+        summary: "Share of a model's predictions that were wrong, or how far numbers were off, by labels.",
+    },
+    Measure {
+        name: "model_estimate",
+        unit: "1",
+        impact: 0.5,
+        summary: "Share of a model's predictions that are right, as far as can be told without labels.",
+    },
+    Measure {
+        name: "model_data_quality",
+        unit: "1",
+        impact: 0.5,
+        summary: "Inputs of a model that are broken: missing, of another type, far out of range, stuck.",
+    },
+    Measure {
+        name: "model_fairness",
+        unit: "1",
+        impact: 0.5,
+        summary: "Lowest over highest rate at which groups get the favourable prediction of a model.",
+    },
+    Measure {
+        name: "model_input_drift",
+        unit: "",
+        impact: 0.3,
+        summary: "Inputs of a model that are distributed otherwise than in the version's first rows.",
+    },
+    Measure {
+        name: "model_prediction_drift",
+        unit: "",
+        impact: 0.3,
+        summary: "Predictions of a model that are distributed otherwise than in the version's first rows.",
+    },
     Measure { name: "cause", unit: "", impact: 0.0, summary: "Why an incident happened." },
 ];
 

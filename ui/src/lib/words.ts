@@ -30,6 +30,12 @@ const MEASURES: Record<string, string> = {
   cause: 'Cause',
   alert: 'Alert',
   slo_burn: 'Error budget burn',
+  model_errors: 'Model errors',
+  model_estimate: 'Estimated accuracy',
+  model_data_quality: 'Model data quality',
+  model_fairness: 'Model fairness',
+  model_input_drift: 'Model input drift',
+  model_prediction_drift: 'Model prediction drift',
 };
 
 export function measure(name: string): string {

@@ -531,6 +531,41 @@ mod tests {
         assert!(causes[0].1 < 0.5, "{causes:?}");
     }
 
+    /// The best cause of an incident of a model with these findings and, if so, a change just before them.
+    fn cause_of_model(measures: &[&str], is_changed: bool) -> (String, f64) {
+        let mut shop = all(40);
+        shop.run_until(195);
+        let entity = EntityId::new("model", "", "churn");
+        let key = shop.registry.entity(&entity);
+        if is_changed {
+            let mut batch = types::Batch { learned: Time(shop.now), ..types::Batch::default() };
+            batch.events.push(shop.now, key, "change.model_promotion", r#"{"version":"2"}"#);
+            shop.extra.push(std::sync::Arc::new(batch));
+        }
+        shop.run_until(210);
+        for measure in measures {
+            let bent = finding(&shop, "churn", measure, "version 2", 205, 0.85);
+            tell(&mut shop, Finding { entity: entity.clone(), ..bent });
+        }
+        causes(&mut shop, 225).first().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_model_is_a_cause_by_its_inputs_itself_or_by_a_change() {
+        for (measures, is_changed, expected) in [
+            (&["model_input_drift"][..], false, "churn data"),
+            (&["model_data_quality"], false, "churn data"),
+            (&["model_errors"], false, "churn model"),
+            (&["model_errors", "model_prediction_drift"], false, "churn model"),
+            (&["model_errors", "model_input_drift"], false, "churn data"),
+            (&["model_errors"], true, "churn change"),
+            (&["model_errors", "model_input_drift"], true, "churn change"),
+        ] {
+            let (cause, belief) = cause_of_model(measures, is_changed);
+            assert!(cause == expected && belief >= 0.5, "{measures:?}, changed {is_changed}: {cause} {belief}");
+        }
+    }
+
     #[test]
     fn it_ends_with_its_incident_and_survives_a_restart() {
         let lived = |restart: bool| {

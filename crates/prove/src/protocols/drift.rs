@@ -3,7 +3,8 @@
 //! A Hoeffding tree predicts each row and then learns it; its errors go one by one to the detector, and after an alarm
 //! it begins anew (Pesaranghader and Viktor, "Fast Hoeffding drift detection method", ECML 2016). Each detector has a
 //! model of its own, so that its alarms have the consequences that they would have. A drift is found by the first
-//! alarm within 1,000 rows of its beginning, or twice its width; every other alarm is false.
+//! alarm within 1,000 rows of its beginning, or twice its width; every other alarm is false. A stream of which nobody
+//! knows where its drifts are is watched too: its alarms are written down, and it is listed as not scored.
 
 mod bayes;
 #[cfg(test)]
@@ -39,18 +40,23 @@ fn run(run: &Run) -> Result<Report, Problem> {
         Ok(outcome)
     })?;
     let mut report = Report::new(PROTOCOL.name);
-    for (name, (outcome, _)) in names.iter().zip(&done) {
-        outcome.add_rows(name.trim_end_matches(".arff"), &mut report);
-    }
-    let outcomes: Vec<&Outcome> = done.iter().map(|(outcome, _)| outcome).collect();
+    let all = names.iter().map(|name| name.trim_end_matches(".arff")).zip(done.iter().map(|(outcome, _)| outcome));
+    let (scored, others): (Vec<_>, Vec<_>) = all.partition(|(_, outcome)| outcome.drifts.is_some());
+    scored.iter().for_each(|(name, outcome)| outcome.add_rows(name, &mut report));
+    let outcomes: Vec<&Outcome> = scored.into_iter().map(|(_, outcome)| outcome).collect();
     summarise(&outcomes, &mut report);
+    if !others.is_empty() {
+        let names: Vec<&str> = others.into_iter().map(|(name, _)| name).collect();
+        report.summary.insert("not scored, drifts are not known".into(), names.into());
+    }
     Ok(report)
 }
 
 /// What the detectors made of one stream.
 struct Outcome {
     alarms: Vec<usize>,
-    drifts: usize,
+    /// How many there are; `None` where nobody knows.
+    drifts: Option<usize>,
     rows: usize,
     ours: Score,
     others: Vec<(&'static str, Score)>,
@@ -70,7 +76,8 @@ struct Score {
 impl Outcome {
     fn of(stream: &Stream) -> Outcome {
         let ((alarms, errors), cpu_s) = timed(|| watched(stream, &mut ours()));
-        let score = |alarms: &[usize]| Score::of(alarms, &stream.drifts, stream.width);
+        let drifts = stream.drifts.as_deref();
+        let score = |alarms: &[usize]| Score::of(alarms, drifts.unwrap_or_default(), stream.width);
         let other = |(name, new): &(&'static str, fn() -> baselines::drift::ErrorDetector)| {
             (*name, score(&watched(stream, &mut *new()).0))
         };
@@ -78,7 +85,15 @@ impl Outcome {
         others.push(("none", Score::default()));
         let mut detector = ours();
         let (_, push_s) = timed(|| errors.iter().filter(|e| detector(**e)).count());
-        Outcome { ours: score(&alarms), alarms, drifts: stream.drifts.len(), rows: errors.len(), others, cpu_s, push_s }
+        Outcome {
+            ours: score(&alarms),
+            alarms,
+            drifts: drifts.map(<[usize]>::len),
+            rows: errors.len(),
+            others,
+            cpu_s,
+            push_s,
+        }
     }
 
     fn add_rows(&self, name: &str, report: &mut Report) {
@@ -150,7 +165,7 @@ fn summarise(outcomes: &[&Outcome], report: &mut Report) {
     for k in 0..count {
         report.summary.insert(format!("total {}", outcomes[0].others[k].0), total(&|o| o.others[k].1.clone()));
     }
-    let (drifts, rows) = outcomes.iter().fold((0, 0), |(d, r), o| (d + o.drifts, r + o.rows));
+    let (drifts, rows) = outcomes.iter().fold((0, 0), |(d, r), o| (d + o.drifts.unwrap_or(0), r + o.rows));
     report.summary.insert("drifts".into(), drifts.into());
     let push_s: f64 = outcomes.iter().map(|o| o.push_s).sum();
     report.summary.insert("ns a value in the detector".into(), (push_s / rows as f64 * 1e9).round().into());
@@ -185,9 +200,10 @@ mod tests {
         let (mut all, mut drifts, mut rows) = (Score::default(), 0, 0);
         for (kind, width) in KINDS.iter().flat_map(|kind| [(kind, 50), (kind, 500)]) {
             let stream = generated::stream(kind, width, 0.1, width as u64);
-            let score = Score::of(&watched(&stream, &mut ours()).0, &stream.drifts, width);
-            println!("{} w={width}: {score:?} of {}", kind.name, stream.drifts.len());
-            (all, drifts, rows) = (all.plus(&score), drifts + stream.drifts.len(), rows + stream.rows.len());
+            let begun = stream.drifts.clone().unwrap_or_default();
+            let score = Score::of(&watched(&stream, &mut ours()).0, &begun, width);
+            println!("{} w={width}: {score:?} of {}", kind.name, begun.len());
+            (all, drifts, rows) = (all.plus(&score), drifts + begun.len(), rows + stream.rows.len());
         }
         assert!(all.found + 1 >= drifts && all.mean_delay() <= 110.0, "{all:?} of {drifts}");
         assert!(all.false_alarms <= rows / 100_000, "{all:?} in {rows} rows");
@@ -222,6 +238,29 @@ mod tests {
         assert_eq!(Score::of(&[2800], &[1000, 2000], 500).found, 1);
         assert_eq!(Score::of(&[1990], &[1000], 500).found, 1);
         assert!(Score::default().mean_delay().is_nan());
+    }
+
+    #[test]
+    fn a_stream_of_unknown_drifts_is_watched_and_not_scored() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, written) = (folder.path().join("drift_tornado"), folder.path().join("out"));
+        std::fs::create_dir_all(&data).unwrap();
+        let rows = |from: usize| (from..from + 3000).map(|i| format!("{},{}\n", i % 7, usize::from(i >= 1500)));
+        let text = |relation: &str| {
+            let rows: String = rows(0).collect();
+            format!("@relation {relation}\n@attribute x real\n@attribute class {{0,1}}\n@data\n{rows}")
+        };
+        std::fs::write(data.join("known.arff"), text("SINE1")).unwrap();
+        std::fs::write(data.join("weather.arff"), text("weather")).unwrap();
+        let at_work = Run { data: folder.path(), predictions: Some(&written), progress: &|_, _| {} };
+        let report = run(&at_work).unwrap();
+        assert!(written.join("drift/weather.csv").exists() && written.join("drift/known.csv").exists());
+        assert_eq!(report.summary["not scored, drifts are not known"], serde_json::json!(["weather"]));
+        assert!(report.rows.iter().all(|row| row.name == "known") && !report.rows.is_empty());
+        let alarms = std::fs::read_to_string(written.join("drift/weather.csv")).unwrap();
+        assert!(alarms.lines().count() > 1, "{alarms}");
+        std::fs::remove_file(data.join("known.arff")).unwrap();
+        assert!(run(&at_work).unwrap().rows.is_empty(), "none that can be scored is no error");
     }
 
     #[test]

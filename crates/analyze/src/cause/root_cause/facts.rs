@@ -63,6 +63,10 @@ pub(super) struct About<'a> {
     pub load: Vec<&'a Finding>,
     /// Promises about it that are being broken: they say that it hurts, and nothing about why.
     pub promises: Vec<&'a Finding>,
+    /// Inputs of a model that are other ones, or broken.
+    pub data: Vec<&'a Finding>,
+    /// What a model makes of its inputs: errors, predictions, fairness.
+    pub model: Vec<&'a Finding>,
     /// Calls to it that are slow or fail, as its callers see them.
     pub blamed: Vec<&'a Finding>,
     /// Its calls to things that send no spans.
@@ -80,18 +84,20 @@ impl About<'_> {
     /// All findings about it.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         let groups = [&self.own, &self.passed_on, &self.silent, &self.lost, &self.logs, &self.resources, &self.metrics];
-        groups.into_iter().chain([&self.load, &self.calls_unseen, &self.promises]).flatten().copied()
+        let others = [&self.load, &self.calls_unseen, &self.promises, &self.data, &self.model];
+        groups.into_iter().chain(others).flatten().copied()
     }
 
     /// When the first of its strong signs came.
     fn strong_onset(&self) -> Option<Time> {
-        [&self.own, &self.silent, &self.lost, &self.resources].into_iter().flatten().map(|f| f.start).min()
+        let groups = [&self.own, &self.silent, &self.lost, &self.resources, &self.data, &self.model];
+        groups.into_iter().flatten().map(|f| f.start).min()
     }
 
     /// When the first sign that it is at fault itself came. A gauge that bent says when only where nothing else does.
     pub fn onset(&self) -> Option<Time> {
         let first = |groups: &[&Vec<&Finding>]| groups.iter().flat_map(|group| group.iter()).map(|f| f.start).min();
-        let strong = [&self.own, &self.silent, &self.lost, &self.resources];
+        let strong = [&self.own, &self.silent, &self.lost, &self.resources, &self.data, &self.model];
         let others = [&self.logs, &self.calls_unseen, &self.blamed, &self.load];
         let mine = first(&strong).into_iter().chain(first(&others)).min();
         mine.or_else(|| first(&[&self.metrics])).or_else(|| first(&[&self.passed_on]))
@@ -205,6 +211,8 @@ impl<'a> Facts<'a> {
             ("request_rate", _) => &mut about.load,
             ("slo_burn", _) => &mut about.promises,
             ("resource", _) => &mut about.resources,
+            ("model_input_drift" | "model_data_quality", _) => &mut about.data,
+            (measure, _) if measure.starts_with("model_") => &mut about.model,
             (measure, _) if measure.starts_with("log_") => &mut about.logs,
             _ => &mut about.metrics,
         };

@@ -31,6 +31,10 @@ pub struct Weights {
     pub blamed: f64,
     /// A surge of requests at an entry.
     pub surge: f64,
+    /// Inputs of a model are other ones, or broken.
+    pub data: f64,
+    /// A model makes errors, or other predictions, of the inputs that it always had.
+    pub model: f64,
     /// Each caller that suffers, twice at most.
     pub caller: f64,
     /// Abnormal first.
@@ -56,6 +60,8 @@ pub const WEIGHTS: Weights = Weights {
     unseen: 4.5,
     blamed: 1.5,
     surge: 4.5,
+    data: 4.5,
+    model: 4.5,
     caller: 0.6,
     first: 0.6,
     explained: 1.5,
@@ -125,6 +131,8 @@ fn candidates_of(facts: &Facts, entity: &EntityId, about: &About) -> Vec<Candida
         (CauseKind::Dependency, place.dependency(facts)),
         (CauseKind::External, place.external()),
         (CauseKind::Traffic, place.traffic()),
+        (CauseKind::Data, place.data()),
+        (CauseKind::Model, place.model()),
     ];
     let found = kinds.into_iter().filter_map(|(kind, points)| Some((kind, points?)));
     let mut found: Vec<Candidate> = found.map(|(kind, points)| place.candidate(kind, points)).collect();
@@ -141,6 +149,7 @@ fn weigh_against_each_other(found: &mut [Candidate]) {
             CauseKind::Change => "a change just before explains it better",
             CauseKind::Resource => "a spent resource explains it better",
             CauseKind::Host => "a vanished instance explains it better",
+            CauseKind::Data => "other or broken inputs explain it better",
             CauseKind::Dependency | CauseKind::External => "slow or failing calls explain it better",
             _ => continue,
         };
@@ -265,6 +274,8 @@ impl<'a> Place<'a> {
         let near = (1.0 - 0.6 * minutes / 13.0).clamp(0.4, 1.0);
         let sure = if change.announced { 1.0 } else { 0.8 };
         let signs = self.own.max(strongest(&self.about.silent) * 2.0).max(strongest(&self.about.lost) * 2.0);
+        let signs = signs.max(strongest(&self.about.data) * WEIGHTS.data);
+        let signs = signs.max(strongest(&self.about.model) * WEIGHTS.model);
         let signs = signs.max(strongest(&self.about.resources) * WEIGHTS.resource * 0.8);
         // A change of something that shows no sign of its own is a coincidence more often than not.
         let worth = if signs > 0.5 && !self.only_passes_on { WEIGHTS.change } else { WEIGHTS.change / 2.0 };
@@ -315,13 +326,27 @@ impl<'a> Place<'a> {
         (surge.max(drop) > 0.0).then_some(self.points + surge.max(drop))
     }
 
+    /// Other inputs make other predictions and errors: what a model makes of them adds to what speaks against them.
+    fn data(&self) -> Option<f64> {
+        let points = strongest(&self.about.data) * WEIGHTS.data;
+        let effect = strongest(&self.about.model);
+        (points > 0.0).then_some(self.points + points + effect)
+    }
+
+    /// The model itself, unless its inputs explain it.
+    fn model(&self) -> Option<f64> {
+        let points = strongest(&self.about.model) * WEIGHTS.model;
+        let explained = if self.about.data.is_empty() { 0.0 } else { WEIGHTS.explained };
+        (points > 0.0).then_some(self.points + points - explained)
+    }
+
     /// Calls to it fail but it sees nothing wrong: refused connections, a network between.
     fn blamed_alone(&self) -> bool {
         self.about.own.is_empty() && self.about.has_spans
     }
 
     fn is_a_program(&self) -> bool {
-        !matches!(self.entity.kind(), "database" | "host" | "disk")
+        !matches!(self.entity.kind(), "database" | "host" | "disk" | "model")
     }
 
     fn latest_change(&self) -> Option<&'a Change> {
@@ -336,6 +361,11 @@ impl<'a> Place<'a> {
             CauseKind::Resource => about.resources.iter().chain(&about.own).chain(&about.logs).copied().collect(),
             CauseKind::Host => about.lost.iter().chain(&about.silent).chain(&about.blamed).copied().collect(),
             CauseKind::Traffic => about.load.clone(),
+            CauseKind::Data => about.data.iter().chain(&about.model).copied().collect(),
+            CauseKind::Model => about.model.clone(),
+            CauseKind::Change if self.entity.kind() == "model" => {
+                about.model.iter().chain(&about.data).copied().collect()
+            }
             CauseKind::Dependency | CauseKind::External => {
                 about.calls_unseen.iter().chain(&about.blamed).chain(&about.own).copied().collect()
             }
@@ -388,6 +418,7 @@ impl<'a> Place<'a> {
             CauseKind::Software => format!("{what}; no change or spent resource explains it"),
             CauseKind::Dependency | CauseKind::External => format!("{what}; the time or the errors come from there"),
             CauseKind::Traffic => format!("{what}; the load itself changed"),
+            CauseKind::Model => format!("{what}; no change and no other inputs explain it"),
             _ => what,
         }
     }

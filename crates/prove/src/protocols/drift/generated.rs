@@ -52,7 +52,7 @@ pub fn stream(kind: &Kind, width: usize, noise: f64, seed: u64) -> Stream {
         rows.push(row);
         labels.push(if is_noisy { (label + 1 + chance.below(classes - 1)) % classes } else { label });
     }
-    let drifts = (1..kind.concepts).map(|k| k * kind.concept_rows).collect();
+    let drifts = Some((1..kind.concepts).map(|k| k * kind.concept_rows).collect());
     Stream { attributes: attributes(kind.name), classes, rows, labels, drifts, width }
 }
 

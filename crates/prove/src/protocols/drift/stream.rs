@@ -23,8 +23,8 @@ pub struct Stream {
     pub rows: Vec<Vec<f64>>,
     /// Class by row.
     pub labels: Vec<usize>,
-    /// Rows at which a drift begins, for scoring alone.
-    pub drifts: Vec<usize>,
+    /// Rows at which a drift begins, for scoring alone; `None` where its relation does not tell.
+    pub drifts: Option<Vec<usize>>,
     /// Rows that a drift takes, for scoring alone.
     pub width: usize,
 }
@@ -66,9 +66,7 @@ pub fn read(path: &Path) -> Result<Stream, Problem> {
         labels.push(label);
     }
     let concept = CONCEPTS.iter().find(|(kind, _)| *kind == relation).map(|(_, rows)| *rows);
-    let concept =
-        concept.ok_or_else(|| Problem::new(path, format!("drifts of {relation:?} are not known"), EXPECTED))?;
-    let drifts = (1..).map(|k| k * concept).take_while(|at| at + concept / 2 <= rows.len()).collect();
+    let drifts = concept.map(|every| (1..).map(|k| k * every).take_while(|at| at + every / 2 <= rows.len()).collect());
     Ok(Stream { attributes, classes: classes.len(), rows, labels, drifts, width: width(path) })
 }
 
@@ -120,7 +118,9 @@ mod tests {
         let stream = read(&path).unwrap();
         assert_eq!(stream.attributes[1], Attribute::Number);
         assert_eq!((stream.rows, stream.labels), (vec![vec![0.0, 0.5], vec![1.0, -1.0]], vec![0, 1]));
-        assert_eq!((stream.classes, stream.width, stream.drifts.len()), (2, 500, 0));
+        assert_eq!((stream.classes, stream.width, stream.drifts), (2, 500, Some(Vec::new())));
+        std::fs::write(&path, text.replace("STAGGER", "weather")).unwrap();
+        assert_eq!(read(&path).unwrap().drifts, None);
         for (bad, said) in [("medium,1,p\n", "line 7"), ("small,1\n", "line 7"), ("small,1,p,p\n", "line 7")] {
             std::fs::write(&path, format!("{}{bad}", &text[..text.find("small,0.5").unwrap()])).unwrap();
             assert!(read(&path).err().unwrap().to_string().contains(said));
