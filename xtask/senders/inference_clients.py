@@ -30,6 +30,9 @@ models = "gated*"
 metric = "accuracy"
 at_least = 0.9
 not_worse_by = 0.01
+
+[analyses.models]
+window_s = 1  # a minute otherwise, for which nobody waits here
 """
 
 
@@ -444,7 +447,7 @@ def gates_hold_for_the_stock_client():
         lines = good("GET", "/api/v1/journal?kind=model&limit=100")
         lines = [line for line in lines if line["subject"].startswith("gated/")]
         changes = [c for c in good("GET", "/api/v1/changes") if c["entity"] == "model:default/gated"]
-        if len(lines) == 5 and changes:
+        if len(lines) == 5 and len(changes) == 5:
             break
         time.sleep(0.1)
     assert len(lines) == 5 and len(changes) == 5, (len(lines), len(changes))
@@ -481,6 +484,50 @@ def predictions_are_kept():
     time.sleep(0.5)
     rows = good("POST", "/api/v1/sql", {"query": "select count(*) from events where kind = 'prediction' and attributes like '%order-9%'"})["rows"]
     same(rows, [[0]], "off")
+
+
+@part
+def a_model_that_drifts_and_errs_is_an_incident():
+    client = MlflowClient()
+    model, rows = MODELS["iris"]
+    client.create_registered_model("watched")
+    client.set_registered_model_tag("watched", "bellwether.log", "all")
+    mlflow.sklearn.log_model(model, name="watched", registered_model_name="watched", signature=infer_signature(rows, model.predict(rows)))
+    rng = np.random.default_rng(7)
+
+    def predict(number, shift):
+        """A hundred rows like those that the model learned from, the petals longer by `shift`; their predictions."""
+        some = rows.sample(100, replace=True, random_state=number) + rng.normal(0, 0.1, (100, 4))
+        some["petal length (cm)"] += shift
+        tensor = {"name": "x", "shape": [100, 4], "datatype": "FP64", "data": some.values.ravel().tolist()}
+        answer = good("POST", "/v2/models/watched/infer", {"id": f"r{number}", "inputs": [tensor]})
+        return answer["outputs"][0]["data"]
+
+    def label(number, values):
+        labels = [{"model": "watched", "prediction_id": f"r{number}/{row}", "value": value} for row, value in enumerate(values)]
+        status, _, answer = ask("POST", "/api/v1/labels", {"labels": labels})
+        same(status, 202, answer)
+
+    def found():
+        return {f["measure"]: f for f in good("GET", "/api/v1/findings?entity=model:default/watched&from=now-1h&to=now")}
+
+    for number in range(15):
+        label(number, predict(number, 0))
+    time.sleep(12)
+    assert not found(), found()
+    for number in range(15, 60):
+        wrong = [(value + 1) % 3 for value in predict(number, 2.5)]
+        label(number, wrong)
+        time.sleep(0.4)
+    for _ in range(60):
+        seen = found()
+        if {"model_input_drift", "model_errors"} <= set(seen):
+            break
+        time.sleep(0.5)
+    assert {"model_input_drift", "model_errors"} <= set(seen), seen
+    assert "petal length" in seen["model_input_drift"]["summary"], seen["model_input_drift"]["summary"]
+    incidents = [i for i in good("GET", "/api/v1/incidents") if "model:default/watched" in i["entities"]]
+    assert incidents and incidents[0]["causes"][0]["kind"] in ("data", "model", "change"), incidents
 
 
 @part
