@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sim", &["engine", "analyze", "view", "math", "types"]),
     ("shop", &[]),
     ("prove", &["analyze", "view", "math", "types"]),
-    ("api", &["act", "engine", "analyze", "incident", "view", "ingest", "models", "store", "shop", "types"]),
+    ("api", &["act", "engine", "analyze", "incident", "view", "ingest", "models", "serve", "store", "shop", "types"]),
     ("cli", &["act", "api", "engine", "sim", "prove", "serve", "store", "shop", "ingest", "analyze", "types"]),
 ];
 

@@ -30,6 +30,7 @@ mod limits;
 pub mod openslo;
 pub mod otlp;
 mod outside;
+mod personal;
 mod remote_write;
 pub mod resolver;
 mod series;
@@ -46,6 +47,7 @@ use types::{Batch, Directory, Reject, Tenant, Time};
 pub use compress::{Compression, decompress};
 pub use limits::Limits;
 pub use outside::Places;
+pub use personal::without_personal_data;
 pub use resolver::{Alias, Resolution, Resolver};
 pub use templates::Templates;
 

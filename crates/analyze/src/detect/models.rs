@@ -20,8 +20,8 @@
 //! that are not remembered they are counted. A row's weight counts in rates of groups alone: samples are compared row by
 //! row, which is right while rows are sampled evenly within a window.
 //!
-//! Cost: a few microseconds a prediction; 12 KB a column and version, 5 MB a model for 100,000 predictions that await
-//! labels. Fails on: a daily rhythm where the reference does not span a day (set `reference_h`); a version that was bad
+//! Cost: about half a microsecond a column of a prediction, its JSON and the windows included (4 µs at 10 columns, 52 at
+//! 100); 12 KB a column and version, 5 MB a model for 100,000 predictions that await labels. Fails on: a daily rhythm where the reference does not span a day (set `reference_h`); a version that was bad
 //! from its first row, which is its own reference; columns that change only together; more than 200 columns.
 
 mod claims;

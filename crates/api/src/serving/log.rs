@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use math::pii;
+use ingest::without_personal_data;
 use models::registry::RegisteredModel;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -343,14 +343,11 @@ fn inputs(rows: &Frame, row: usize, logging: &Logging) -> Value {
 
 impl Mask {
     fn over(self, text: &str) -> String {
-        let mut spans = match self {
-            Mask::Off => return text.to_owned(),
-            Mask::Patterns => pii::find_patterns(text),
-            Mask::Names => pii::find(text),
-        };
-        // A day is no person; without it little is left of most inputs.
-        spans.retain(|span| span.kind != pii::Kind::DateTime);
-        pii::mask(text, &spans)
+        match self {
+            Mask::Off => text.to_owned(),
+            Mask::Patterns => without_personal_data(text, false),
+            Mask::Names => without_personal_data(text, true),
+        }
     }
 }
 

@@ -149,7 +149,9 @@ impl Window<'_> {
         let beyond = quality::beyond(pairs, self.window.len());
         let beyond = share(beyond.iter().filter(|b| **b).count(), beyond.len());
         let seed = hash(&[self.whose.entity.as_str(), self.whose.version]);
-        let Some(said) = labelled.estimate(&certainty, beyond, seed) else { return };
+        let Some(said) = labelled.estimate(&certainty, beyond, seed) else {
+            return lower(claims, ESTIMATE, "", self.now, out);
+        };
         point(self.whose, self.key, ESTIMATED, said.value, self.now, out);
         let was = labelled.accuracy();
         if said.high >= was - params.get("estimate_margin") {
@@ -217,14 +219,12 @@ pub(super) fn fairness(
     out: &mut Findings,
 ) {
     for (column, gap) in fairness.close(params.get("group_rows")) {
-        // Without two groups that are large enough nothing can be told, one way or the other.
-        let Some(gap) = gap else { continue };
-        let is_unfair = gap.ratio_most < params.get("fairness_ratio");
-        let (streak, since) = fairness.count(&column, is_unfair);
-        if !is_unfair {
-            lower(claims, FAIRNESS, &column, now, out);
-        } else if streak >= 2 {
-            raise(claims, whose, unfair(whose, &column, &gap, since, params), now, out);
+        let gap = gap.filter(|gap| gap.ratio_most < params.get("fairness_ratio"));
+        let (streak, since) = fairness.count(&column, gap.is_some());
+        match gap {
+            Some(gap) if streak >= 2 => raise(claims, whose, unfair(whose, &column, &gap, since, params), now, out),
+            Some(_) => {}
+            None => lower(claims, FAIRNESS, &column, now, out),
         }
     }
 }
