@@ -19,7 +19,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::counts::ln_gamma;
+use crate::{chance::Chance, counts::ln_gamma};
 
 /// Rows that a reference and a window need, each.
 pub const ROWS_MIN: usize = 30;
@@ -222,7 +222,7 @@ fn permuted(blocks: &[u32], before: usize, cells: usize, settings: &Settings) ->
     let mut all = vec![0; cells];
     blocks.chunks_exact(cells).for_each(|block| add(&mut all, block));
     let mut order: Vec<usize> = (0..count).collect();
-    let mut chance = Chance(settings.seed);
+    let mut chance = Chance::new(settings.seed);
     let draw = |_| {
         let mut one = vec![0; cells];
         for i in 0..dealt {
@@ -289,35 +289,13 @@ fn usual(reference: &[u8], window: usize, cells: usize) -> Option<f64> {
     Some(reference.chunks_exact(window).take(OWN_MAX).map(of_window).fold(0.0, f64::max))
 }
 
-/// Numbers from a seed (splitmix64, Steele, Lea and Flood 2014).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn uniform(chance: &mut Chance) -> f64 {
-        (chance.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
     fn normals(count: usize, seed: u64, shift: f64, spread: f64) -> Vec<f64> {
-        let mut c = Chance(seed.wrapping_mul(77) + 5);
-        let mut normal =
-            || (-2.0 * (1.0 - uniform(&mut c)).ln()).sqrt() * (std::f64::consts::TAU * uniform(&mut c)).cos();
-        (0..count).map(|_| shift + spread * normal()).collect()
+        let mut c = Chance::new(seed.wrapping_mul(77) + 5);
+        (0..count).map(|_| shift + spread * c.normal()).collect()
     }
 
     fn numbers_of(reference: &[f64], window: &[f64]) -> Comparison {
@@ -410,7 +388,7 @@ mod tests {
     #[test]
     fn categories_that_are_new_or_change_their_shares() {
         let pick = |count: usize, seed: u64, shares: &[f64]| -> Vec<usize> {
-            let mut c = Chance(seed);
+            let mut c = Chance::new(seed);
             let one = |u: f64| {
                 shares
                     .iter()
@@ -421,7 +399,7 @@ mod tests {
                     .take_while(|sum| *sum <= u)
                     .count()
             };
-            (0..count).map(|_| one(uniform(&mut c))).collect()
+            (0..count).map(|_| one(c.uniform())).collect()
         };
         let reference = pick(10_000, 1, &[0.5, 0.3, 0.2]);
         let said = |window: &[usize]| categories(&reference, window, &Settings::default()).unwrap();

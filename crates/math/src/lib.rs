@@ -3,6 +3,7 @@
 pub mod beyond;
 pub mod calendar;
 pub mod categories;
+pub mod chance;
 pub mod change_point;
 pub mod cholesky;
 pub mod counts;

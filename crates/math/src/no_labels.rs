@@ -14,6 +14,8 @@
 //! on: a change of what is right for the same inputs (concept drift), which no score shows; inputs unlike all of the
 //! reference, of which it says so where it is told; a reference that the model was trained on.
 
+use crate::chance::Chance;
+
 /// Rows of a reference, at least, and of each class in it: below, steps of the calibration rest on single rows.
 pub const REFERENCE_MIN: usize = 100;
 const CLASS_MIN: usize = 10;
@@ -173,7 +175,7 @@ impl Reference {
 
     /// Figures as labels could turn out to be.
     fn drawn(&self, rows: &[(f64, bool)], steps: &[usize], seed: u64) -> Vec<Figures<f64>> {
-        let mut chance = Chance(seed);
+        let mut chance = Chance::new(seed);
         let draw = |_| {
             let shares: Vec<f64> = self.steps.iter().map(|s| s.share() + s.error() * chance.normal()).collect();
             let labels: Vec<f64> = steps.iter().map(|s| f64::from(u8::from(chance.uniform() < shares[*s]))).collect();
@@ -253,30 +255,13 @@ fn with_intervals(values: Figures<f64>, drawn: &[Figures<f64>]) -> Figures<Estim
     }
 }
 
-/// Numbers from a seed (splitmix64, Steele, Lea and Flood 2014).
-struct Chance(u64);
-
-impl Chance {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        let (radius, angle) = ((-2.0 * (1.0 - self.uniform()).ln()).sqrt(), self.uniform() * std::f64::consts::TAU);
-        radius * angle.cos()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Scores whose rows are positive with the chance `positive(score)`.
     fn rows(count: usize, seed: u64, high: f64, positive: fn(f64) -> f64) -> (Vec<f64>, Vec<bool>) {
-        let mut chance = Chance(seed);
+        let mut chance = Chance::new(seed);
         let scores: Vec<f64> = (0..count).map(|_| chance.uniform().powf(high)).collect();
         let labels = scores.iter().map(|s| chance.uniform() < positive(*s)).collect();
         (scores, labels)

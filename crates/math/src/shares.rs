@@ -9,11 +9,15 @@ use std::f64::consts::{LN_10, TAU};
 
 /// Wilson's interval of `hits` among `tries` at `z` standard deviations; 0..=1 where nothing was tried.
 pub fn wilson(hits: u64, tries: u64, z: f64) -> (f64, f64) {
-    if tries == 0 {
+    wilson_of(hits.min(tries) as f64 / tries.max(1) as f64, tries as f64, z)
+}
+
+/// The same of a share among `n` rows, where weights make them no whole number.
+pub fn wilson_of(share: f64, n: f64, z: f64) -> (f64, f64) {
+    if n <= 0.0 {
         return (0.0, 1.0);
     }
-    let (n, square) = (tries as f64, z * z);
-    let share = hits.min(tries) as f64 / n;
+    let square = z * z;
     let middle = (share + square / (2.0 * n)) / (1.0 + square / n);
     let reach = z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
     ((middle - reach).max(0.0), (middle + reach).min(1.0))

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use math::chance::Chance;
 use serde::Serialize;
 
 /// One request: whether it was bad, and what was written on its spans.
@@ -74,7 +75,7 @@ pub fn apart(requests: &[Request], most: usize) -> Vec<Apart> {
         for (name, value) in &request.marks {
             let count = counts.entry((name, value)).or_default();
             *(if request.bad { &mut count.bad } else { &mut count.good }) += 1;
-            count.signature = count.signature.wrapping_add(scrambled(i as u64));
+            count.signature = count.signature.wrapping_add(Chance::new(i as u64).bits());
         }
     }
     if bad < BAD_MIN || good == 0 {
@@ -137,14 +138,6 @@ fn surprise(bad_with: u64, bad: u64, good_with: u64, good: u64) -> f64 {
     -ln_tail / std::f64::consts::LN_10
 }
 
-/// SplitMix64's last step: near numbers become far ones.
-fn scrambled(i: u64) -> u64 {
-    let mut x = i.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,9 +180,9 @@ mod tests {
         let values: Vec<String> = (0..50).map(|i| format!("c{i}")).collect();
         let mut requests = Vec::new();
         for i in 0..1000_u64 {
-            let value = &values[(scrambled(i) % 50) as usize];
+            let value = &values[(Chance::new(i).bits() % 50) as usize];
             requests.push(request(
-                scrambled(i ^ 77).is_multiple_of(10),
+                Chance::new(i ^ 77).bits().is_multiple_of(10),
                 &[("customer", value), ("zone", ["a", "b"][(i % 2) as usize])],
             ));
         }

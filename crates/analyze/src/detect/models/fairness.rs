@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use math::shares::wilson_of;
 use serde::{Deserialize, Serialize};
 use types::{HOUR, MINUTE};
 
@@ -125,19 +126,11 @@ fn gap(groups: &BTreeMap<String, Group>, group_min: f64) -> Option<Gap> {
     if lowest.0 == highest.0 {
         return None;
     }
-    let most = wilson(lowest.1.rate(), lowest.1.size()).1;
-    let least = wilson(highest.1.rate(), highest.1.size()).0;
+    let most = wilson_of(lowest.1.rate(), lowest.1.size(), Z).1;
+    let least = wilson_of(highest.1.rate(), highest.1.size(), Z).0;
     let ratio_most = if least > 0.0 { most / least } else { 1.0 };
     let named = |(name, group): &(&String, &Group)| ((*name).clone(), group.rate());
     Some(Gap { lowest: named(lowest), highest: named(highest), ratio_most })
-}
-
-/// The 95 % interval of a share of `n` tries.
-fn wilson(share: f64, n: f64) -> (f64, f64) {
-    let z2 = Z * Z / n;
-    let middle = (share + z2 / 2.0) / (1.0 + z2);
-    let half = Z / (1.0 + z2) * (share * (1.0 - share) / n + z2 / (4.0 * n)).sqrt();
-    ((middle - half).max(0.0), (middle + half).min(1.0))
 }
 
 #[cfg(test)]
@@ -152,9 +145,9 @@ mod tests {
     #[test]
     fn intervals_are_those_published() {
         // Newcombe (Statistics in Medicine 1998): 81 of 263, and 15 of 148.
-        let (low, high) = wilson(81.0 / 263.0, 263.0);
+        let (low, high) = wilson_of(81.0 / 263.0, 263.0, Z);
         assert!((low - 0.2553).abs() < 2e-4 && (high - 0.3662).abs() < 2e-4, "{low} {high}");
-        let (low, high) = wilson(15.0 / 148.0, 148.0);
+        let (low, high) = wilson_of(15.0 / 148.0, 148.0, Z);
         assert!((low - 0.0624).abs() < 2e-4 && (high - 0.1605).abs() < 2e-4, "{low} {high}");
     }
 

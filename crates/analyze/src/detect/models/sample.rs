@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytemuck::{Pod, Zeroable};
+use math::chance::Chance;
 use serde::{Deserialize, Serialize};
 use view::Pages;
 
@@ -159,7 +160,7 @@ impl Sample {
             self.cells.iter_mut().for_each(|column| column.push(Cell::MISSING));
             return Some(head.numbers.len() - 1);
         }
-        let place = (mixed(head.seed ^ head.seen) % head.seen) as usize;
+        let place = (Chance::new(head.seed ^ head.seen).bits() % head.seen) as usize;
         *head.numbers.get_mut(place)? = head.seen;
         self.cells.iter_mut().for_each(|column| column[place] = Cell::MISSING);
         Some(place)
@@ -261,14 +262,6 @@ impl<'a> Column<'a> {
 /// Text of senders as it is shown: short, without control characters.
 pub(super) fn shown(text: &str) -> String {
     cut(text, NAME_BYTES).chars().map(|c| if c.is_control() { '_' } else { c }).collect()
-}
-
-/// One draw of splitmix64 (Steele, Lea and Flood 2014).
-fn mixed(seed: u64) -> u64 {
-    let seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let once = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let twice = (once ^ (once >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    twice ^ (twice >> 31)
 }
 
 #[cfg(test)]

@@ -4,23 +4,9 @@
 //! files have: balanced classes, a sigmoid transition after each drift's beginning, a tenth of noisy labels, and in
 //! circles a transition that runs one concept ahead and then falls back.
 
+use math::chance::Chance;
+
 use super::stream::{Attribute, Stream};
-
-/// Numbers from a seed.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() * n as f64) as usize
-    }
-}
 
 /// A kind of stream: its attributes, classes, rows of a concept, concepts, and a row of a concept.
 pub struct Kind {
@@ -41,14 +27,14 @@ pub const KINDS: [Kind; 6] = [
 
 /// A stream of a kind. `noise` is the share of labels that are wrong.
 pub fn stream(kind: &Kind, width: usize, noise: f64, seed: u64) -> Stream {
-    let mut chance = Chance(seed);
+    let mut chance = Chance::new(seed);
     let places = led_places(&mut chance);
     let (mut rows, mut labels) = (Vec::new(), Vec::new());
     let classes = if kind.name == "led" { 10 } else { 2 };
     for at in 0..kind.concept_rows * kind.concepts {
         let concept = concept_at(kind, width, at, &mut chance);
         let (row, label) = (kind.row)(&mut chance, concept, &places);
-        let is_noisy = chance.next() < noise;
+        let is_noisy = chance.uniform() < noise;
         rows.push(row);
         labels.push(if is_noisy { (label + 1 + chance.below(classes - 1)) % classes } else { label });
     }
@@ -75,7 +61,7 @@ fn concept_at(kind: &Kind, width: usize, at: usize, chance: &mut Chance) -> usiz
     }
     let (from, to) = if ahead { (concept, concept + 1) } else { (concept - 1, concept) };
     let share = 1.0 / (1.0 + (-4.0 / width as f64 * (since as f64 - width as f64 / 2.0)).exp());
-    if chance.next() < share { to } else { from }
+    if chance.uniform() < share { to } else { from }
 }
 
 /// Draws until the wanted class comes, so that classes are balanced.
@@ -95,7 +81,7 @@ fn wave(x: f64) -> f64 {
 
 fn swapped(chance: &mut Chance, concept: usize, holds: fn(f64, f64) -> bool) -> (Vec<f64>, usize) {
     let draw = |c: &mut Chance| {
-        let (x, y) = (c.next(), c.next());
+        let (x, y) = (c.uniform(), c.uniform());
         (vec![x, y], usize::from(holds(x, y)))
     };
     let (row, class) = balanced(chance, draw);
@@ -104,7 +90,7 @@ fn swapped(chance: &mut Chance, concept: usize, holds: fn(f64, f64) -> bool) -> 
 
 fn mixed(chance: &mut Chance, concept: usize, _: &[Vec<usize>]) -> (Vec<f64>, usize) {
     let draw = |c: &mut Chance| {
-        let (v, w, x, y) = (c.below(2), c.below(2), c.next(), c.next());
+        let (v, w, x, y) = (c.below(2), c.below(2), c.uniform(), c.uniform());
         let holding = v + w + usize::from(y < wave(x));
         (vec![v as f64, w as f64, x, y], usize::from(holding >= 2))
     };
@@ -115,7 +101,7 @@ fn mixed(chance: &mut Chance, concept: usize, _: &[Vec<usize>]) -> (Vec<f64>, us
 fn circles(chance: &mut Chance, concept: usize, _: &[Vec<usize>]) -> (Vec<f64>, usize) {
     let (middle, radius) = [(0.2, 0.15), (0.4, 0.2), (0.6, 0.25), (0.8, 0.3)][concept];
     balanced(chance, |c| {
-        let (x, y) = (c.next(), c.next());
+        let (x, y) = (c.uniform(), c.uniform());
         (vec![x, y], usize::from((x - middle).powi(2) + (y - 0.5).powi(2) > radius * radius))
     })
 }
