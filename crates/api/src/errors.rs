@@ -151,6 +151,16 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<models::Problem> for ApiError {
+    fn from(problem: models::Problem) -> ApiError {
+        match problem.code {
+            models::Code::ResourceDoesNotExist => ApiError::not_found(problem.message),
+            models::Code::TemporarilyUnavailable => ApiError::unavailable(problem.message),
+            _ => ApiError::bad_request(problem.message),
+        }
+    }
+}
+
 impl From<ingest::BadRequest> for ApiError {
     fn from(bad: ingest::BadRequest) -> ApiError {
         match bad.kind {

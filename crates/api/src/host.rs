@@ -168,17 +168,26 @@ impl Points<'_> {
         labels: &[(&str, &str)],
         value: f64,
     ) {
-        let mut registry = self.app.store.directory().write();
-        let key: EntityKey = Registry::entity(&mut registry, entity);
-        let series = registry.series(SeriesDef {
-            tenant: Tenant::own(),
-            metric: metric.into(),
-            entity: key,
-            labels: LabelSet::pack(&mut labels.to_vec()),
-            kind,
-            unit: unit.into(),
-        });
-        drop(registry);
-        self.batch.samples.push(series, self.time, value);
+        let key: EntityKey = Registry::entity(&mut self.app.store.directory().write(), entity);
+        push(self.app, &mut self.batch, self.time, key, metric, unit, kind, labels, value);
     }
+}
+
+/// Appends a point of a series of an entity.
+pub fn push(
+    app: &App,
+    batch: &mut Batch,
+    time: i64,
+    entity: EntityKey,
+    metric: &str,
+    unit: &str,
+    kind: SeriesKind,
+    labels: &[(&str, &str)],
+    value: f64,
+) {
+    let tenant = batch.tenant.clone();
+    let labels = LabelSet::pack(&mut labels.to_vec());
+    let def = SeriesDef { tenant, metric: metric.into(), entity, labels, kind, unit: unit.into() };
+    let series = app.store.directory().write().series(def);
+    batch.samples.push(series, time, value);
 }

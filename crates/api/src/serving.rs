@@ -25,12 +25,12 @@ use models::{
 };
 use parking_lot::{Mutex, RwLock};
 use serve::{MlModel, Servable, wire::seldon::Feedback};
-use types::{Batch, LabelSet, Registry, SeriesDef, SeriesKind, Tenant};
+use types::{Batch, SeriesKind, Tenant};
 
 use crate::{
     errors::ApiError,
     guard::Caller,
-    intake,
+    host, intake,
     routes::Routes,
     state::{App, now},
 };
@@ -284,8 +284,8 @@ pub async fn find(app: &Arc<App>, name: &str, which: Which) -> Result<Arc<Loaded
         return Ok(loaded);
     };
     // Another version answers until this one can.
-    let (app, tried) = (app.clone(), is_failed(serving, &key, created));
-    if !tried {
+    if failure(serving, &key, created).is_none() {
+        let app = app.clone();
         tokio::spawn(async move {
             match load(&app, &key, created).await {
                 Ok(loaded) => drop(app.serving.before.write().insert(route, loaded)),
@@ -317,8 +317,11 @@ pub async fn ready(app: &Arc<App>, name: &str, which: Which) {
     let _ = tokio::time::timeout(READY_WAIT, load).await;
 }
 
-fn is_failed(serving: &Serving, key: &(String, u64), created: i64) -> bool {
-    serving.failed.read().get(key).is_some_and(|failed| failed.created == created && failed.at.elapsed() < RETRY)
+/// Why a version could not be loaded a moment ago.
+fn failure(serving: &Serving, key: &(String, u64), created: i64) -> Option<Refusal> {
+    let failed = serving.failed.read();
+    let recent = failed.get(key).filter(|failed| failed.created == created && failed.at.elapsed() < RETRY);
+    recent.map(|failed| failed.why.clone())
 }
 
 /// Whether the file that was read is still the one that is kept; looked up once in a while.
@@ -346,11 +349,8 @@ async fn load(app: &Arc<App>, key: &(String, u64), created: i64) -> Result<Arc<L
     if let Some(known) = known.filter(|known| is_current(app, known)) {
         return Ok(known);
     }
-    if let Some(failed) = serving.failed.read().get(key)
-        && failed.created == created
-        && failed.at.elapsed() < RETRY
-    {
-        return Err(failed.why.clone());
+    if let Some(why) = failure(serving, key, created) {
+        return Err(why);
     }
     match read(app, key, created).await {
         Ok(loaded) => {
@@ -531,18 +531,8 @@ fn metrics(app: &App) -> Batch {
             ("model.rows", "{row}", counted(&counts.rows)),
             ("model.requests.duration_s", "s", counted(&counts.answered_ns) * 1e-9),
         ] {
-            let series = Registry::series(
-                &mut app.store.directory().write(),
-                SeriesDef {
-                    tenant: Tenant::default(),
-                    metric: metric.into(),
-                    entity,
-                    labels: LabelSet::pack(&mut vec![("version", version.as_str())]),
-                    kind: SeriesKind::Counter,
-                    unit: unit.into(),
-                },
-            );
-            batch.samples.push(series, time.0, value);
+            let labels = [("version", version.as_str())];
+            host::push(app, &mut batch, time.0, entity, metric, unit, SeriesKind::Counter, &labels, value);
         }
     }
     batch

@@ -9,6 +9,7 @@ use crate::{
     book::Book,
     moves::What,
     registry::{RegisteredModel, Version},
+    search::pattern::Pattern,
     serving::CHAMPION,
 };
 
@@ -85,30 +86,13 @@ impl Gate {
         }
     }
 
-    fn stands_before(&self, model: &str, place: &str) -> bool {
-        matches(&self.models, model) && self.before.iter().any(|before| before.eq_ignore_ascii_case(place))
+    fn is_of(&self, model: &str) -> bool {
+        Pattern::with_stars(&self.models).matches(model)
     }
-}
 
-/// Whether a name fits a pattern in which `*` stands for any text.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
+    fn stands_before(&self, model: &str, place: &str) -> bool {
+        self.is_of(model) && self.before.iter().any(|before| before.eq_ignore_ascii_case(place))
     }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    true
 }
 
 impl Book {
@@ -119,7 +103,7 @@ impl Book {
 
     /// The gates that stand before some place of a model.
     pub fn gates_of<'a>(&'a self, model: &'a str) -> impl Iterator<Item = &'a Gate> {
-        self.gates.iter().filter(move |gate| matches(&gate.models, model))
+        self.gates.iter().filter(move |gate| gate.is_of(model))
     }
 
     /// The gates before a place of a model: an alias or a stage.
@@ -309,6 +293,7 @@ mod tests {
 
     #[test]
     fn patterns_and_bad_gates() {
+        let matches = |pattern: &str, name: &str| Pattern::with_stars(pattern).matches(name);
         assert!(matches("*", "a") && matches("a*c", "abc") && matches("a*b*c", "axbyc") && matches("a", "a"));
         assert!(!matches("a*c", "ab") && !matches("a", "ab") && !matches("b*", "ab"));
         for (bad, says) in [

@@ -9,7 +9,7 @@ use crate::{
     Problem,
     book::{Book, Kind},
     registry::{RegisteredModel, Stage},
-    serving::CHAMPION,
+    serving::in_use,
 };
 
 /// One move.
@@ -93,9 +93,8 @@ impl Places {
 
     /// The version in use: as [`RegisteredModel::in_use`] says.
     fn in_use(&self) -> Option<u64> {
-        let champion = self.aliases.get(CHAMPION).filter(|number| self.stages.contains_key(number)).copied();
-        let production = || self.stages.iter().rev().find(|(_, stage)| **stage == Stage::Production).map(|(n, _)| *n);
-        champion.or_else(production).or_else(|| self.stages.keys().next_back().copied())
+        let stages = self.stages.iter().map(|(number, stage)| (*number, *stage));
+        in_use(&self.aliases, |number| self.stages.contains_key(&number), stages)
     }
 
     /// What became of these places.
@@ -233,6 +232,7 @@ impl Book {
 mod tests {
     use super::*;
     use crate::registry::NewVersion;
+    use crate::serving::CHAMPION;
 
     fn book() -> Book {
         let mut book = Book::default();

@@ -17,7 +17,7 @@ mod condition;
 mod fields;
 mod logged;
 mod order;
-mod pattern;
+pub(crate) mod pattern;
 mod python;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Which version of a model answers, and where its files are.
 
+use std::collections::BTreeMap;
+
 use crate::{
     Code, Problem,
     book::Book,
@@ -37,10 +39,22 @@ impl Which {
 impl RegisteredModel {
     /// The version that is in use: alias `champion`, else the newest in stage Production, else the newest.
     pub fn in_use(&self) -> Option<&Version> {
-        let champion = self.aliases.get(CHAMPION).and_then(|number| self.versions.get(number));
-        let production = || self.versions.values().rev().find(|version| version.stage == Stage::Production);
-        champion.or_else(production).or_else(|| self.versions.values().next_back())
+        let stages = self.versions.values().map(|version| (version.version, version.stage));
+        in_use(&self.aliases, |number| self.versions.contains_key(&number), stages)
+            .and_then(|number| self.versions.get(&number))
     }
+}
+
+/// The number of the version in use, by aliases and stages; `stages` by number.
+pub(crate) fn in_use(
+    aliases: &BTreeMap<String, u64>,
+    is_there: impl Fn(u64) -> bool,
+    stages: impl DoubleEndedIterator<Item = (u64, Stage)> + Clone,
+) -> Option<u64> {
+    let champion = aliases.get(CHAMPION).copied().filter(|number| is_there(*number));
+    let number = |(number, _): (u64, Stage)| number;
+    let production = || stages.clone().rev().find(|(_, stage)| *stage == Stage::Production).map(number);
+    champion.or_else(production).or_else(|| stages.clone().next_back().map(number))
 }
 
 impl Book {
@@ -67,6 +81,18 @@ impl Book {
                 Which::Alias(alias) => format!("model {name} has no alias {alias}"),
             })
         })
+    }
+
+    /// The versions whose state is asked for: the one that is named, or all, the newest first.
+    ///
+    /// # Errors
+    /// As [`Book::answering`].
+    pub fn asked(&self, name: &str, which: &Which) -> Result<Vec<u64>, Problem> {
+        let one = self.answering(name, which)?.version;
+        match which {
+            Which::InUse => Ok(self.registered(name)?.versions.keys().rev().copied().collect()),
+            _ => Ok(vec![one]),
+        }
     }
 
     /// The folder of a version's files, below the root of files that are kept here.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     Column, Frame, Model, Problem,
-    values::{Cells, Marks, Seen, Values},
+    values::{Cells, Seen, Values},
 };
 
 /// What a column holds. Names are those of MLflow's signatures.
@@ -167,7 +167,7 @@ impl Schema {
             }
         };
         let columns = match rows {
-            0 => (0..width).map(|_| Cells { column: Column::Numbers(Vec::new()), marks: Marks::default() }).collect(),
+            0 => vec![Cells::none(); width],
             _ => values.into_columns(width)?,
         };
         let checked = columns.into_iter().enumerate().map(|(at, cells)| self.check(at, cells));
@@ -180,10 +180,7 @@ impl Schema {
     /// [`Problem::Rows`]: columns that are missing, of other lengths, of another kind, or not known.
     pub fn columns(&self, given: Vec<(String, Cells)>, extra: Extra) -> Result<Frame, Problem> {
         let Schema::Columns(fields) = self else { return self.unnamed(given) };
-        let rows = given.first().map_or(0, |(_, cells)| cells.len());
-        if let Some((name, cells)) = given.iter().find(|(_, cells)| cells.len() != rows) {
-            return Err(Problem::Rows(format!("column {name:?} has {} rows, others have {rows}", cells.len())));
-        }
+        let rows = rows_of(&given)?;
         let mut given: Vec<(String, Option<Cells>)> =
             given.into_iter().map(|(name, cells)| (name, Some(cells))).collect();
         let mut columns = Vec::with_capacity(fields.len());
@@ -222,10 +219,7 @@ impl Schema {
             let says = format!("the model takes {} inputs and is given {} columns", self.width(), given.len());
             return Err(Problem::Rows(says));
         }
-        let rows = given.first().map_or(0, |(_, cells)| cells.len());
-        if let Some((name, cells)) = given.iter().find(|(_, cells)| cells.len() != rows) {
-            return Err(Problem::Rows(format!("column {name:?} has {} rows, others have {rows}", cells.len())));
-        }
+        let rows = rows_of(&given)?;
         let checked = given.into_iter().enumerate().map(|(at, (_, cells))| self.check(at, cells));
         Ok(Frame { names: Vec::new(), columns: checked.collect::<Result<_, _>>()?, rows })
     }
@@ -261,6 +255,17 @@ impl Cells {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// How many rows all columns have.
+fn rows_of(given: &[(String, Cells)]) -> Result<usize, Problem> {
+    let rows = given.first().map_or(0, |(_, cells)| cells.len());
+    match given.iter().find(|(_, cells)| cells.len() != rows) {
+        None => Ok(rows),
+        Some((name, cells)) => {
+            Err(Problem::Rows(format!("column {name:?} has {} rows, others have {rows}", cells.len())))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Answer, Frame, Kind, Label, Matrix, MlModel, Model, Problem, Schema};
+use crate::{Answer, Column, Frame, Kind, Label, Matrix, MlModel, Model, Problem, Schema};
 
 /// What a model is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +74,11 @@ impl Servable {
         if method == Method::Probabilities && model.classes().is_none() {
             return Err(Problem::Unsupported("predict_proba of a model that is no classifier".into()));
         }
-        let answers = match model.classes() {
-            Some(classes) if is_classifier(model.as_ref(), &schema) => Answers::Classes(kind_of(classes)),
-            _ => Answers::Numbers(columns(model.as_ref(), &schema)),
+        // A booster that knows its classes answers numbers all the same; what takes no row of zeros is taken at its word.
+        let answers = match (model.predict(&blank(&schema)), model.classes()) {
+            (Ok(Answer::Numbers(matrix)), _) => Answers::Numbers(matrix.columns),
+            (_, Some(classes)) => Answers::Classes(kind_of(classes)),
+            (_, None) => Answers::Numbers(1),
         };
         let platform = page.flavor.clone().unwrap_or_else(|| "unknown".into());
         Ok(Servable { name: name.to_owned(), version, platform, schema, method, answers, model })
@@ -154,7 +156,6 @@ impl Answer {
 
 /// A row of zeros, or of nothing where texts stand: most models answer it.
 fn blank(schema: &Schema) -> Frame {
-    use crate::Column;
     let names = match schema {
         Schema::Columns(fields) => fields.iter().map(|field| field.name.clone()).collect(),
         Schema::Matrix { .. } => Vec::new(),
@@ -168,18 +169,6 @@ fn blank(schema: &Schema) -> Frame {
         _ => Column::Numbers(vec![0.0]),
     };
     Frame { names, columns: (0..schema.width()).map(column).collect(), rows: 1 }
-}
-
-/// Whether `predict` answers classes: a booster that knows its classes answers numbers all the same.
-fn is_classifier(model: &dyn Model, schema: &Schema) -> bool {
-    !matches!(model.predict(&blank(schema)), Ok(Answer::Numbers(_)))
-}
-
-fn columns(model: &dyn Model, schema: &Schema) -> usize {
-    match model.predict(&blank(schema)) {
-        Ok(Answer::Numbers(matrix)) => matrix.columns,
-        _ => 1,
-    }
 }
 
 fn kind_of(classes: &[Label]) -> Kind {

@@ -39,6 +39,19 @@ impl Marks {
         self.0 & seen as u8 != 0
     }
 
+    /// Whether the column is of texts.
+    ///
+    /// # Errors
+    /// If it holds numbers too; `what` names the column.
+    fn has_texts(self, what: impl Fn() -> String) -> Result<bool, Problem> {
+        match self.has(Seen::Text) {
+            true if !self.only(&[Seen::Text, Seen::Missing]) => {
+                Err(Problem::Rows(format!("{} holds both texts and numbers", what())))
+            }
+            is => Ok(is),
+        }
+    }
+
     /// Whether all cells were written as one of these.
     pub fn only(self, among: &[Seen]) -> bool {
         self.0 & !among.iter().fold(0, |all, seen| all | *seen as u8) == 0
@@ -52,6 +65,36 @@ pub struct Cells {
     pub column: Column,
     /// How they were written.
     pub marks: Marks,
+}
+
+/// One cell: its number (NaN where it is none), its text, and what it was written as.
+pub type Cell = (f64, Option<String>, Seen);
+
+impl Cells {
+    /// A column without rows.
+    pub fn none() -> Cells {
+        Cells { column: Column::Numbers(Vec::new()), marks: Marks::default() }
+    }
+
+    /// A column of single cells.
+    ///
+    /// # Errors
+    /// If it mixes texts with numbers, or a cell is none; `what` names the column.
+    pub fn gather(
+        cells: impl Iterator<Item = Result<Cell, Problem>>,
+        what: impl Fn() -> String,
+    ) -> Result<Cells, Problem> {
+        let mut marks = Marks::default();
+        let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+        for cell in cells {
+            let (number, text, seen) = cell?;
+            numbers.push(number);
+            texts.push(text);
+            marks.add(seen);
+        }
+        let column = if marks.has_texts(what)? { Column::Texts(texts) } else { Column::Numbers(numbers) };
+        Ok(Cells { column, marks })
+    }
 }
 
 /// A block of cells: the last axis runs fastest.
@@ -159,10 +202,7 @@ impl Values {
             }
             column[place / width] = Some(text);
         }
-        let column = |at: usize, texts: Vec<Option<String>>| match marks[at].has(Seen::Text) {
-            true if !marks[at].only(&[Seen::Text, Seen::Missing]) => {
-                Err(Problem::Rows(format!("input {at} holds both texts and numbers")))
-            }
+        let column = |at: usize, texts: Vec<Option<String>>| match marks[at].has_texts(|| format!("input {at}"))? {
             true => Ok(Column::Texts(texts)),
             false => Ok(Column::Numbers(self.numbers.iter().skip(at).step_by(width).copied().collect())),
         };

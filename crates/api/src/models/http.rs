@@ -107,7 +107,9 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<Response, Problem> {
             if MOVES.contains(&&*path) {
                 let (name, alias) = said.model_and_alias();
                 serving::ready(app, name, Which::InUse).await;
-                serving::ready(app, name, Which::of(alias)).await;
+                if !alias.is_empty() {
+                    serving::ready(app, name, Which::of(alias)).await;
+                }
             }
             value
         }

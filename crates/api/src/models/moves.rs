@@ -7,10 +7,7 @@ use axum::{
     extract::{Path, Query, State},
     http::Method,
 };
-use models::{
-    Code, Problem,
-    moves::{Move, What},
-};
+use models::moves::{Move, What};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use types::{Batch, JournalEntry, JournalKind, Tenant, Time};
@@ -94,16 +91,6 @@ async fn approve(
 ) -> Result<Json<Value>, ApiError> {
     let number = app.models.change_by(&caller.name, |book, _| book.approve(&name, &version)).await?;
     Ok(Json(json!({"model": name, "version": number.to_string(), "by": caller.name})))
-}
-
-impl From<Problem> for ApiError {
-    fn from(problem: Problem) -> ApiError {
-        match problem.code {
-            Code::ResourceDoesNotExist => ApiError::not_found(problem.message),
-            Code::TemporarilyUnavailable => ApiError::unavailable(problem.message),
-            _ => ApiError::bad_request(problem.message),
-        }
-    }
 }
 
 /// Writes moves into the journal, and as changes of the model where another version is in use; until the server stops.

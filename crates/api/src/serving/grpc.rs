@@ -412,11 +412,7 @@ async fn model_answer(app: &Arc<App>, method: &str, request: Request) -> Result<
         "GetModelStatus" => {
             let asked: tf::GetModelStatusRequest = read(&body)?;
             let (name, which) = named(asked.model_spec.as_ref())?;
-            let versions = app.models.read(|book| {
-                let one = book.answering(&name, &which)?.version;
-                let all = book.registered(&name)?.versions.keys().rev().copied().collect();
-                Ok::<Vec<u64>, models::Problem>(if which == Which::InUse { all } else { vec![one] })
-            });
+            let versions = app.models.read(|book| book.asked(&name, &which));
             let missing = |_| Refusal::Missing(format!("Could not find any versions of model {name}"));
             let status = |version: u64| {
                 let (state, code, error_message) = version_state(app, &name, version);

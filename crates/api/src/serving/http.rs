@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 use axum::{
     body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, header::AsHeaderName},
     response::{IntoResponse, Response},
 };
 use ingest::{Compression, decompress};
@@ -69,40 +69,31 @@ async fn ping() -> &'static str {
     "\n"
 }
 
-/// A request, taken apart.
-struct Call {
-    method: Method,
-    /// The path's parts, decoded.
-    path: Vec<String>,
-    headers: HeaderMap,
-    query: Vec<(String, String)>,
-    request: Request,
+/// A path's parts, decoded.
+fn parts_of(request: &Request) -> Result<Vec<String>, Refusal> {
+    let parts = request.uri().path().trim_matches('/').split('/').map(decoded);
+    parts.collect::<Option<_>>().ok_or_else(|| Refusal::Bad("the path is not UTF-8".into()))
 }
 
-impl Call {
-    fn of(request: Request) -> Result<Call, Refusal> {
-        let text = request.uri().path().trim_matches('/');
-        let parts: Option<Vec<String>> = text.split('/').map(decoded).collect();
-        let path = parts.ok_or_else(|| Refusal::Bad("the path is not UTF-8".into()))?;
-        Ok(Call {
-            method: request.method().clone(),
-            path,
-            headers: request.headers().clone(),
-            query: pairs(request.uri().query().unwrap_or_default()),
-            request,
-        })
-    }
+/// A header, where it is text.
+fn header_of(request: &Request, name: impl AsHeaderName) -> Option<&str> {
+    request.headers().get(name)?.to_str().ok()
+}
 
-    async fn body(self, app: &Arc<App>) -> Result<Bytes, Refusal> {
-        let compression = intake::compression(&self.headers)?;
-        let (body, _held) = intake::read_body(app, self.request).await?;
-        if compression == Compression::Identity {
-            return Ok(body);
-        }
-        let limit = app.ingest.limits().max_body_len;
-        let whole = decompress(&body, compression, limit).map_err(crate::errors::ApiError::from)?;
-        Ok(Bytes::from(whole.into_owned()))
+/// A request's body, inflated.
+async fn body_of(app: &Arc<App>, request: Request) -> Result<Bytes, Refusal> {
+    let compression = intake::compression(request.headers())?;
+    let (body, _held) = intake::read_body(app, request).await?;
+    if compression == Compression::Identity {
+        return Ok(body);
     }
+    let limit = app.ingest.limits().max_body_len;
+    let whole = decompress(&body, compression, limit).map_err(crate::errors::ApiError::from)?;
+    Ok(Bytes::from(whole.into_owned()))
+}
+
+fn unknown(request: &Request, path: &[String]) -> Refusal {
+    Refusal::Missing(format!("there is no {} /{}", request.method(), path.join("/")))
 }
 
 /// Does the work of a request: at once where it is small.
@@ -149,15 +140,17 @@ fn good(value: &Value) -> Response {
     plain(StatusCode::OK, value.to_string().into_bytes())
 }
 
-fn status_of(refusal: &Refusal) -> StatusCode {
-    StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+/// A refusal in a protocol's own words.
+fn refused(refusal: &Refusal, body: Value) -> Response {
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = plain(status, body.to_string().into_bytes());
+    crate::errors::retry_after(&mut response);
+    response
 }
 
 /// `{"error": …}`
 fn error(refusal: &Refusal) -> Response {
-    let mut response = plain(status_of(refusal), json!({"error": refusal.message()}).to_string().into_bytes());
-    crate::errors::retry_after(&mut response);
-    response
+    refused(refusal, json!({"error": refusal.message()}))
 }
 
 fn named(mut response: Response, id: &str) -> Response {
@@ -177,10 +170,9 @@ async fn v2(State(app): Shared, request: Request) -> Response {
 }
 
 async fn v2_answer(app: &Arc<App>, request: Request) -> Result<Response, Refusal> {
-    let call = Call::of(request)?;
-    let path: Vec<String> = call.path[1..].to_vec();
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let is_get = call.method == Method::GET;
+    let whole = parts_of(&request)?;
+    let path: Vec<&str> = whole[1..].iter().map(String::as_str).collect();
+    let is_get = request.method() == Method::GET;
     match path.as_slice() {
         [] if is_get => Ok(good(&json!({
             "name": "bellwether",
@@ -198,11 +190,13 @@ async fn v2_answer(app: &Arc<App>, request: Request) -> Result<Response, Refusal
             let all: Vec<Value> = app.serving.loaded().iter().map(|loaded| statistics(loaded)).collect();
             Ok(good(&json!({"model_stats": all})))
         }
-        ["models", name, "versions", version, rest @ ..] => v2_model(app, call, name, Which::of(version), rest).await,
-        ["models", name, rest @ ..] => v2_model(app, call, name, Which::InUse, rest).await,
+        ["models", name, "versions", version, rest @ ..] => {
+            v2_model(app, request, &whole, name, Which::of(version), rest).await
+        }
+        ["models", name, rest @ ..] => v2_model(app, request, &whole, name, Which::InUse, rest).await,
         ["repository", "index"] => Ok(good(&Value::Array(index(app).iter().map(Indexed::to_json).collect()))),
         ["repository", "models", name, act @ ("load" | "unload")] if !is_get => {
-            guard::caller(app, Permission::Write, &call.headers)?;
+            guard::caller(app, Permission::Write, request.headers())?;
             set_in_service(app, name, *act == "load").await?;
             Ok(good(&json!({})))
         }
@@ -213,7 +207,7 @@ async fn v2_answer(app: &Arc<App>, request: Request) -> Result<Response, Refusal
         ["trace", ..] | ["logging"] => {
             Err(Refusal::NotHere("tracing and logging are set in Bellwether's settings".into()))
         }
-        _ => Err(Refusal::Missing(format!("there is no {} /{}", call.method, call.path.join("/")))),
+        _ => Err(unknown(&request, &whole)),
     }
 }
 
@@ -221,10 +215,17 @@ async fn v2_answer(app: &Arc<App>, request: Request) -> Result<Response, Refusal
 pub const EXTENSIONS: [&str; 5] =
     ["classification", "model_repository", "model_configuration", "statistics", "binary_tensor_data"];
 
-async fn v2_model(app: &Arc<App>, call: Call, name: &str, which: Which, rest: &[&str]) -> Result<Response, Refusal> {
-    let is_get = call.method == Method::GET;
+async fn v2_model(
+    app: &Arc<App>,
+    request: Request,
+    whole: &[String],
+    name: &str,
+    which: Which,
+    rest: &[&str],
+) -> Result<Response, Refusal> {
+    let is_get = request.method() == Method::GET;
     match rest {
-        ["infer"] if !is_get => v2_infer(app, call, name, which).await,
+        ["infer"] if !is_get => v2_infer(app, request, name, which).await,
         [] if is_get => {
             let loaded = find(app, name, which).await?;
             Ok(good(&v2::metadata(&loaded.model, &versions(app, name))))
@@ -238,20 +239,20 @@ async fn v2_model(app: &Arc<App>, call: Call, name: &str, which: Which, rest: &[
         ["generate" | "generate_stream" | "infer_stream"] => {
             Err(Refusal::NotHere(format!("{} is for models that write texts, which are not run here", rest[0])))
         }
-        _ => Err(Refusal::Missing(format!("there is no {} /{}", call.method, call.path.join("/")))),
+        _ => Err(unknown(&request, whole)),
     }
 }
 
-async fn v2_infer(app: &Arc<App>, call: Call, name: &str, which: Which) -> Result<Response, Refusal> {
+async fn v2_infer(app: &Arc<App>, request: Request, name: &str, which: Which) -> Result<Response, Refusal> {
     let loaded = find(app, name, which).await?;
-    let json_bytes = match call.headers.get(JSON_BYTES) {
+    let json_bytes = match request.headers().get(JSON_BYTES) {
         None => None,
         Some(said) => {
             let said = said.to_str().ok().and_then(|said| said.trim().parse::<usize>().ok());
             Some(said.ok_or_else(|| Refusal::Bad("Inference-Header-Content-Length is no number".into()))?)
         }
     };
-    let body = call.body(app).await?;
+    let body = body_of(app, request).await?;
     let spare = app.serving.prediction_id();
     let (id, (out, json_bytes)) = ask(app, &loaded, body.len(), move |loaded| {
         let model = &loaded.model;
@@ -389,26 +390,21 @@ struct Named {
 impl Named {
     /// `NAME[/versions/N|/labels/L][:VERB|/metadata]`
     fn of(path: &[String]) -> Option<Named> {
-        let mut parts: Vec<String> = path.to_vec();
-        let (last, verb) = {
-            let last = parts.pop()?;
-            match last.rsplit_once(':') {
-                Some((last, verb)) => (last.to_owned(), Some(verb.to_ascii_lowercase())),
-                None => (last, None),
-            }
+        let (last, before) = path.split_last()?;
+        let (last, verb) = match last.rsplit_once(':') {
+            Some((last, verb)) => (last, Some(verb.to_ascii_lowercase())),
+            None => (last.as_str(), None),
         };
-        parts.push(last);
-        let is_metadata = parts.len() > 1 && verb.is_none() && parts.last().is_some_and(|last| last == "metadata");
-        if is_metadata {
-            parts.pop();
-        }
+        let is_metadata = !before.is_empty() && verb.is_none() && last == "metadata";
+        let last = (!is_metadata).then_some(last);
+        let parts: Vec<&str> = before.iter().map(String::as_str).chain(last).collect();
         let (name, which) = match parts.as_slice() {
-            [name] => (name, Which::InUse),
-            [name, kind, number] if kind == "versions" => (name, Which::Number(number.parse().ok()?)),
-            [name, kind, label] if kind == "labels" => (name, Which::Alias(label.clone())),
+            [name] => (*name, Which::InUse),
+            [name, "versions", number] => (*name, Which::Number(number.parse().ok()?)),
+            [name, "labels", label] => (*name, Which::Alias((*label).to_owned())),
             _ => return None,
         };
-        Some(Named { name: name.clone(), which, verb, is_metadata })
+        Some(Named { name: name.to_owned(), which, verb, is_metadata })
     }
 
     /// In the words of TensorFlow Serving.
@@ -430,34 +426,29 @@ impl Named {
 }
 
 async fn v1_answer(app: &Arc<App>, request: Request) -> Result<Response, Refusal> {
-    let call = Call::of(request)?;
-    if call.path.len() == 2 && call.method == Method::GET {
+    let path = parts_of(&request)?;
+    let is_get = request.method() == Method::GET;
+    if path.len() == 2 && is_get {
         return Ok(good(&json!({"models": names(app)})));
     }
-    let malformed = || Refusal::Missing(format!("Malformed request: {} /{}", call.method, call.path.join("/")));
-    let named = Named::of(&call.path[2..]).ok_or_else(malformed)?;
-    let is_get = call.method == Method::GET;
+    let malformed = format!("Malformed request: {} /{}", request.method(), path.join("/"));
+    let Some(named) = Named::of(&path[2..]) else { return Err(Refusal::Missing(malformed)) };
     match named.verb.as_deref() {
         None if is_get && named.is_metadata => Ok(good(&tensorflow::metadata(&named.find(app).await?.model))),
         None if is_get => v1_status(app, &named).await,
-        Some("predict") if !is_get => v1_predict(app, call, &named).await,
-        Some("classify") if !is_get => v1_examples(app, call, &named, true).await,
-        Some("regress") if !is_get => v1_examples(app, call, &named, false).await,
+        Some("predict") if !is_get => v1_predict(app, request, &named).await,
+        Some("classify") if !is_get => v1_examples(app, request, &named, true).await,
+        Some("regress") if !is_get => v1_examples(app, request, &named, false).await,
         Some("explain") if !is_get => {
             named.find(app).await?;
             Err(Refusal::NotHere("explanations are not given yet".into()))
         }
-        _ => Err(malformed()),
+        _ => Err(Refusal::Missing(malformed)),
     }
 }
 
 async fn v1_status(app: &Arc<App>, named: &Named) -> Result<Response, Refusal> {
-    let known = app.models.read(|book| {
-        let asked = book.answering(&named.name, &named.which).map(|version| version.version)?;
-        let all = book.registered(&named.name)?.versions.keys().rev().copied().collect();
-        Ok::<_, models::Problem>(if named.which == Which::InUse { all } else { vec![asked] })
-    });
-    let versions: Vec<u64> = known.map_err(|_| named.missing())?;
+    let versions = app.models.read(|book| book.asked(&named.name, &named.which)).map_err(|_| named.missing())?;
     let is_ready = named.find(app).await.is_ok();
     let status = |version: u64| {
         let (state, code, message) = version_state(app, &named.name, version);
@@ -477,9 +468,9 @@ pub fn version_state(app: &App, name: &str, version: u64) -> ((i32, &'static str
     }
 }
 
-async fn v1_predict(app: &Arc<App>, call: Call, of: &Named) -> Result<Response, Refusal> {
+async fn v1_predict(app: &Arc<App>, request: Request, of: &Named) -> Result<Response, Refusal> {
     let loaded = of.find(app).await?;
-    let body = call.body(app).await?;
+    let body = body_of(app, request).await?;
     let id = app.serving.prediction_id();
     let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
         let asked = tensorflow::predict(&body, &loaded.model)?;
@@ -491,9 +482,9 @@ async fn v1_predict(app: &Arc<App>, call: Call, of: &Named) -> Result<Response, 
     Ok(named(plain(StatusCode::OK, out), &id))
 }
 
-async fn v1_examples(app: &Arc<App>, call: Call, of: &Named, is_classify: bool) -> Result<Response, Refusal> {
+async fn v1_examples(app: &Arc<App>, request: Request, of: &Named, is_classify: bool) -> Result<Response, Refusal> {
     let loaded = of.find(app).await?;
-    let body = call.body(app).await?;
+    let body = body_of(app, request).await?;
     let id = app.serving.prediction_id();
     let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
         let rows = tensorflow::examples(&body, &loaded.model)?;
@@ -522,18 +513,14 @@ async fn scoring(State(app): Shared, request: Request) -> Response {
                 403 => "PERMISSION_DENIED",
                 _ => "BAD_REQUEST",
             };
-            let body = json!({"error_code": code, "message": refusal.message()});
-            let mut response = plain(status_of(&refusal), body.to_string().into_bytes());
-            crate::errors::retry_after(&mut response);
-            response
+            refused(&refusal, json!({"error_code": code, "message": refusal.message()}))
         }
     }
 }
 
 async fn scoring_answer(app: &Arc<App>, request: Request) -> Result<Response, Refusal> {
-    let call = Call::of(request)?;
-    let (name, which) = scored_model(app, &call)?;
-    let kind = call.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let (name, which) = scored_model(app, &parts_of(&request)?, &request)?;
+    let kind = header_of(&request, header::CONTENT_TYPE).unwrap_or_default();
     let content = match kind.split(';').next().map(str::trim) {
         Some("application/json") => invocations::Content::Json,
         Some("text/csv") => invocations::Content::Csv,
@@ -546,7 +533,7 @@ async fn scoring_answer(app: &Arc<App>, request: Request) -> Result<Response, Re
         }
     };
     let loaded = find(app, &name, which).await?;
-    let body = call.body(app).await?;
+    let body = body_of(app, request).await?;
     let id = app.serving.prediction_id();
     let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
         let rows = invocations::rows(content, &body, &loaded.model.schema)?;
@@ -558,10 +545,11 @@ async fn scoring_answer(app: &Arc<App>, request: Request) -> Result<Response, Re
 }
 
 /// The model that MLflow's scoring is asked of: named, or the only one.
-fn scored_model(app: &App, call: &Call) -> Result<(String, Which), Refusal> {
-    let of_path = (call.path[0] == "serving-endpoints").then(|| call.path[1].clone());
-    let of_query = || call.query.iter().find(|(name, _)| name == "model").map(|(_, value)| value.clone());
-    let of_header = || call.headers.get(MODEL).and_then(|said| said.to_str().ok()).map(str::to_owned);
+fn scored_model(app: &App, path: &[String], request: &Request) -> Result<(String, Which), Refusal> {
+    let of_path = (path[0] == "serving-endpoints").then(|| path[1].clone());
+    let query = || pairs(request.uri().query().unwrap_or_default());
+    let of_query = || query().into_iter().find(|(name, _)| name == "model").map(|(_, value)| value);
+    let of_header = || header_of(request, MODEL).map(str::to_owned);
     model_or_only(app, of_path.or_else(of_query).or_else(of_header))
 }
 
@@ -594,30 +582,24 @@ fn with_version(said: &str) -> (String, Which) {
 async fn seldon_wire(State(app): Shared, request: Request) -> Response {
     match seldon_answer(&app, request).await {
         Ok(response) => response,
-        Err(refusal) => {
-            let body = seldon::refusal(refusal.status(), refusal.message()).to_string();
-            let mut response = plain(status_of(&refusal), body.into_bytes());
-            crate::errors::retry_after(&mut response);
-            response
-        }
+        Err(refusal) => refused(&refusal, seldon::refusal(refusal.status(), refusal.message())),
     }
 }
 
 async fn seldon_answer(app: &Arc<App>, request: Request) -> Result<Response, Refusal> {
-    let call = Call::of(request)?;
-    let deployment = (call.path[0] == "seldon").then(|| call.path[2].clone());
-    let at = call.path.iter().position(|part| part == "v1.0" || part == "v0.1").unwrap_or(0);
-    let rest: Vec<String> = call.path[at + 1..].to_vec();
-    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-    let (name, which) = match deployment {
-        Some(name) => (name, Which::InUse),
-        None => scored_model(app, &call)?,
+    let path = parts_of(&request)?;
+    let at = path.iter().position(|part| part == "v1.0" || part == "v0.1").unwrap_or(0);
+    let rest: Vec<&str> = path[at + 1..].iter().map(String::as_str).collect();
+    let (name, which) = match path[0].as_str() {
+        "seldon" => (path[2].clone(), Which::InUse),
+        _ => scored_model(app, &path, &request)?,
     };
+    let is_post = request.method() == Method::POST;
     match rest.as_slice() {
-        ["predictions"] if call.method == Method::POST => seldon_predict(app, call, &name, which).await,
-        ["feedback"] if call.method == Method::POST => {
-            let caller = guard::caller(app, Permission::Write, &call.headers)?;
-            let body = call.body(app).await?;
+        ["predictions"] if is_post => seldon_predict(app, request, &name, which).await,
+        ["feedback"] if is_post => {
+            let caller = guard::caller(app, Permission::Write, request.headers())?;
+            let body = body_of(app, request).await?;
             let feedback = seldon::feedback(&body)?;
             super::feedback(app, caller, &name, which, feedback).await?;
             Ok(good(&json!({"meta": {}})))
@@ -631,14 +613,14 @@ async fn seldon_answer(app: &Arc<App>, request: Request) -> Result<Response, Ref
             Ok(good(&json!({"status": "ok"})))
         }
         ["explain", ..] => Err(Refusal::NotHere("explanations are not given yet".into())),
-        _ => Err(Refusal::Missing(format!("there is no {} /{}", call.method, call.path.join("/")))),
+        _ => Err(unknown(&request, &path)),
     }
 }
 
-async fn seldon_predict(app: &Arc<App>, call: Call, name: &str, which: Which) -> Result<Response, Refusal> {
+async fn seldon_predict(app: &Arc<App>, request: Request, name: &str, which: Which) -> Result<Response, Refusal> {
     let loaded = find(app, name, which).await?;
-    let said = call.headers.get("seldon-puid").and_then(|puid| puid.to_str().ok()).map(str::to_owned);
-    let body = call.body(app).await?;
+    let said = header_of(&request, "seldon-puid").map(str::to_owned);
+    let body = body_of(app, request).await?;
     let spare = said.unwrap_or_else(|| app.serving.prediction_id());
     let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
         let message = seldon::Message::read(&body)?;

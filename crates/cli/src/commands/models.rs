@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use serde_json::{Value, json};
-use serve::{Answer, Column, Frame, Label, Matrix, Model, Problem, read};
+use serve::{Answer, Column, Frame, Label, Matrix, Model, Problem, read, wire::invocations::table_of_csv};
 
 use crate::{
     args::{Format, Models, Predict},
@@ -168,12 +168,7 @@ fn names(model: &dyn Model, columns: usize) -> Vec<String> {
 }
 
 fn shown_label(label: &Label) -> String {
-    match label {
-        Label::Int(number) => number.to_string(),
-        Label::Float(number) => number.to_string(),
-        Label::Bool(yes) => yes.to_string(),
-        Label::Text(text) => quoted(text),
-    }
+    quoted(&label.to_text())
 }
 
 /// A cell of CSV.
@@ -205,14 +200,7 @@ fn rows(flags: &Predict) -> Outcome<Frame> {
             std::io::stdin().lock().read_to_end(&mut text).map_err(|error| bad(error.to_string()))?;
         }
     }
-    let mut reader = csv::Reader::from_reader(&text[..]);
-    let names: Vec<String> =
-        reader.headers().map_err(|error| bad(error.to_string()))?.iter().map(str::to_owned).collect();
-    let mut cells: Vec<Vec<String>> = vec![Vec::new(); names.len()];
-    for record in reader.records() {
-        let record = record.map_err(|error| bad(error.to_string()))?;
-        cells.iter_mut().zip(&record).for_each(|(column, cell)| column.push(cell.to_owned()));
-    }
+    let (names, cells) = table_of_csv(&text).map_err(|error| bad(error.to_string()))?;
     let rows = cells.first().map_or(0, Vec::len);
     let column = |cells: Vec<String>| {
         let number = |cell: &String| match cell.trim() {

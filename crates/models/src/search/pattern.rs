@@ -1,9 +1,10 @@
-//! `LIKE` patterns: `%` stands for any text, `_` for one character, nothing else is special.
+//! `LIKE` patterns: `%` stands for any text, `_` for one character, nothing else is special. And those of settings, in
+//! which `*` stands for any text.
 
 /// A pattern, taken apart once. Matching is linear in the text for patterns without `_`; with it, each piece between two
 /// `%` may cost its length times the text's. It never backs up across a `%`.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     folded: bool,
     /// What lies between the `%`; never empty.
     pieces: Vec<Piece>,
@@ -26,8 +27,15 @@ impl Pattern {
         Pattern { folded, pieces, shortest }
     }
 
+    /// Takes a pattern apart in which `*` alone is special.
+    pub(crate) fn with_stars(pattern: &str) -> Pattern {
+        let shortest = pattern.chars().filter(|c| *c != '*').count();
+        let pieces = pattern.split('*').map(|text| Piece::Plain(text.to_owned())).collect();
+        Pattern { folded: false, pieces, shortest }
+    }
+
     /// Whether `text` is of this form.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         match self.folded {
             true => self.covers(&text.to_lowercase()),
             false => self.covers(text),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::json;
 use crate::{
     Answer, Column, Extra, Frame, Label, Problem, Schema,
-    values::{Cells, Marks, Seen, Values},
+    values::{Cell, Cells, Marks, Seen, Values},
 };
 
 /// What a body holds.
@@ -93,7 +93,7 @@ fn of_split(split: Split, schema: &Schema) -> Result<Frame, Problem> {
     }
     let width = names.len();
     let cells = match values.is_empty() {
-        true => vec![Cells { column: Column::Numbers(Vec::new()), marks: Marks::default() }; width],
+        true => vec![Cells::none(); width],
         false => values.into_columns(width)?,
     };
     schema.columns(names.into_iter().zip(cells).collect(), Extra::LeftOut)
@@ -132,14 +132,13 @@ fn one_column(value: Value) -> Result<Cells, Problem> {
     let values = values.with_spelled_numbers();
     match values.shape.as_slice() {
         [] | [_] | [_, 1] if !values.is_empty() => Ok(values.into_columns(1)?.remove(0)),
-        [0] | [0, _] => Ok(Cells { column: Column::Numbers(Vec::new()), marks: Marks::default() }),
+        [0] | [0, _] => Ok(Cells::none()),
         shape => Err(Problem::Rows(format!("a column has shape {shape:?}; it is [rows] or [rows, 1]"))),
     }
 }
 
 /// Rows as objects, to columns: those of all rows, in the order in which they first come.
 fn records_to_columns(records: Vec<Map<String, Value>>) -> Result<Vec<(String, Cells)>, Problem> {
-    let rows = records.len();
     let mut names: Vec<String> = Vec::new();
     for record in &records {
         for name in record.keys() {
@@ -148,51 +147,50 @@ fn records_to_columns(records: Vec<Map<String, Value>>) -> Result<Vec<(String, C
             }
         }
     }
+    let none = Value::Null;
     let column = |name: &String| {
-        let mut marks = Marks::default();
-        let (mut numbers, mut texts) = (Vec::with_capacity(rows), Vec::new());
-        for record in &records {
-            let (number, text, seen) = match record.get(name).unwrap_or(&Value::Null) {
-                Value::Null => (f64::NAN, None, Seen::Missing),
-                Value::Bool(is) => (f64::from(u8::from(*is)), None, Seen::Bool),
-                Value::Number(number) if number.is_f64() => (number.as_f64().unwrap_or(f64::NAN), None, Seen::Number),
-                Value::Number(number) => (number.as_f64().unwrap_or(f64::NAN), None, Seen::Whole),
-                Value::String(text) => (f64::NAN, Some(text.clone()), Seen::Text),
-                other => {
-                    let shown: String = other.to_string().chars().take(60).collect();
-                    return Err(Problem::Rows(format!("column {name:?} holds {shown}, which is no single value")));
-                }
-            };
-            numbers.push(number);
-            texts.push(text);
-            marks.add(seen);
-        }
-        let column = match marks.has(Seen::Text) {
-            true if !marks.only(&[Seen::Text, Seen::Missing]) => {
-                return Err(Problem::Rows(format!("column {name:?} holds both texts and numbers")));
-            }
-            true => Column::Texts(texts),
-            false => Column::Numbers(numbers),
-        };
-        Ok((name.clone(), Cells { column, marks }))
+        let cells = records.iter().map(|record| cell(name, record.get(name).unwrap_or(&none)));
+        Ok((name.clone(), Cells::gather(cells, || format!("column {name:?}"))?))
     };
     names.iter().map(column).collect()
 }
 
+fn cell(name: &str, value: &Value) -> Result<Cell, Problem> {
+    Ok(match value {
+        Value::Null => (f64::NAN, None, Seen::Missing),
+        Value::Bool(is) => (f64::from(u8::from(*is)), None, Seen::Bool),
+        Value::Number(number) if number.is_f64() => (number.as_f64().unwrap_or(f64::NAN), None, Seen::Number),
+        Value::Number(number) => (number.as_f64().unwrap_or(f64::NAN), None, Seen::Whole),
+        Value::String(text) => (f64::NAN, Some(text.clone()), Seen::Text),
+        other => {
+            let shown: String = other.to_string().chars().take(60).collect();
+            return Err(Problem::Rows(format!("column {name:?} holds {shown}, which is no single value")));
+        }
+    })
+}
+
 /// A table with a line of names. A column is numbers where every cell is one or empty.
 fn csv(body: &[u8]) -> Result<Vec<(String, Cells)>, Problem> {
-    let mut reader = csv::Reader::from_reader(body);
-    let wrong = |error: csv::Error| Problem::Request(format!("not CSV: {error}"));
-    let names: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
-    let mut cells: Vec<Vec<String>> = vec![Vec::new(); names.len()];
-    for record in reader.records() {
-        cells.iter_mut().zip(&record.map_err(wrong)?).for_each(|(column, cell)| column.push(cell.to_owned()));
-    }
+    let (names, cells) = table_of_csv(body).map_err(|error| Problem::Request(format!("not CSV: {error}")))?;
     Ok(names.into_iter().zip(cells.into_iter().map(column_of_texts)).collect())
 }
 
+/// Names and cells, column by column, of CSV with a line of names.
+///
+/// # Errors
+/// What is no such table.
+pub fn table_of_csv(body: &[u8]) -> Result<(Vec<String>, Vec<Vec<String>>), csv::Error> {
+    let mut reader = csv::Reader::from_reader(body);
+    let names: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
+    let mut cells: Vec<Vec<String>> = vec![Vec::new(); names.len()];
+    for record in reader.records() {
+        cells.iter_mut().zip(&record?).for_each(|(column, cell)| column.push(cell.to_owned()));
+    }
+    Ok((names, cells))
+}
+
 /// A column as CSV has it.
-pub fn column_of_texts(cells: Vec<String>) -> Cells {
+fn column_of_texts(cells: Vec<String>) -> Cells {
     let mut marks = Marks::default();
     let number = |cell: &String| match cell.trim() {
         "" => Some((f64::NAN, Seen::Missing)),

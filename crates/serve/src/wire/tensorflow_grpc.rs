@@ -13,7 +13,7 @@ use super::{tensorflow, v2::Tensor};
 use crate::{
     Answer, Frame, Label, Method, Problem, Servable,
     tensor::{self, Datatype},
-    values::{Cells, Values},
+    values::{Cell, Cells, Seen, Values},
 };
 
 #[derive(Clone, PartialEq, Message)]
@@ -486,48 +486,33 @@ pub fn example_rows(input: Option<ExamplesInput>, model: &Servable) -> Result<Fr
         }
     });
     names.sort();
-    let column = |name: String| Ok((column_of(&name, &rows)?, name)).map(|(cells, name)| (name, cells));
+    let column = |name: String| column_of(&name, &rows).map(|cells| (name, cells));
     let columns = names.into_iter().map(column).collect::<Result<Vec<(String, Cells)>, Problem>>()?;
     model.schema.columns(columns, crate::Extra::LeftOut)
 }
 
 fn column_of(name: &str, rows: &[HashMap<String, Feature>]) -> Result<Cells, Problem> {
-    use crate::{
-        Column,
-        values::{Marks, Seen},
-    };
-    let mut marks = Marks::default();
-    let (mut numbers, mut texts) = (Vec::new(), Vec::new());
-    for row in rows {
-        let several = || Problem::Rows(format!("feature {name:?} has several values in one example"));
-        let (number, text, seen) = match row.get(name).and_then(|feature| feature.kind.as_ref()) {
-            None => (f64::NAN, None, Seen::Missing),
-            Some(FeatureKind::Floats(list)) => match list.value.as_slice() {
-                [] => (f64::NAN, None, Seen::Missing),
-                [one] => (f64::from(*one), None, Seen::Number),
-                _ => return Err(several()),
-            },
-            Some(FeatureKind::Longs(list)) => match list.value.as_slice() {
-                [] => (f64::NAN, None, Seen::Missing),
-                [one] => (*one as f64, None, Seen::Whole),
-                _ => return Err(several()),
-            },
-            Some(FeatureKind::Bytes(list)) => match list.value.as_slice() {
-                [] => (f64::NAN, None, Seen::Missing),
-                [one] => (f64::NAN, Some(String::from_utf8_lossy(one).into_owned()), Seen::Text),
-                _ => return Err(several()),
-            },
-        };
-        marks.add(seen);
-        numbers.push(number);
-        texts.push(text);
-    }
-    match marks.has(Seen::Text) {
-        true if !marks.only(&[Seen::Text, Seen::Missing]) => {
-            Err(Problem::Rows(format!("feature {name:?} holds both texts and numbers")))
+    let cells = rows.iter().map(|row| cell(name, row.get(name).and_then(|feature| feature.kind.as_ref())));
+    Cells::gather(cells, || format!("feature {name:?}"))
+}
+
+/// The one value of a feature.
+fn cell(name: &str, feature: Option<&FeatureKind>) -> Result<Cell, Problem> {
+    let missing = (f64::NAN, None, Seen::Missing);
+    let Some(feature) = feature else { return Ok(missing) };
+    let (count, cell) = match feature {
+        FeatureKind::Floats(list) => {
+            (list.value.len(), list.value.first().map(|n| (f64::from(*n), None, Seen::Number)))
         }
-        true => Ok(Cells { column: Column::Texts(texts), marks }),
-        false => Ok(Cells { column: Column::Numbers(numbers), marks }),
+        FeatureKind::Longs(list) => (list.value.len(), list.value.first().map(|n| (*n as f64, None, Seen::Whole))),
+        FeatureKind::Bytes(list) => {
+            let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+            (list.value.len(), list.value.first().map(|bytes| (f64::NAN, Some(text(bytes)), Seen::Text)))
+        }
+    };
+    match count {
+        0 | 1 => Ok(cell.unwrap_or(missing)),
+        _ => Err(Problem::Rows(format!("feature {name:?} has several values in one example"))),
     }
 }
 

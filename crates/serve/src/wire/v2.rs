@@ -268,7 +268,7 @@ pub fn rows(schema: &Schema, mut inputs: Vec<Tensor>) -> Result<Frame, Problem> 
             return Err(Problem::Rows(says));
         }
         let cells: Cells = match values.is_empty() {
-            true => Cells { column: crate::Column::Numbers(Vec::new()), marks: Default::default() },
+            true => Cells::none(),
             false => values.into_columns(1)?.remove(0),
         };
         Ok((name, cells))
