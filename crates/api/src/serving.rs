@@ -272,12 +272,15 @@ pub async fn find(app: &Arc<App>, name: &str, which: Which) -> Result<Arc<Loaded
     let (version, created) =
         app.models.read(|book| book.answering(name, &which).map(|version| (version.version, version.created)))?;
     let key = (name.to_owned(), version);
+    let route = (name.to_owned(), which);
+    let before = serving.before.read().get(&route).cloned();
     let known = serving.versions.read().get(&key).filter(|known| known.created == created).cloned();
     if let Some(known) = known.filter(|known| is_current(app, known)) {
+        if before.is_none_or(|before| !Arc::ptr_eq(&before, &known)) {
+            serving.before.write().insert(route, known.clone());
+        }
         return Ok(known);
     }
-    let route = (key.0.clone(), which);
-    let before = serving.before.read().get(&route).cloned();
     let Some(before) = before.filter(|before| before.model.version != version) else {
         let loaded = load(app, &key, created).await?;
         serving.before.write().insert(route, loaded.clone());
