@@ -77,6 +77,12 @@ pub const ALL: &[Measure] = &[
         summary: "Share of a model's predictions that were wrong, or how far numbers were off, by labels.",
     },
     Measure {
+        name: "model_worse",
+        unit: "",
+        impact: 0.8,
+        summary: "Errors of a version of a model, held against those of the version before it, by labels.",
+    },
+    Measure {
         name: "model_estimate",
         unit: "1",
         impact: 0.5,

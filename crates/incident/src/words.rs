@@ -25,6 +25,7 @@ pub fn symptom(piece: &Piece) -> String {
         ("log_value", _) => "a new value in logs",
         ("log_session", _) => "unusual sessions in logs",
         ("model_errors", _) => "a model's errors",
+        ("model_worse", _) => "a model worse than the one before",
         ("model_estimate", _) => "a model probably less right",
         ("model_data_quality", _) => "broken inputs of a model",
         ("model_fairness", _) => "an unfair model",

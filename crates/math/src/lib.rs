@@ -21,6 +21,7 @@ pub mod rates;
 pub mod secrets;
 pub mod sessions;
 pub mod shares;
+pub mod sign_test;
 pub mod stream;
 pub mod subsequence;
 pub mod symmetric;

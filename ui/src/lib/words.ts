@@ -31,6 +31,7 @@ const MEASURES: Record<string, string> = {
   alert: 'Alert',
   slo_burn: 'Error budget burn',
   model_errors: 'Model errors',
+  model_worse: 'Model worse than before',
   model_estimate: 'Estimated accuracy',
   model_data_quality: 'Model data quality',
   model_fairness: 'Model fairness',

@@ -11,6 +11,8 @@
 //! - *errors* (`model_errors`): labels are joined to predictions by id whenever they come, and the errors go in the
 //!   order of their labels into [`math::drift_stream`], which promises one false alarm in 100,000 labels at most. It
 //!   ends where twice 200 labels in a row show no more than a quarter of the rise.
+//! - *a worse version* (`model_worse`): its errors are paired with those of the version that was in use before it, see
+//!   `against`; said by chance of one version in 1,000 that is no worse.
 //! - *estimated accuracy* (`model_estimate`): how sure the model is, and how right it was when it was as sure in its
 //!   first labelled predictions, say how right it is likely to be now ([`math::no_labels`]).
 //! - *fairness* (`model_fairness`): rates of the favourable prediction by group, see `fairness`.
@@ -22,8 +24,9 @@
 //!
 //! Cost: about half a microsecond a column of a prediction, its JSON and the windows included (4 µs at 10 columns, 52 at
 //! 100); 12 KB a column and version, 5 MB a model for 100,000 predictions that await labels. Fails on: a daily rhythm where the reference does not span a day (set `reference_h`); a version that was bad
-//! from its first row, which is its own reference; columns that change only together; more than 200 columns.
+//! from its first row and has no labels; columns that change only together; more than 200 columns.
 
+mod against;
 mod claims;
 mod compare;
 mod errors;
@@ -44,6 +47,7 @@ use view::{
     Analysis, Findings, Fleet, Pages, Param, Params, State, StateData, Stratum, Trigger, View, load_nodes, save_nodes,
 };
 
+use self::against::{Against, Recent};
 use self::claims::Whose;
 use self::errors::{Errors, Labelled};
 use self::events::{Label, Prediction, Scalar, Settings, Value, hash};
@@ -186,6 +190,10 @@ struct Version {
     /// Whether it predicts numbers, not classes; while it may be either, the different numbers.
     is_measured: bool,
     numbers: BTreeSet<i64>,
+    /// Whether its last prediction was one beside that of another version.
+    is_shadow: bool,
+    against: Option<Against>,
+    recent: Recent,
     drift: BTreeMap<String, Streak>,
     errors: Errors,
     labelled: Labelled,
@@ -231,15 +239,19 @@ impl Book {
             return;
         };
         let Some(model) = self.model(view, batch, i) else { return };
-        let id = id_of(&row.id);
+        let answered = id_of(&row.id);
+        let id = if row.shadow { shadow_id(answered) } else { answered };
         if self.rings[model].has(id) {
             self.fleet.models[model].twice += 1;
             return;
         }
-        let Some(at) = self.version(model, &row.version.text(), time, view.now) else {
+        let Some(at) = self.version(model, &row.version.text(), row.shadow, time, view.now) else {
             self.fleet.left_out += 1;
             return;
         };
+        if let (true, Some(of_answer)) = (row.shadow, self.rings[model].get(answered)) {
+            self.versions[at].note_both(&of_answer, row.prediction.value());
+        }
         self.close_windows(at, time, view, params, out);
         let certainty = certainty(&row);
         self.remember(model, at, id, time, &row, certainty);
@@ -302,22 +314,27 @@ impl Book {
             return;
         };
         let (Some(model), Some(value)) = (self.model(view, batch, i), label.value.value()) else { return };
-        let of = &mut self.fleet.models[model];
-        let Some(known) = self.rings[model].label(id_of(&label.prediction_id)) else {
-            of.unknown += 1;
-            return;
-        };
+        let answered = id_of(&label.prediction_id);
+        if !self.join_label(model, answered, value, view, out) {
+            self.fleet.models[model].unknown += 1;
+        }
+        self.join_label(model, shadow_id(answered), value, view, out);
+    }
+
+    /// Joins a label to the prediction of an id; `false` where that is not remembered.
+    fn join_label(&mut self, model: usize, id: u64, value: Value, view: &View, out: &mut Findings) -> bool {
+        let Some(known) = self.rings[model].label(id) else { return false };
         if known.flags & IS_LABELLED != 0 {
-            of.twice += 1;
-            return;
+            self.fleet.models[model].twice += 1;
+            return true;
         }
         let at = usize::from(known.node);
         let is_same = |v: &Version| v.is_used && v.generation == known.generation && v.model == model;
-        if !self.versions.get(at).is_some_and(is_same) {
-            of.unknown += 1;
-            return;
+        let is_there = self.versions.get(at).is_some_and(is_same);
+        if is_there {
+            self.join(at, &known, value, view, out);
         }
-        self.join(at, &known, value, view, out);
+        is_there
     }
 
     fn join(&mut self, at: usize, known: &Remembered, value: Value, view: &View, out: &mut Findings) {
@@ -337,10 +354,39 @@ impl Book {
             version.labelled.take(known.certainty, error == 0.0);
         }
         let turn = version.errors.push(error.min(1e300), is_size, view.now);
+        version.recent.push(error);
+        if let Some(against) = &mut version.against {
+            against.push(error);
+        }
         let model = &self.fleet.models[version.model];
-        let whose = Whose { tenant: &model.tenant, entity: &model.entity, version: &version.name };
+        let whose = Whose::of(model, &version.name, version.is_shadow);
         if let Some(turn) = turn {
             say::errors(&mut version.claims, &whose, &version.errors, turn, view.now, out);
+        }
+        self.compare_versions(at, view, out);
+    }
+
+    /// Holds a version that has a new error against the one before it, and those that came after it against it.
+    fn compare_versions(&mut self, changed: usize, view: &View, out: &mut Findings) {
+        let is_of_classes = self.versions[changed].errors.is_of_classes();
+        for at in 0..self.versions.len() {
+            let Some(mut against) = self.versions[at].against.take() else { continue };
+            let is_concerned = at == changed || against.node == changed;
+            let other = self.versions.get(against.node).filter(|other| {
+                is_concerned && other.generation == against.generation && other.errors.is_of_classes() == is_of_classes
+            });
+            if let Some(other) = other
+                && self.versions[at].errors.is_of_classes() == is_of_classes
+            {
+                against.settle(&other.recent);
+                self.dirty[at] = true;
+                let version = &mut self.versions[at];
+                let model = &self.fleet.models[version.model];
+                let whose = Whose::of(model, &version.name, version.is_shadow);
+                let held = say::Held { against: &mut against, since: version.first, is_of_classes };
+                say::worse(&mut version.claims, &whose, held, EntityKey(model.key), view.now, out);
+            }
+            self.versions[at].against = Some(against);
         }
     }
 
@@ -362,7 +408,7 @@ impl Book {
     fn close_windows(&mut self, at: usize, time: i64, view: &View, params: &Params, out: &mut Findings) {
         let version = &mut self.versions[at];
         let model = &self.fleet.models[version.model];
-        let whose = Whose { tenant: &model.tenant, entity: &model.entity, version: &version.name };
+        let whose = Whose::of(model, &version.name, version.is_shadow);
         if version.fairness.is_due(time) {
             self.dirty[at] = true;
             say::fairness(&mut version.fairness, &mut version.claims, &whose, params, view.now, out);
@@ -381,13 +427,17 @@ impl Book {
     fn go_on(&mut self, at: usize, view: &View, out: &mut Findings) {
         let version = &mut self.versions[at];
         let model = &self.fleet.models[version.model];
-        let whose = Whose { tenant: &model.tenant, entity: &model.entity, version: &version.name };
+        let whose = Whose::of(model, &version.name, version.is_shadow);
         if let Some(error) = version.errors.point(view.now) {
             self.dirty[at] = true;
             let is_of_classes = version.errors.is_of_classes();
             let metric = if is_of_classes { say::ACCURACY } else { say::ERROR };
             let value = if is_of_classes { 1.0 - error } else { error };
             say::point(&whose, EntityKey(model.key), metric, value, view.now, out);
+        }
+        if let Some(share) = version.against.as_mut().and_then(Against::point_same) {
+            self.dirty[at] = true;
+            say::point(&whose, EntityKey(model.key), say::AGREEMENT, share, view.now, out);
         }
         let silent_ns = view.now.0 - version.last;
         if silent_ns >= IDLE_NS {
@@ -438,19 +488,23 @@ impl Book {
     }
 
     /// The number of a version, which is begun where it is new; `None` where there are too many.
-    fn version(&mut self, model: usize, name: &str, time: i64, now: Time) -> Option<usize> {
+    fn version(&mut self, model: usize, name: &str, is_shadow: bool, time: i64, now: Time) -> Option<usize> {
         let name = shown(name);
         let known = self.versions.iter().position(|v| v.is_used && v.model == model && v.name == name);
         let at = match known {
             Some(at) => at,
-            None => self.begin(model, name, time)?,
+            None => self.begin(model, name, is_shadow, time)?,
         };
         self.dirty[at] = true;
+        self.versions[at].is_shadow = is_shadow;
         self.versions[at].last = now.0;
         Some(at)
     }
 
-    fn begin(&mut self, model: usize, name: String, time: i64) -> Option<usize> {
+    fn begin(&mut self, model: usize, name: String, is_shadow: bool, time: i64) -> Option<usize> {
+        let in_use = self.versions.iter().enumerate().filter(|(_, v)| v.is_used && v.model == model && !v.is_shadow);
+        let before = in_use.max_by_key(|(_, v)| (v.last, v.first));
+        let against = before.map(|(at, v)| Against::new(at, v.generation, &v.name, &v.recent, is_shadow));
         let free = self.versions.iter().position(|v| !v.is_used);
         let at = free.unwrap_or(self.versions.len());
         if at >= MAX_VERSIONS {
@@ -462,7 +516,7 @@ impl Book {
             self.samples.push(<(Sample, Sample)>::default());
         }
         let generation = self.versions[at].generation;
-        let version = Version { is_used: true, generation, model, name, first: time, ..Version::default() };
+        let version = Version { is_used: true, generation, model, name, first: time, against, ..Version::default() };
         let seed = version.seed(&self.fleet.models[model]);
         self.samples[at] = (Sample::new(seed, REFERENCE_MOST), Sample::new(seed, REFERENCE_MOST));
         self.versions[at] = version;
@@ -471,6 +525,14 @@ impl Book {
 }
 
 impl Version {
+    /// Notes a row that another version answered and this one predicted beside it.
+    fn note_both(&mut self, of_answer: &Remembered, own: Option<Value>) {
+        if let (Some(against), Some(own)) = (&mut self.against, own) {
+            against.both += 1;
+            against.same += u64::from(of_answer.is_class(own));
+        }
+    }
+
     /// Learns from a number that was predicted, or was right, whether these are numbers or names of classes.
     fn learn_kind(&mut self, number: f64, has_probabilities: bool) {
         if self.is_measured || has_probabilities {
@@ -531,6 +593,11 @@ fn certainty(row: &Prediction) -> Option<f64> {
 /// Never 0, which stands for none.
 fn id_of(id: &Scalar) -> u64 {
     hash(&[&id.text()]).max(1)
+}
+
+/// What the prediction of a shadow beside an answer is called.
+fn shadow_id(answered: u64) -> u64 {
+    answered.rotate_left(32) ^ 1
 }
 
 impl StateData for Book {

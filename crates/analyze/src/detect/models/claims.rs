@@ -3,7 +3,7 @@
 use types::{Band, Direction, EntityId, Evidence, Finding, FindingId, SECOND, Shape, Tenant, Time};
 use view::Findings;
 
-use super::ANALYSIS;
+use super::{ANALYSIS, Model};
 use crate::detect::ongoing::{Claims, say};
 use crate::detect::words::{round3, rounded};
 use crate::measures;
@@ -12,6 +12,9 @@ use crate::measures;
 const SAY_AGAIN_NS: i64 = 20 * SECOND;
 /// Quiet windows after which a claim ends.
 const SETTLE: u32 = 2;
+
+/// What is found of a shadow is evidence only.
+const SHADOW_IMPACT: f64 = 0.1;
 
 /// Something to be said of one version of a model.
 pub(super) struct Claim {
@@ -33,6 +36,14 @@ pub(super) struct Whose<'a> {
     pub tenant: &'a Tenant,
     pub entity: &'a EntityId,
     pub version: &'a str,
+    /// It only predicts beside what is answered: what is found of it hurts nobody.
+    pub is_shadow: bool,
+}
+
+impl<'a> Whose<'a> {
+    pub fn of(model: &'a Model, version: &'a str, is_shadow: bool) -> Whose<'a> {
+        Whose { tenant: &model.tenant, entity: &model.entity, version, is_shadow }
+    }
 }
 
 /// Says a claim, or that it goes on. What is known by a higher surprise keeps it, so that new words are taken over.
@@ -57,7 +68,7 @@ pub(super) fn raise(claims: &mut Claims, whose: &Whose, claim: Claim, now: Time,
         learned: now,
         belief: round3(claim.belief),
         surprise,
-        impact: measures::impact(claim.measure),
+        impact: measures::impact(claim.measure).min(if whose.is_shadow { SHADOW_IMPACT } else { 1.0 }),
         direction: claim.direction,
         expected: claim.expected,
         observed: tidy(claim.observed),

@@ -23,6 +23,9 @@ pub(super) struct Prediction<'a> {
     pub probabilities: BTreeMap<Name<'a>, Scalar<'a>>,
     /// Rows that it stands for; absent = 1.
     pub weight: Option<f64>,
+    /// Whether another version answered, and this was only asked beside it.
+    #[serde(default)]
+    pub shadow: bool,
 }
 
 /// What was right.

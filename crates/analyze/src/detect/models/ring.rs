@@ -57,6 +57,11 @@ impl Ring {
         self.places.insert(prediction.id, place as u32);
     }
 
+    /// The prediction with this id.
+    pub fn get(&self, id: u64) -> Option<Remembered> {
+        self.rows.peek(*self.places.get(&id)? as usize).copied()
+    }
+
     /// The prediction with this id, marked as labelled from now on.
     pub fn label(&mut self, id: u64) -> Option<Remembered> {
         let place = *self.places.get(&id)? as usize;

@@ -6,6 +6,7 @@ use types::{Band, Direction, EntityKey, Time};
 use view::{DerivedSample, Findings, Params};
 
 use super::Streak;
+use super::against::Against;
 use super::claims::{Claim, Whose, band, chart, is_said, listed, lower, note, raise, title};
 use super::compare::{Pair, compare, share};
 use super::errors::{Errors, Labelled, Turn};
@@ -20,8 +21,14 @@ pub(super) const ACCURACY: &str = "bellwether.model.accuracy";
 pub(super) const ESTIMATED: &str = "bellwether.model.accuracy.estimated";
 pub(super) const ERROR: &str = "bellwether.model.error";
 pub(super) const DRIFT: &str = "bellwether.model.drift";
+/// Share of rows for which a shadow said what was answered.
+pub(super) const AGREEMENT: &str = "bellwether.model.agreement";
+/// Mean error of a version less that of the version before it, and of how many pairs.
+pub(super) const DIFFERENCE: &str = "bellwether.model.error.difference";
+pub(super) const PAIRS: &str = "bellwether.model.error.pairs";
 
 pub(super) const ERRORS: &str = "model_errors";
+const WORSE: &str = "model_worse";
 const INPUTS: &str = "model_input_drift";
 const PREDICTIONS: &str = "model_prediction_drift";
 const QUALITY: &str = "model_data_quality";
@@ -205,6 +212,51 @@ pub(super) fn errors(claims: &mut Claims, whose: &Whose, errors: &Errors, turn: 
         observed: after,
         summary: format!("{} {what}, as its last {labels} labels show", title(whose)),
         evidence: vec![chart(whose, metric, start, now), note(promise.into())],
+    };
+    raise(claims, whose, claim, now, out);
+}
+
+/// A version, as it is held against another.
+pub(super) struct Held<'a> {
+    pub against: &'a mut Against,
+    /// When it began.
+    pub since: i64,
+    pub is_of_classes: bool,
+}
+
+/// Says that a version errs more than the one before it, or that this is not so sure any more.
+pub(super) fn worse(claims: &mut Claims, whose: &Whose, held: Held, key: EntityKey, now: Time, out: &mut Findings) {
+    let compared = held.against.compared();
+    if let Some(compared) = held.against.point() {
+        point(whose, key, DIFFERENCE, compared.own - compared.other, now, out);
+        point(whose, key, PAIRS, compared.pairs as f64, now, out);
+    }
+    if !compared.is_worse(is_said(claims, WORSE, "")) {
+        return super::claims::end_all(claims, now, out, |f| f.measure == WORSE);
+    }
+    let other = &held.against.name;
+    let what = if held.is_of_classes {
+        let [own, theirs] = [compared.own, compared.other].map(percent);
+        format!("is wrong in {own} of its predictions, version {other} before it in {theirs}")
+    } else {
+        let [own, theirs] = [compared.own, compared.other].map(|v| rounded(v, 3));
+        format!("is off by {own} on average, version {other} before it by {theirs}")
+    };
+    let pairs = format!(
+        "of {} pairs of labels it was worse in {} and better in {}; that is said by chance of one version in 1,000",
+        compared.pairs, compared.worse, compared.better
+    );
+    let claim = Claim {
+        measure: WORSE,
+        part: String::new(),
+        start: held.since,
+        surprise: compared.surprise,
+        belief: belief_from_surprise(compared.surprise).max(0.8),
+        direction: Direction::Up,
+        expected: Some(band(compared.other, 0.0)),
+        observed: compared.own,
+        summary: format!("{} {what}", title(whose)),
+        evidence: vec![chart(whose, DIFFERENCE, held.since, now), note(pairs)],
     };
     raise(claims, whose, claim, now, out);
 }

@@ -461,3 +461,59 @@ fn versions_columns_and_models_that_explode_are_bounded() {
     let book: &mut Book = life.state.get();
     assert!(book.versions.iter().all(|v| !v.is_used));
 }
+
+/// A prediction of a version with a label beside it, which is wrong with a chance of `wrong`.
+fn with_label(c: &mut Chance, id: u64, version: u32, wrong: f64) -> [(&'static str, String); 2] {
+    let is_wrong = c.uniform() < wrong;
+    let made =
+        format!("{{\"id\":\"r/{id}\",\"version\":{version},\"inputs\":{{\"x\":{:.3}}},\"prediction\":1}}", c.normal());
+    let label = format!("{{\"prediction_id\":\"r/{id}\",\"value\":{}}}", u8::from(!is_wrong));
+    [("prediction", made), ("label", label)]
+}
+
+#[test]
+fn a_version_that_is_worse_from_its_first_row_is_told_and_one_that_is_no_worse_is_not() {
+    for (wrong, is_told) in [(0.1, false), (0.25, true), (0.05, false)] {
+        let mut life = Life::new(7);
+        for (version, wrong) in [(1, 0.1), (2, wrong)] {
+            for _ in 0..15 {
+                let ids: Vec<u64> = (0..40).map(|row| life.rows + row).collect();
+                life.rows += 40;
+                let events: Vec<_> =
+                    ids.iter().flat_map(|id| with_label(&mut life.chance, *id, version, wrong)).collect();
+                life.step(&events);
+            }
+            life.restart();
+        }
+        let said = life.of("model_worse");
+        assert_eq!(!said.is_empty(), is_told, "{wrong}: {said:#?}");
+        if let [finding] = &said[..] {
+            let summary = &finding.summary;
+            assert!(finding.ongoing && finding.scope == "version 2" && finding.impact > 0.5, "{finding:#?}");
+            assert!(summary.contains("version 1 before it in"), "{summary}");
+        }
+        let pairs = life.derived.iter().filter(|d| d.metric == say::PAIRS).next_back().unwrap();
+        assert!(pairs.value > 400.0, "{}", pairs.value);
+    }
+}
+
+#[test]
+fn a_shadow_is_held_against_what_was_answered_row_by_row_and_hurts_nobody() {
+    let mut life = Life::new(8);
+    for _ in 0..40 {
+        let mut events = Vec::new();
+        for _ in 0..30 {
+            life.rows += 1;
+            let [made, label] = with_label(&mut life.chance, life.rows, 1, 0.1);
+            let says = u8::from(life.chance.uniform() < 0.7);
+            let beside = format!("{{\"id\":\"r/{}\",\"version\":2,\"prediction\":{says},\"shadow\":true}}", life.rows);
+            events.extend([made, ("prediction", beside), label]);
+        }
+        life.step(&events);
+    }
+    let [finding] = &life.of("model_worse")[..] else { panic!("{:#?}", life.said) };
+    assert!(finding.scope == "version 2" && finding.impact <= 0.2, "{finding:#?}");
+    let last = |metric: &str| life.derived.iter().filter(|d| d.metric == metric).next_back().unwrap().value;
+    assert!((last(say::AGREEMENT) - 0.7).abs() < 0.05, "{}", last(say::AGREEMENT));
+    assert!((last(say::DIFFERENCE) - 0.24).abs() < 0.05, "{}", last(say::DIFFERENCE));
+}
