@@ -13,7 +13,9 @@ use crate::{
     gates::Gate,
     logged::LoggedModel,
     moves::{Acting, Move},
+    observed::Observed,
     registry::RegisteredModel,
+    rollout::Rollout,
     runs::{Latest, Point, Run},
     traces::Trace,
     webhooks::{Delivery, Webhook},
@@ -119,6 +121,9 @@ pub struct Book {
     /// What became of versions, by number.
     pub(crate) moves: BTreeMap<u64, Move>,
     pub(crate) gates: Vec<Gate>,
+    pub(crate) rollouts: Vec<Rollout>,
+    /// By model and version; not kept.
+    pub(crate) observed: BTreeMap<(String, u64), Observed>,
     pub(crate) acting: Acting,
     dirty: BTreeSet<(Kind, String)>,
     /// Runs whose last values are newer than their document.

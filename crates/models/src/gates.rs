@@ -8,6 +8,7 @@ use crate::{
     Code, Problem,
     book::Book,
     moves::What,
+    observed::Observed,
     registry::{RegisteredModel, Version},
     search::pattern::Pattern,
     serving::CHAMPION,
@@ -47,6 +48,21 @@ pub struct Gate {
     /// How many people other than who registered the version must approve it.
     #[serde(default)]
     pub approvals: usize,
+    /// So many rows it must have predicted before, as a shadow or a canary.
+    #[serde(default)]
+    pub rows: u64,
+    /// In so many pairs of labels its errors must have been held against those of the version before it.
+    #[serde(default)]
+    pub labels: u64,
+    /// So much of what it said as a shadow must have been what was answered, 0..=1.
+    #[serde(default)]
+    pub agreement: Option<f64>,
+    /// Its mean error may be above that of the version before it by so much at most.
+    #[serde(default)]
+    pub error_above: Option<f64>,
+    /// What must not be being found of it: measures, `*` for any text, as `model_*` or `model_fairness`.
+    #[serde(default)]
+    pub without: Vec<String>,
 }
 
 fn any() -> String {
@@ -78,11 +94,61 @@ impl Gate {
                 "gate {:?} says nothing of metric {metric:?}: at_least, at_most or not_worse_by",
                 self.name
             )),
-            None if self.approvals == 0 => Err(format!("gate {:?} asks for nothing", self.name)),
+            None if self.approvals == 0 && !self.asks_of_observed() => {
+                Err(format!("gate {:?} asks for nothing", self.name))
+            }
+            _ if self.agreement.is_some_and(|share| !(0.0..=1.0).contains(&share)) => {
+                Err(format!("gate {:?}: agreement is a number from 0 to 1", self.name))
+            }
+            _ if self.error_above.is_some_and(|by| !by.is_finite() || by < 0.0) => {
+                Err(format!("gate {:?}: error_above is a number from 0 on", self.name))
+            }
+            _ if self.without.iter().any(|measure| !measure.starts_with("model_")) => {
+                Err(format!("gate {:?}: what it is to be without begins with model_, as model_* does", self.name))
+            }
             _ if self.not_worse_by.is_some_and(|by| !by.is_finite() || by < 0.0) => {
                 Err(format!("gate {:?}: not_worse_by is a number from 0 on", self.name))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether it asks what was seen of a version while it answered.
+    fn asks_of_observed(&self) -> bool {
+        let asks_how_well = self.agreement.is_some() || self.error_above.is_some() || !self.without.is_empty();
+        self.rows > 0 || self.labels > 0 || asks_how_well
+    }
+
+    fn pass_observed(&self, observed: Option<&Observed>) -> Result<(), String> {
+        let unseen = Observed::default();
+        let seen = observed.unwrap_or(&unseen);
+        let known = |what: Option<f64>, says: &str| what.ok_or_else(|| format!("{says} is not known (yet)"));
+        if seen.rows < self.rows {
+            return Err(format!("it predicted {} rows so far, and must have {}", seen.rows, self.rows));
+        }
+        if seen.pairs < self.labels {
+            let (seen, wanted) = (seen.pairs, self.labels);
+            return Err(format!("{seen} labels show how it does against the version before it, and {wanted} must"));
+        }
+        if let Some(least) = self.agreement {
+            let share = known(seen.agreement, "how often it says, as a shadow, what is answered")?;
+            if share < least {
+                return Err(format!("it said what was answered for {share:.3} of the rows, and must for {least}"));
+            }
+        }
+        if let Some(most) = self.error_above {
+            let by = known(seen.difference, "its error against that of the version before it")?;
+            if by > most {
+                return Err(format!(
+                    "its mean error is above that of the version before it by {by:.4}, and may be by {most}"
+                ));
+            }
+        }
+        let is_unwanted =
+            |measure: &str| self.without.iter().any(|without| Pattern::with_stars(without).matches(measure));
+        match seen.findings.iter().find(|(measure, _)| is_unwanted(measure)) {
+            Some((measure, words)) => Err(format!("{measure} is being found of it: {words}")),
+            None => Ok(()),
         }
     }
 
@@ -111,6 +177,16 @@ impl Book {
         self.gates.iter().filter(move |gate| gate.stands_before(model, place))
     }
 
+    /// Why a version may not take a place, gate by gate: name and reason. Empty where it may.
+    ///
+    /// # Errors
+    /// A model that is not there.
+    pub fn refusals(&self, name: &str, place: &str, number: u64) -> Result<Vec<(String, String)>, Problem> {
+        let model = self.registered(name)?;
+        let refused = |gate: &Gate| self.pass(gate, model, number).err().map(|why| (gate.name.clone(), why));
+        Ok(self.gates_before(name, place).filter_map(refused).collect())
+    }
+
     /// Whether a version may take a place; the names of the gates that it passed.
     ///
     /// # Errors
@@ -131,6 +207,9 @@ impl Book {
     fn pass(&self, gate: &Gate, model: &RegisteredModel, number: u64) -> Result<(), String> {
         if let Some(metric) = &gate.metric {
             self.pass_metric(gate, metric, model, number)?;
+        }
+        if gate.asks_of_observed() {
+            gate.pass_observed(self.observed(&model.name, number))?;
         }
         if gate.approvals > 0 {
             self.pass_approvals(gate.approvals, &model.name, number)?;
@@ -292,6 +371,30 @@ mod tests {
     }
 
     #[test]
+    fn a_version_must_have_shown_itself() {
+        let mut book = book(&[0.9]);
+        book.set_gates(vec![gate(serde_json::json!({
+            "name": "shown", "rows": 100, "labels": 50, "agreement": 0.9, "error_above": 0.01, "without": ["model_*"]
+        }))]);
+        let mut refused = |note: &dyn Fn(&mut Observed)| {
+            book.observe("iris", 1, note);
+            move_to(&mut book, "1").err().unwrap_or_default()
+        };
+        assert!(refused(&|_| ()).contains("0 rows so far, and must have 100"));
+        assert!(refused(&|o| o.rows = 100).contains("0 labels show"));
+        assert!(refused(&|o| o.pairs = 50).contains("is not known (yet)"));
+        assert!(refused(&|o| o.agreement = Some(0.5)).contains("for 0.500 of the rows, and must for 0.9"));
+        assert!(refused(&|o| o.agreement = Some(0.95)).contains("is not known (yet)"));
+        assert!(refused(&|o| o.difference = Some(0.02)).contains("by 0.0200, and may be by 0.01"));
+        let find = |o: &mut Observed| {
+            o.difference = Some(-0.1);
+            o.findings.insert("model_fairness".into(), "favours some".into());
+        };
+        assert!(refused(&find).contains("model_fairness is being found of it: favours some"));
+        assert_eq!(refused(&|o| o.findings.clear()), "");
+    }
+
+    #[test]
     fn patterns_and_bad_gates() {
         let matches = |pattern: &str, name: &str| Pattern::with_stars(pattern).matches(name);
         assert!(matches("*", "a") && matches("a*c", "abc") && matches("a*b*c", "axbyc") && matches("a", "a"));
@@ -301,6 +404,9 @@ mod tests {
             (serde_json::json!({"name": "g", "at_least": 1.0}), "names no metric"),
             (serde_json::json!({"name": "g", "metric": "a"}), "says nothing of metric"),
             (serde_json::json!({"name": " ", "approvals": 1}), "has no name"),
+            (serde_json::json!({"name": "g", "without": ["drift"]}), "begins with model_"),
+            (serde_json::json!({"name": "g", "agreement": 90.0}), "from 0 to 1"),
+            (serde_json::json!({"name": "g", "error_above": -0.1}), "from 0 on"),
             (serde_json::json!({"name": "g", "metric": "a", "not_worse_by": -1.0}), "from 0 on"),
         ] {
             assert!(gate(bad.clone()).check().unwrap_err().contains(says), "{bad}");

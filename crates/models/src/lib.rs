@@ -10,12 +10,15 @@ pub mod limits;
 pub mod logged;
 pub mod mlflow;
 pub mod moves;
+pub mod observed;
 mod problem;
 pub mod registry;
+pub mod rollout;
 pub mod runs;
 pub mod search;
 pub mod serving;
 pub mod traces;
+pub mod traffic;
 pub mod webhooks;
 
 pub use book::{Book, Changes, Chunk, Document, Lifecycle, Pairs, Unreadable};

@@ -10,6 +10,7 @@ use crate::{
     book::{Book, Kind},
     registry::{RegisteredModel, Stage},
     serving::in_use,
+    traffic::{CANARY, Phase, SHADOW},
 };
 
 /// One move.
@@ -33,6 +34,12 @@ pub struct Move {
     /// Gates that it passed, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<String>,
+    /// Versions that are at another place in their life by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseChange>,
+    /// Why, where it was not somebody who moved it by hand.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
     /// Whether the journal has it.
     #[serde(default)]
     pub journaled: bool,
@@ -77,6 +84,17 @@ pub enum What {
     },
 }
 
+/// A version that is at another place in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseChange {
+    /// Its number.
+    pub version: u64,
+    /// Where it was; `None`: it is new.
+    pub from: Option<Phase>,
+    /// Where it is; `None`: it is gone.
+    pub to: Option<Phase>,
+}
+
 /// What moves change of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Places {
@@ -95,6 +113,34 @@ impl Places {
     fn in_use(&self) -> Option<u64> {
         let stages = self.stages.iter().map(|(number, stage)| (*number, *stage));
         in_use(&self.aliases, |number| self.stages.contains_key(&number), stages)
+    }
+
+    /// Where a version is in its life; `used`: those that were in use at some time.
+    pub(crate) fn phase(&self, number: u64, used: &BTreeSet<u64>) -> Phase {
+        let means = |alias: &str| self.aliases.get(alias) == Some(&number);
+        match self.stages.get(&number) {
+            _ if self.in_use() == Some(number) => Phase::Live,
+            _ if means(CANARY) => Phase::Canary,
+            _ if means(SHADOW) => Phase::Shadow,
+            Some(Stage::Archived) => Phase::Retired,
+            _ if used.contains(&number) => Phase::Retired,
+            _ => Phase::Trained,
+        }
+    }
+
+    /// Versions whose phase is another afterwards.
+    fn phases_to(&self, after: &Places, used: &BTreeSet<u64>) -> Vec<PhaseChange> {
+        let mut used_after = used.clone();
+        used_after.extend(self.in_use());
+        let numbers: BTreeSet<u64> = self.stages.keys().chain(after.stages.keys()).copied().collect();
+        let phase = |places: &Places, version: &u64, used: &BTreeSet<u64>| {
+            places.stages.contains_key(version).then(|| places.phase(*version, used))
+        };
+        let change = |version: u64| {
+            let (from, to) = (phase(self, &version, used), phase(after, &version, &used_after));
+            (from != to).then_some(PhaseChange { version, from, to })
+        };
+        numbers.into_iter().filter_map(change).collect()
     }
 
     /// What became of these places.
@@ -144,27 +190,42 @@ impl Places {
 pub(crate) struct Acting {
     pub by: String,
     pub at: i64,
+    pub why: String,
 }
 
 impl Book {
     /// Says who makes the next changes, and when, ms.
     pub fn act_as(&mut self, by: &str, at: i64) {
-        self.acting = Acting { by: by.to_owned(), at };
+        self.acting = Acting { by: by.to_owned(), at, why: String::new() };
+    }
+
+    /// Says why the next changes are made, until somebody else makes some.
+    pub fn because(&mut self, why: String) {
+        self.acting.why = why;
     }
 
     /// Notes what became of a model's versions.
     pub(crate) fn note_moves(&mut self, name: &str, before: &Places, gates: Vec<String>) {
         let after = Places::of(self.registered.get(name));
-        for what in before.moves_to(&after) {
+        let moves = before.moves_to(&after);
+        if moves.is_empty() {
+            return;
+        }
+        let mut phases = before.phases_to(&after, &self.ever_in_use(name));
+        for what in moves {
             self.note_move(name, what, before.in_use(), after.in_use(), gates.clone());
+            if let Some(mut made) = self.moves.last_entry() {
+                made.get_mut().phases = std::mem::take(&mut phases);
+            }
         }
     }
 
     fn note_move(&mut self, name: &str, what: What, before: Option<u64>, after: Option<u64>, gates: Vec<String>) {
         let number = self.moves.keys().next_back().map_or(1, |last| last + 1);
-        let Acting { by, at } = self.acting.clone();
-        let model = name.to_owned();
-        self.moves.insert(number, Move { number, model, at, by, what, before, after, gates, journaled: false });
+        let Acting { by, at, why } = self.acting.clone();
+        let (model, phases) = (name.to_owned(), Vec::new());
+        self.moves
+            .insert(number, Move { number, model, at, by, what, before, after, gates, phases, why, journaled: false });
         self.touch(Kind::Move, number.to_string());
     }
 

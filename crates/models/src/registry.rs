@@ -9,6 +9,7 @@ use crate::{
     book::{Book, Kind, Pairs},
     limits,
     moves::Places,
+    traffic::{CANARY_PERCENT, percent_of},
 };
 
 /// A stage of a version. Deprecated by MLflow for aliases, and still asked for.
@@ -274,6 +275,9 @@ impl Book {
     pub fn set_registered_tag(&mut self, name: &str, key: &str, value: &str) -> Result<(), Problem> {
         limits::model_name(name)?;
         registry_tag(key, value)?;
+        if key == CANARY_PERCENT && percent_of(value).is_none() {
+            return Err(Problem::invalid(format!("{key} is {value:?}, and must be a number from 0 to 100")));
+        }
         self.change_registered(name, |model| drop(model.tags.insert(key.to_owned(), value.to_owned()))).map(drop)
     }
 

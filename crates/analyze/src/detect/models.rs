@@ -42,7 +42,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use types::{Batch, DAY, EntityId, EntityKey, HOUR, SECOND, Tenant, Time};
+use types::{Batch, DAY, EntityId, EntityKey, HOUR, MINUTE, SECOND, Tenant, Time};
 use view::{
     Analysis, Findings, Fleet, Pages, Param, Params, State, StateData, Stratum, Trigger, View, load_nodes, save_nodes,
 };
@@ -194,6 +194,10 @@ struct Version {
     is_shadow: bool,
     against: Option<Against>,
     recent: Recent,
+    /// Rows that it predicted, and what of rows and pairs was charted when.
+    rows: u64,
+    charted: (u64, u64),
+    charted_ns: i64,
     drift: BTreeMap<String, Streak>,
     errors: Errors,
     labelled: Labelled,
@@ -383,8 +387,8 @@ impl Book {
                 let version = &mut self.versions[at];
                 let model = &self.fleet.models[version.model];
                 let whose = Whose::of(model, &version.name, version.is_shadow);
-                let held = say::Held { against: &mut against, since: version.first, is_of_classes };
-                say::worse(&mut version.claims, &whose, held, EntityKey(model.key), view.now, out);
+                let held = say::Held { against: &against, since: version.first, is_of_classes };
+                say::worse(&mut version.claims, &whose, held, view.now, out);
             }
             self.versions[at].against = Some(against);
         }
@@ -435,9 +439,11 @@ impl Book {
             let value = if is_of_classes { 1.0 - error } else { error };
             say::point(&whose, EntityKey(model.key), metric, value, view.now, out);
         }
-        if let Some(share) = version.against.as_mut().and_then(Against::point_same) {
+        let seen = version.seen();
+        if seen != version.charted && view.now.0 - version.charted_ns >= MINUTE {
             self.dirty[at] = true;
-            say::point(&whose, EntityKey(model.key), say::AGREEMENT, share, view.now, out);
+            (version.charted, version.charted_ns) = (seen, view.now.0);
+            say::seen(&whose, EntityKey(model.key), version.rows, version.against.as_ref(), view.now, out);
         }
         let silent_ns = view.now.0 - version.last;
         if silent_ns >= IDLE_NS {
@@ -497,6 +503,7 @@ impl Book {
         };
         self.dirty[at] = true;
         self.versions[at].is_shadow = is_shadow;
+        self.versions[at].rows += 1;
         self.versions[at].last = now.0;
         Some(at)
     }
@@ -525,6 +532,11 @@ impl Book {
 }
 
 impl Version {
+    /// Rows and pairs so far.
+    fn seen(&self) -> (u64, u64) {
+        (self.rows, self.against.as_ref().map_or(0, |against| against.compared().pairs))
+    }
+
     /// Notes a row that another version answered and this one predicted beside it.
     fn note_both(&mut self, of_answer: &Remembered, own: Option<Value>) {
         if let (Some(against), Some(own)) = (&mut self.against, own) {

@@ -18,8 +18,6 @@ const KEPT: usize = 1000;
 /// 1,000 that are no worse.
 const SURE: f64 = 3.0;
 const NOT_SURE: f64 = 1.0;
-/// Pairs between two points of a chart.
-const POINT_PAIRS: u64 = 50;
 
 /// The last errors of a version, as bits of `f32`, in order.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -44,11 +42,9 @@ pub(super) struct Against {
     /// Sums over all pairs.
     own: f64,
     other: f64,
-    pointed: u64,
     /// Rows that both predicted, and for which they said the same.
     pub both: u64,
     pub same: u64,
-    both_pointed: u64,
 }
 
 /// What was found of a version against the other.
@@ -111,25 +107,6 @@ impl Against {
         let mean = |sum: f64| sum / pairs.max(1) as f64;
         let SignTest { worse, better, .. } = self.test;
         Compared { surprise: self.test.surprise(), own: mean(self.own), other: mean(self.other), pairs, worse, better }
-    }
-
-    /// What is to be charted, where there is enough that was not yet.
-    pub fn point(&mut self) -> Option<Compared> {
-        let compared = self.compared();
-        let is_due = compared.pairs >= self.pointed + POINT_PAIRS;
-        is_due.then(|| {
-            self.pointed = compared.pairs;
-            compared
-        })
-    }
-
-    /// The share of rows for which both said the same, where enough came that was not charted yet.
-    pub fn point_same(&mut self) -> Option<f64> {
-        let is_due = self.both >= self.both_pointed + POINT_PAIRS;
-        is_due.then(|| {
-            self.both_pointed = self.both;
-            self.same as f64 / self.both as f64
-        })
     }
 }
 

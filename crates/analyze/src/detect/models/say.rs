@@ -21,6 +21,8 @@ pub(super) const ACCURACY: &str = "bellwether.model.accuracy";
 pub(super) const ESTIMATED: &str = "bellwether.model.accuracy.estimated";
 pub(super) const ERROR: &str = "bellwether.model.error";
 pub(super) const DRIFT: &str = "bellwether.model.drift";
+/// Rows that a version predicted.
+pub(super) const ROWS: &str = "bellwether.model.rows";
 /// Share of rows for which a shadow said what was answered.
 pub(super) const AGREEMENT: &str = "bellwether.model.agreement";
 /// Mean error of a version less that of the version before it, and of how many pairs.
@@ -216,21 +218,31 @@ pub(super) fn errors(claims: &mut Claims, whose: &Whose, errors: &Errors, turn: 
     raise(claims, whose, claim, now, out);
 }
 
+/// Charts how much was seen of a version, and how it does against the one before it.
+pub(super) fn seen(whose: &Whose, key: EntityKey, rows: u64, against: Option<&Against>, now: Time, out: &mut Findings) {
+    point(whose, key, ROWS, rows as f64, now, out);
+    let Some(against) = against else { return };
+    let compared = against.compared();
+    if compared.pairs > 0 {
+        point(whose, key, DIFFERENCE, compared.own - compared.other, now, out);
+        point(whose, key, PAIRS, compared.pairs as f64, now, out);
+    }
+    if against.both > 0 {
+        point(whose, key, AGREEMENT, against.same as f64 / against.both as f64, now, out);
+    }
+}
+
 /// A version, as it is held against another.
 pub(super) struct Held<'a> {
-    pub against: &'a mut Against,
+    pub against: &'a Against,
     /// When it began.
     pub since: i64,
     pub is_of_classes: bool,
 }
 
 /// Says that a version errs more than the one before it, or that this is not so sure any more.
-pub(super) fn worse(claims: &mut Claims, whose: &Whose, held: Held, key: EntityKey, now: Time, out: &mut Findings) {
+pub(super) fn worse(claims: &mut Claims, whose: &Whose, held: Held, now: Time, out: &mut Findings) {
     let compared = held.against.compared();
-    if let Some(compared) = held.against.point() {
-        point(whose, key, DIFFERENCE, compared.own - compared.other, now, out);
-        point(whose, key, PAIRS, compared.pairs as f64, now, out);
-    }
     if !compared.is_worse(is_said(claims, WORSE, "")) {
         return super::claims::end_all(claims, now, out, |f| f.measure == WORSE);
     }

@@ -492,7 +492,7 @@ fn a_version_that_is_worse_from_its_first_row_is_told_and_one_that_is_no_worse_i
             assert!(finding.ongoing && finding.scope == "version 2" && finding.impact > 0.5, "{finding:#?}");
             assert!(summary.contains("version 1 before it in"), "{summary}");
         }
-        let pairs = life.derived.iter().filter(|d| d.metric == say::PAIRS).next_back().unwrap();
+        let pairs = life.derived.iter().rfind(|d| d.metric == say::PAIRS).unwrap();
         assert!(pairs.value > 400.0, "{}", pairs.value);
     }
 }
@@ -513,7 +513,7 @@ fn a_shadow_is_held_against_what_was_answered_row_by_row_and_hurts_nobody() {
     }
     let [finding] = &life.of("model_worse")[..] else { panic!("{:#?}", life.said) };
     assert!(finding.scope == "version 2" && finding.impact <= 0.2, "{finding:#?}");
-    let last = |metric: &str| life.derived.iter().filter(|d| d.metric == metric).next_back().unwrap().value;
+    let last = |metric: &str| life.derived.iter().rfind(|d| d.metric == metric).unwrap().value;
     assert!((last(say::AGREEMENT) - 0.7).abs() < 0.05, "{}", last(say::AGREEMENT));
     assert!((last(say::DIFFERENCE) - 0.24).abs() < 0.05, "{}", last(say::DIFFERENCE));
 }
