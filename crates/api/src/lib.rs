@@ -31,6 +31,7 @@ use anyhow::{Context, Result, bail};
 use store::{Store, StoreConfig};
 
 pub use ::models::gates::Gate;
+pub use ::models::rollout::Rollout;
 pub use auth::{Scope, create_token};
 pub use own_logs::OwnLogs;
 use state::App;
@@ -81,6 +82,8 @@ pub struct ServerConfig {
     pub webhooks: Webhooks,
     /// What versions of models must show before an alias or a stage may mean them.
     pub gates: Vec<Gate>,
+    /// How versions of models go from shadow to canary to use by themselves.
+    pub rollouts: Vec<Rollout>,
     /// Bytes of request bodies that may be in the works at once; more is answered 503.
     pub intake_bytes: usize,
     /// The demo's faults, if this is the demo; set once it runs.
@@ -121,6 +124,7 @@ impl ServerConfig {
             egress: act::EgressSettings::default(),
             webhooks: Webhooks::default(),
             gates: Vec::new(),
+            rollouts: Vec::new(),
             intake_bytes: 256 << 20,
             demo: Arc::default(),
             own_logs: None,
@@ -167,6 +171,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
     }
     let deliveries = tokio::spawn(deliver::run(app.clone()));
     tokio::spawn(models::keep(app.clone()));
+    tokio::spawn(models::roll_out(app.clone()));
     tokio::spawn(models::journal(app.clone()));
     tokio::spawn(serving::keep(app.clone()));
     tokio::spawn(serving::write(app.clone()));

@@ -15,7 +15,10 @@ use tokio::runtime::Handle;
 use types::{Batch, LabelSet, Position, SeriesDef, SeriesKind};
 use view::{DerivedSample, StepCut};
 
-use crate::state::{App, now};
+use crate::{
+    serving,
+    state::{App, now},
+};
 
 /// Time from one step to the next while nothing waits.
 const TICK: Duration = Duration::from_secs(1);
@@ -156,9 +159,15 @@ impl<'a> Live<'a> {
                     self.pending.incidents.push(incident);
                     wanted = true;
                 }
-                Effect::Finding(finding) => self.pending.findings.push(finding),
+                Effect::Finding(finding) => {
+                    serving::observe_finding(self.app, &finding);
+                    self.pending.findings.push(finding);
+                }
                 Effect::Edge(edge) => self.pending.edges.push(edge),
-                Effect::Derived(sample) => derived.push(sample),
+                Effect::Derived(sample) => {
+                    serving::observe_sample(self.app, &sample);
+                    derived.push(sample);
+                }
                 Effect::Notice(notice) => {
                     self.pending.deliveries.push(delivery(notice));
                     wanted = true;

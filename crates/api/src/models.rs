@@ -6,6 +6,7 @@
 mod files;
 mod http;
 mod moves;
+mod rollout;
 mod spans;
 mod webhooks;
 
@@ -21,6 +22,7 @@ use store::{ChunkRow, DocumentChanges, DocumentRow, Documents, ErrorKind, StoreE
 
 pub use http::{add, decoded, pairs};
 pub use moves::journal;
+pub use rollout::roll_out;
 pub use spans::receive;
 pub use webhooks::deliver;
 
@@ -41,13 +43,18 @@ pub struct Desk {
     /// Told when versions moved.
     moved: tokio::sync::Notify,
     gates: Vec<models::gates::Gate>,
+    rollouts: Vec<models::rollout::Rollout>,
     /// One at a time reads the book again.
     mending: tokio::sync::Mutex<()>,
 }
 
 impl Desk {
-    /// Opens what is kept in a data folder; the gates hold from now on.
-    pub async fn open(dir: &Path, gates: &[models::gates::Gate]) -> Result<Desk> {
+    /// Opens what is kept in a data folder; the gates and rollouts hold from now on.
+    pub async fn open(
+        dir: &Path,
+        gates: &[models::gates::Gate],
+        rollouts: &[models::rollout::Rollout],
+    ) -> Result<Desk> {
         let documents = Documents::open(dir).await?;
         let place = dir.join("artifacts");
         let files = Files::open(&place).with_context(|| format!("cannot open {}", place.display()))?;
@@ -59,6 +66,7 @@ impl Desk {
             documents,
             moved: tokio::sync::Notify::new(),
             gates: gates.to_vec(),
+            rollouts: rollouts.to_vec(),
             mending: tokio::sync::Mutex::default(),
         };
         desk.read_again().await?;
@@ -91,6 +99,8 @@ impl Desk {
             book.replay(chunk.run, &chunk.body);
         }
         book.set_gates(self.gates.clone());
+        book.set_rollouts(self.rollouts.clone());
+        book.take_observed(&self.book.read());
         (*self.book.write(), *self.tree.write()) = (book, tree);
         Ok(())
     }
@@ -98,6 +108,11 @@ impl Desk {
     /// Looks something up.
     pub fn read<T>(&self, look: impl FnOnce(&Book) -> T) -> T {
         look(&self.book.read())
+    }
+
+    /// Notes what was seen of a version.
+    pub fn observe(&self, model: &str, version: u64, note: impl FnOnce(&mut models::observed::Observed)) {
+        self.book.write().observe(model, version, note);
     }
 
     /// Changes the book at a time, ms; returns once what changed is durable.

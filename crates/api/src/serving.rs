@@ -6,7 +6,9 @@
 mod grpc;
 mod http;
 mod log;
+mod observed;
 mod rest;
+mod traffic;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -37,6 +39,7 @@ use crate::{
 
 pub use grpc::add as add_grpc;
 pub use log::{entity, write};
+pub use observed::{observe_finding, observe_sample};
 
 use log::{Logging, Pace, PredictionLog, Watched};
 
@@ -73,6 +76,8 @@ pub struct Serving {
     /// Models that somebody took out of service until they are put back.
     unloaded: RwLock<HashSet<String>>,
     ids: Ids,
+    /// Requests that a canary might have answered.
+    turns: AtomicU64,
     /// What was asked and answered, on its way to the log.
     pub log: PredictionLog,
 }

@@ -47,6 +47,8 @@ pub struct Settings {
     pub webhooks: Webhooks,
     /// What versions of models must show before an alias or a stage may mean them: `[[gates]]`.
     pub gates: Vec<api::Gate>,
+    /// How versions of models go from shadow to canary to use by themselves: `[[rollouts]]`.
+    pub rollouts: Vec<api::Rollout>,
 }
 
 /// Senders of webhooks, and which entities their names stand for. It holds no secret, only where secrets are.
@@ -105,6 +107,7 @@ impl Default for Settings {
             egress: act::EgressSettings::default(),
             webhooks: Webhooks::default(),
             gates: Vec::new(),
+            rollouts: Vec::new(),
         }
     }
 }

@@ -65,7 +65,7 @@ fn shown(made: &Move) -> Value {
     let at = Time(made.at * 1_000_000);
     json!({
         "number": made.number, "at": at, "by": made.by, "what": made.what, "before": made.before, "after": made.after,
-        "gates": made.gates,
+        "gates": made.gates, "phases": made.phases, "why": made.why,
     })
 }
 
@@ -140,7 +140,7 @@ fn line(made: &Move) -> JournalEntry {
     let subject = version.map_or_else(|| made.model.clone(), |version| format!("{}/{version}", made.model));
     let data = json!({
         "model": made.model, "move": made.number, "what": made.what, "in_use": {"before": made.before, "after": made.after},
-        "gates": made.gates, "actor": made.by,
+        "gates": made.gates, "phases": made.phases, "why": made.why, "actor": made.by,
     });
     JournalEntry { at: Time(made.at * 1_000_000), kind: JournalKind::Model, subject, data, text: None }
 }

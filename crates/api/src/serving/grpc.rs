@@ -26,7 +26,8 @@ use tonic::{Code, Status};
 
 use super::{
     Loaded, Refusal, find,
-    http::{EXTENSIONS, Question, ask, index, set_in_service, version_state, versions},
+    http::{EXTENSIONS, index, set_in_service, version_state, versions},
+    traffic::{Chosen, Question, ask, choose},
 };
 use crate::{auth::Permission, grpc, guard, intake, routes::Routes, state::App};
 
@@ -178,9 +179,9 @@ async fn model_infer(
     asked: v2::ModelInferRequest,
     bytes: usize,
 ) -> Result<v2::ModelInferResponse, Refusal> {
-    let loaded = find(app, &asked.model_name, Which::of(&asked.model_version)).await?;
+    let chosen = choose(app, &asked.model_name, Which::of(&asked.model_version)).await?;
     let spare = app.serving.prediction_id();
-    ask(app, &loaded, bytes, move |loaded| {
+    ask(app, &chosen, bytes, move |loaded| {
         let mut asked = asked.asked()?;
         let rows = asked.rows(&loaded.model)?;
         let outputs = asked.answer(&loaded.model, &rows)?;
@@ -315,14 +316,14 @@ fn named(spec: Option<&ModelSpec>) -> Result<(String, Which), Refusal> {
     Ok((spec.name.clone(), which))
 }
 
-async fn servable(app: &Arc<App>, spec: Option<&ModelSpec>) -> Result<Arc<Loaded>, Refusal> {
+async fn servable(app: &Arc<App>, spec: Option<&ModelSpec>) -> Result<Chosen, Refusal> {
     let (name, which) = named(spec)?;
     let missing = match &which {
         Which::InUse => format!("Servable not found for request: Latest({name})"),
         Which::Number(number) => format!("Servable not found for request: Specific({name}, {number})"),
         Which::Alias(label) => format!("Unrecognized servable version label: {label}"),
     };
-    find(app, &name, which).await.map_err(|refusal| match refusal {
+    choose(app, &name, which).await.map_err(|refusal| match refusal {
         Refusal::Missing(_) => Refusal::Missing(missing),
         other => other,
     })
@@ -334,13 +335,13 @@ async fn predict_answer(app: &Arc<App>, method: &str, request: Request) -> Resul
     match method {
         "Predict" => {
             let asked: tf::PredictRequest = read(&body)?;
-            let loaded = servable(app, asked.model_spec.as_ref()).await?;
-            ask(app, &loaded, body.len(), move |loaded| tf_predict(loaded, asked, id)).await.map(|(_, out)| out)
+            let chosen = servable(app, asked.model_spec.as_ref()).await?;
+            ask(app, &chosen, body.len(), move |loaded| tf_predict(loaded, asked, id)).await.map(|(_, out)| out)
         }
         "Classify" => {
             let asked: tf::ExamplesRequest = read(&body)?;
-            let loaded = servable(app, asked.model_spec.as_ref()).await?;
-            ask(app, &loaded, body.len(), move |loaded| {
+            let chosen = servable(app, asked.model_spec.as_ref()).await?;
+            ask(app, &chosen, body.len(), move |loaded| {
                 let rows = tf::example_rows(asked.input, &loaded.model)?;
                 let classes = |row: Vec<(String, f64)>| tf::Classifications {
                     classes: row.into_iter().map(|(label, score)| tf::Class { label, score: score as f32 }).collect(),
@@ -357,8 +358,8 @@ async fn predict_answer(app: &Arc<App>, method: &str, request: Request) -> Resul
         }
         "Regress" => {
             let asked: tf::ExamplesRequest = read(&body)?;
-            let loaded = servable(app, asked.model_spec.as_ref()).await?;
-            ask(app, &loaded, body.len(), move |loaded| {
+            let chosen = servable(app, asked.model_spec.as_ref()).await?;
+            ask(app, &chosen, body.len(), move |loaded| {
                 let rows = tf::example_rows(asked.input, &loaded.model)?;
                 let values = tensorflow::regress(&loaded.model, &rows)?;
                 let regressions = values.into_iter().map(|value| tf::Regression { value: value as f32 }).collect();
@@ -376,7 +377,7 @@ async fn predict_answer(app: &Arc<App>, method: &str, request: Request) -> Resul
             if let Some(other) = asked.metadata_field.iter().find(|field| *field != "signature_def") {
                 return Err(Refusal::Bad(format!("Metadata field {other} is not supported")));
             }
-            let loaded = servable(app, asked.model_spec.as_ref()).await?;
+            let loaded = servable(app, asked.model_spec.as_ref()).await?.loaded;
             Ok(tf::metadata(&loaded.model).encode_to_vec())
         }
         other => Err(unknown(other)),
@@ -472,9 +473,9 @@ async fn seldon_answer(app: &Arc<App>, method: &str, request: Request) -> Result
     match method {
         "Predict" => {
             let asked: seldon_grpc::SeldonMessage = read(&body)?;
-            let loaded = find(app, &name, which).await?;
+            let chosen = choose(app, &name, which).await?;
             let spare = app.serving.prediction_id();
-            ask(app, &loaded, body.len(), move |loaded| {
+            ask(app, &chosen, body.len(), move |loaded| {
                 let asked = seldon::Message::of(asked.to_json())?;
                 let (rows, form) = asked.rows(&loaded.model)?;
                 let answer = loaded.model.ask(&rows, seldon::method(&loaded.model))?;

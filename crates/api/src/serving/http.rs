@@ -1,7 +1,7 @@
 //! Inference over HTTP: the Open Inference Protocol, TensorFlow Serving with KServe's first protocol, MLflow's scoring,
 //! and Seldon's first protocol, each with its own words for errors.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use axum::{
     body::Bytes,
@@ -12,12 +12,12 @@ use axum::{
 use ingest::{Compression, decompress};
 use models::serving::Which;
 use serde_json::{Value, json};
-use serve::{
-    Frame, Problem,
-    wire::{invocations, seldon, tensorflow, v2, v2_grpc},
-};
+use serve::wire::{invocations, seldon, tensorflow, v2, v2_grpc};
 
-use super::{Loaded, Refusal, State as Standing, find, log};
+use super::{
+    Loaded, Refusal, State as Standing, find,
+    traffic::{Chosen, Question, ask, choose},
+};
 use crate::{
     auth::Permission,
     guard, intake,
@@ -26,8 +26,6 @@ use crate::{
     state::App,
 };
 
-/// Bodies of more bytes are worked on where blocking is allowed.
-const INLINE_BYTES: usize = 32 << 10;
 /// What a client calls the model that it asks, where the path does not say.
 const MODEL: HeaderName = HeaderName::from_static("x-bellwether-model");
 /// What the prediction is called.
@@ -94,42 +92,6 @@ async fn body_of(app: &Arc<App>, request: Request) -> Result<Bytes, Refusal> {
 
 fn unknown(request: &Request, path: &[String]) -> Refusal {
     Refusal::Missing(format!("there is no {} /{}", request.method(), path.join("/")))
-}
-
-/// Does the work of a request: at once where it is small.
-async fn work<T: Send + 'static>(
-    bytes: usize,
-    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
-    if bytes <= INLINE_BYTES {
-        return work();
-    }
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Refusal::Broken(format!("the work broke off: {error}")))?
-}
-
-/// What was asked: how the client or the server calls it, and the rows.
-pub struct Question {
-    /// The prediction's id.
-    pub id: String,
-    /// The rows.
-    pub rows: Frame,
-}
-
-/// Asks a version, notes how that went, and keeps what was asked.
-pub async fn ask<T: Send + 'static>(
-    app: &Arc<App>,
-    loaded: &Arc<Loaded>,
-    bytes: usize,
-    ask: impl FnOnce(&Loaded) -> Result<(Question, T), Problem> + Send + 'static,
-) -> Result<(String, T), Refusal> {
-    let began = Instant::now();
-    let model = loaded.clone();
-    let outcome = work(bytes, move || ask(&model).map_err(Refusal::from)).await;
-    loaded.counts.note(began, outcome.as_ref().ok().map(|(question, _)| question.rows.rows));
-    let (Question { id, rows }, answer) = outcome?;
-    log::keep(app, loaded, id.clone(), rows).await?;
-    Ok((id, answer))
 }
 
 fn plain(status: StatusCode, body: Vec<u8>) -> Response {
@@ -244,7 +206,7 @@ async fn v2_model(
 }
 
 async fn v2_infer(app: &Arc<App>, request: Request, name: &str, which: Which) -> Result<Response, Refusal> {
-    let loaded = find(app, name, which).await?;
+    let chosen = choose(app, name, which).await?;
     let json_bytes = match request.headers().get(JSON_BYTES) {
         None => None,
         Some(said) => {
@@ -254,7 +216,7 @@ async fn v2_infer(app: &Arc<App>, request: Request, name: &str, which: Which) ->
     };
     let body = body_of(app, request).await?;
     let spare = app.serving.prediction_id();
-    let (id, (out, json_bytes)) = ask(app, &loaded, body.len(), move |loaded| {
+    let (id, (out, json_bytes)) = ask(app, &chosen, body.len(), move |loaded| {
         let model = &loaded.model;
         let mut asked = v2::read(&body, json_bytes)?;
         let rows = asked.rows(model)?;
@@ -418,10 +380,18 @@ impl Named {
     }
 
     async fn find(&self, app: &Arc<App>) -> Result<Arc<Loaded>, Refusal> {
-        find(app, &self.name, self.which.clone()).await.map_err(|refusal| match refusal {
+        find(app, &self.name, self.which.clone()).await.map_err(|refusal| self.in_its_words(refusal))
+    }
+
+    async fn choose(&self, app: &Arc<App>) -> Result<Chosen, Refusal> {
+        choose(app, &self.name, self.which.clone()).await.map_err(|refusal| self.in_its_words(refusal))
+    }
+
+    fn in_its_words(&self, refusal: Refusal) -> Refusal {
+        match refusal {
             Refusal::Missing(_) => self.missing(),
             other => other,
-        })
+        }
     }
 }
 
@@ -469,10 +439,10 @@ pub fn version_state(app: &App, name: &str, version: u64) -> ((i32, &'static str
 }
 
 async fn v1_predict(app: &Arc<App>, request: Request, of: &Named) -> Result<Response, Refusal> {
-    let loaded = of.find(app).await?;
+    let chosen = of.choose(app).await?;
     let body = body_of(app, request).await?;
     let id = app.serving.prediction_id();
-    let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
+    let (id, out) = ask(app, &chosen, body.len(), move |loaded| {
         let asked = tensorflow::predict(&body, &loaded.model)?;
         let answer = loaded.model.ask(&asked.rows, asked.method)?;
         let out = tensorflow::predictions(&answer, asked.by_row);
@@ -483,10 +453,10 @@ async fn v1_predict(app: &Arc<App>, request: Request, of: &Named) -> Result<Resp
 }
 
 async fn v1_examples(app: &Arc<App>, request: Request, of: &Named, is_classify: bool) -> Result<Response, Refusal> {
-    let loaded = of.find(app).await?;
+    let chosen = of.choose(app).await?;
     let body = body_of(app, request).await?;
     let id = app.serving.prediction_id();
-    let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
+    let (id, out) = ask(app, &chosen, body.len(), move |loaded| {
         let rows = tensorflow::examples(&body, &loaded.model)?;
         let out = match is_classify {
             true => tensorflow::classified(&tensorflow::classify(&loaded.model, &rows)?),
@@ -532,10 +502,10 @@ async fn scoring_answer(app: &Arc<App>, request: Request) -> Result<Response, Re
             return Err(Refusal::NotAllowed(415, says));
         }
     };
-    let loaded = find(app, &name, which).await?;
+    let chosen = choose(app, &name, which).await?;
     let body = body_of(app, request).await?;
     let id = app.serving.prediction_id();
-    let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
+    let (id, out) = ask(app, &chosen, body.len(), move |loaded| {
         let rows = invocations::rows(content, &body, &loaded.model.schema)?;
         let answer = loaded.model.ask(&rows, loaded.model.method)?;
         Ok((Question { id, rows }, invocations::write(&answer)))
@@ -618,11 +588,11 @@ async fn seldon_answer(app: &Arc<App>, request: Request) -> Result<Response, Ref
 }
 
 async fn seldon_predict(app: &Arc<App>, request: Request, name: &str, which: Which) -> Result<Response, Refusal> {
-    let loaded = find(app, name, which).await?;
+    let chosen = choose(app, name, which).await?;
     let said = header_of(&request, "seldon-puid").map(str::to_owned);
     let body = body_of(app, request).await?;
     let spare = said.unwrap_or_else(|| app.serving.prediction_id());
-    let (id, out) = ask(app, &loaded, body.len(), move |loaded| {
+    let (id, out) = ask(app, &chosen, body.len(), move |loaded| {
         let message = seldon::Message::read(&body)?;
         let (rows, form) = message.rows(&loaded.model)?;
         let answer = loaded.model.ask(&rows, seldon::method(&loaded.model))?;

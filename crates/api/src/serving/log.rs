@@ -8,12 +8,12 @@
 //! needs both.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ingest::without_personal_data;
@@ -24,7 +24,7 @@ use serve::{Answer, Column, Frame, Method};
 use tokio::sync::mpsc;
 use types::{Batch, EntityId, EntityKey, Registry, Tenant, Time};
 
-use super::{Loaded, Refusal, row_id};
+use super::{Loaded, Refusal, row_id, traffic};
 use crate::state::{App, now};
 
 /// Rows of a version that are sampled in a second.
@@ -119,6 +119,10 @@ struct Record {
     kept: Vec<usize>,
     weight: f64,
     at: Time,
+    /// Whether the answer itself is written.
+    is_answer: bool,
+    /// Whether the shadow is asked the same.
+    is_live: bool,
 }
 
 /// The way to the log.
@@ -180,7 +184,7 @@ impl Pace {
 ///
 /// # Errors
 /// Where every row must be durable before the answer, and the disk refuses.
-pub async fn keep(app: &Arc<App>, loaded: &Arc<Loaded>, id: String, rows: Frame) -> Result<(), Refusal> {
+pub async fn keep(app: &Arc<App>, loaded: &Arc<Loaded>, is_live: bool, id: String, rows: Frame) -> Result<(), Refusal> {
     let mode = loaded.logging.load().mode;
     if mode == Mode::Off || rows.rows == 0 {
         return Ok(());
@@ -200,15 +204,21 @@ pub async fn keep(app: &Arc<App>, loaded: &Arc<Loaded>, id: String, rows: Frame)
     if kept.is_empty() {
         return Ok(());
     }
-    let record = Record { loaded: loaded.clone(), id, rows: Arc::new(rows), kept, weight, at };
+    let is_live = is_live && has_shadow(app, &loaded.model.name);
+    let rows = Arc::new(rows);
+    let mut record = Record { loaded: loaded.clone(), id, rows, kept, weight, at, is_answer: true, is_live };
+    let count = record.kept.len() as u64;
     if mode == Mode::All {
-        let count = record.kept.len() as u64;
-        let batch = written(app, &[record]).await;
+        let is_live = std::mem::take(&mut record.is_live);
+        let batch = written(app, std::slice::from_ref(&record));
         app.store.append(batch, None).await.map_err(crate::errors::ApiError::from)?;
         log.written.fetch_add(count, Ordering::Relaxed);
-        return Ok(());
+        if !is_live {
+            return Ok(());
+        }
+        // The answer does not wait for the shadow.
+        (record.is_answer, record.is_live) = (false, true);
     }
-    let count = record.kept.len() as u64;
     if log.sender.try_send(record).is_err() {
         log.lost.fetch_add(count, Ordering::Relaxed);
     }
@@ -248,7 +258,7 @@ async fn append(app: &Arc<App>, waiting: &mut Vec<Record>) {
     if rows == 0 {
         return;
     }
-    let batch = written(app, &records).await;
+    let batch = written(app, &records);
     let log = &app.serving.log;
     match app.store.append(batch, None).await {
         Ok(_) => log.written.fetch_add(rows as u64, Ordering::Relaxed),
@@ -260,35 +270,58 @@ async fn append(app: &Arc<App>, waiting: &mut Vec<Record>) {
 }
 
 /// Records as events. The answer is asked again, with probabilities: the rows are few.
-async fn written(app: &Arc<App>, records: &[Record]) -> Batch {
+fn written(app: &Arc<App>, records: &[Record]) -> Batch {
     let mut batch = Batch { tenant: Tenant::default(), ..Batch::default() };
-    let mut keys: HashMap<String, EntityKey> = HashMap::new();
     for record in records {
-        let model = &record.loaded.model;
-        let key = *keys.entry(model.name.clone()).or_insert_with(|| entity(app, &model.name, record.at));
+        let key = entity(app, &record.loaded.model.name, record.at);
         let rows = picked(&record.rows, &record.kept);
-        let (Ok(answer), shares) = (model.ask(&rows, Method::Predict), shares(record, &rows)) else { continue };
-        let answers = answer.to_json();
-        let logging = record.loaded.logging.load();
-        if let Some(settings) = settings(&record.loaded, &logging.watched) {
-            batch.events.push(record.at.0, key, "model.settings", &settings.to_string());
+        if record.is_answer {
+            push(&mut batch, key, record, &rows, &record.loaded, false);
         }
-        for (place, row) in record.kept.iter().enumerate() {
-            let mut event = Map::new();
-            event.insert("id".into(), row_id(&record.id, *row, record.rows.rows).into());
-            event.insert("version".into(), model.version.into());
-            event.insert("inputs".into(), inputs(&rows, place, &logging));
-            event.insert("prediction".into(), answers.get(place).cloned().unwrap_or_default());
-            if let Some(shares) = shares.as_ref().and_then(|shares| shares.get(place)) {
-                event.insert("probabilities".into(), shares.clone());
-            }
-            if record.weight > 1.0 {
-                event.insert("weight".into(), record.weight.into());
-            }
-            batch.events.push(record.at.0, key, "prediction", &Value::Object(event).to_string());
+        let shadow = record.is_live.then(|| traffic::shadow(app, &record.loaded.model.name)).flatten();
+        // What the shadow says beside itself tells nothing.
+        if let Some(shadow) = shadow.filter(|shadow| shadow.model.version != record.loaded.model.version) {
+            push(&mut batch, key, record, &rows, &shadow, true);
         }
     }
     batch
+}
+
+/// What a version says of the rows of a record, as events.
+fn push(batch: &mut Batch, key: EntityKey, record: &Record, rows: &Frame, loaded: &Loaded, is_shadow: bool) {
+    let model = &loaded.model;
+    let began = Instant::now();
+    let answer = model.ask(rows, Method::Predict);
+    if is_shadow {
+        loaded.counts.note(began, answer.as_ref().ok().map(|_| rows.rows));
+    }
+    let Ok(answer) = answer else { return };
+    let (answers, shares) = (answer.to_json(), shares(loaded, rows));
+    let logging = record.loaded.logging.load();
+    if let Some(settings) = settings(loaded, &logging.watched) {
+        batch.events.push(record.at.0, key, "model.settings", &settings.to_string());
+    }
+    for (place, row) in record.kept.iter().enumerate() {
+        let mut event = Map::new();
+        event.insert("id".into(), row_id(&record.id, *row, record.rows.rows).into());
+        event.insert("version".into(), model.version.into());
+        event.insert("inputs".into(), inputs(rows, place, &logging));
+        event.insert("prediction".into(), answers.get(place).cloned().unwrap_or_default());
+        if let Some(shares) = shares.as_ref().and_then(|shares| shares.get(place)) {
+            event.insert("probabilities".into(), shares.clone());
+        }
+        if record.weight > 1.0 {
+            event.insert("weight".into(), record.weight.into());
+        }
+        if is_shadow {
+            event.insert("shadow".into(), true.into());
+        }
+        batch.events.push(record.at.0, key, "prediction", &Value::Object(event).to_string());
+    }
+}
+
+fn has_shadow(app: &App, name: &str) -> bool {
+    app.models.read(|book| book.registered(name).is_ok_and(|model| model.shadow().is_some()))
 }
 
 /// What is watched of a version, if that was not said yet.
@@ -310,8 +343,8 @@ pub fn entity(app: &App, name: &str, at: Time) -> EntityKey {
 }
 
 /// Probabilities by class, of a classifier.
-fn shares(record: &Record, rows: &Frame) -> Option<Vec<Value>> {
-    let model = &record.loaded.model;
+fn shares(loaded: &Loaded, rows: &Frame) -> Option<Vec<Value>> {
+    let model = &loaded.model;
     let classes: Vec<String> = model.classes()?.iter().map(serve::Label::to_text).collect();
     let Ok(Answer::Numbers(shares)) = model.ask(rows, Method::Probabilities) else { return None };
     let row = |row: usize| {

@@ -7,12 +7,18 @@ use axum::{
     extract::{Path, State},
     http::Method,
 };
+use models::{observed::Observed, traffic::Phase};
 use serde_json::{Value, json};
 use serve::wire::v2;
 use types::Time;
 
 use super::{Loaded, State as Standing};
-use crate::{auth::Permission, errors::ApiError, routes::Routes, state::App};
+use crate::{
+    auth::Permission,
+    errors::ApiError,
+    routes::Routes,
+    state::{App, now},
+};
 
 pub fn add(routes: &mut Routes) {
     routes.add(
@@ -25,22 +31,39 @@ pub fn add(routes: &mut Routes) {
 }
 
 async fn serving(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
-    let (in_use, numbers, gates) = app.models.read(|book| {
+    let at = now().0 / 1_000_000;
+    let (in_use, phases, gates, beside) = app.models.read(|book| {
         let model = book.registered(&name)?;
         let in_use = model.in_use().map(|version| version.version.to_string());
         let gates: Vec<Value> = book.gates_of(&name).map(|gate| json!(gate)).collect();
-        Ok::<_, models::Problem>((in_use, model.versions.keys().rev().copied().collect::<Vec<u64>>(), gates))
+        let canary =
+            model.canary().map(|(canary, percent)| json!({"version": canary.version.to_string(), "percent": percent}));
+        let shadow = model.shadow().map(|shadow| shadow.version.to_string());
+        let rollout = book.rollout_of(&name).map(|rollout| {
+            let standing = rollout.standing(book, model, at);
+            json!({
+                "name": rollout.name,
+                "version": standing.as_ref().map(|standing| standing.version.to_string()),
+                "waits_for": standing.map(|standing| standing.why),
+            })
+        });
+        let beside = json!({"canary": canary, "shadow": shadow, "rollout": rollout});
+        let observed = |number: u64| book.observed(&name, number).map(observed);
+        let phases = book.phases(&name)?.into_iter().rev().map(|(number, phase)| (number, phase, observed(number)));
+        Ok::<_, models::Problem>((in_use, phases.collect::<Vec<_>>(), gates, beside))
     })?;
     let loaded = app.serving.loaded();
     let of = |number: u64| loaded.iter().find(|l| l.model.name == name && l.model.version == number);
-    let version = |number: u64| {
+    let version = |(number, phase, observed): (u64, Phase, Option<Value>)| {
         let (state, reason) = match app.serving.state(&name, number) {
             Standing::Loaded => ("loaded", None),
             Standing::OnRequest => ("on request", None),
             Standing::Failed(why) => ("cannot be run", Some(why)),
             Standing::Unloaded => ("out of service", None),
         };
-        let mut shown = json!({"version": number.to_string(), "state": state, "reason": reason});
+        let mut shown = json!({
+            "version": number.to_string(), "phase": phase, "state": state, "reason": reason, "observed": observed,
+        });
         if let Some(loaded) = of(number) {
             shown["counts"] = counts(loaded);
             shown["takes"] = tensors(v2::tensors(&loaded.model).0);
@@ -48,8 +71,19 @@ async fn serving(State(app): State<Arc<App>>, Path(name): Path<String>) -> Resul
         }
         shown
     };
-    let versions: Vec<Value> = numbers.into_iter().map(version).collect();
-    Ok(Json(json!({"model": name, "in_use": in_use, "versions": versions, "gates": gates})))
+    let versions: Vec<Value> = phases.into_iter().map(version).collect();
+    let mut answer = json!({"model": name, "in_use": in_use, "versions": versions, "gates": gates});
+    if let (Value::Object(answer), Value::Object(beside)) = (&mut answer, beside) {
+        answer.extend(beside);
+    }
+    Ok(Json(answer))
+}
+
+fn observed(seen: &Observed) -> Value {
+    json!({
+        "rows": seen.rows, "labels": seen.pairs, "error_above": seen.difference, "agreement": seen.agreement,
+        "findings": seen.findings,
+    })
 }
 
 fn counts(loaded: &Loaded) -> Value {

@@ -71,6 +71,10 @@ pub fn server_config(settings: &Settings) -> Outcome<api::ServerConfig> {
         return Err(Failure::new(Kind::Usage, "the gates of the settings cannot be used").cause(wrong));
     }
     config.gates = settings.gates.clone();
+    if let Some(wrong) = settings.rollouts.iter().find_map(|rollout| rollout.check().err()) {
+        return Err(Failure::new(Kind::Usage, "the rollouts of the settings cannot be used").cause(wrong));
+    }
+    config.rollouts = settings.rollouts.clone();
     Ok(config)
 }
 
