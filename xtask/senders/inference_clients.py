@@ -31,6 +31,26 @@ metric = "accuracy"
 at_least = 0.9
 not_worse_by = 0.01
 
+[[gates]]
+name = "as the shadow says"
+models = "rolled"
+before = ["canary"]
+rows = 100
+agreement = 0.99
+
+[[rollouts]]
+name = "quick"
+models = "rolled"
+shadow_minutes = 0
+canary_percents = [50]
+canary_minutes = 0
+
+[[rollouts]]
+name = "careful"
+models = "careful"
+canary_percents = [50]
+canary_minutes = 600
+
 [analyses.models]
 window_s = 1  # a minute otherwise, for which nobody waits here
 """
@@ -528,6 +548,79 @@ def a_model_that_drifts_and_errs_is_an_incident():
     assert "petal length" in seen["model_input_drift"]["summary"], seen["model_input_drift"]["summary"]
     incidents = [i for i in good("GET", "/api/v1/incidents") if "model:default/watched" in i["entities"]]
     assert incidents and incidents[0]["causes"][0]["kind"] in ("data", "model", "change"), incidents
+
+
+def two_versions(name, second):
+    """A model whose first version is in use, and its second one: by the same rows, or `second`."""
+    model, rows = MODELS["iris"]
+    for one in (model, second):
+        mlflow.sklearn.log_model(one, name=name, registered_model_name=name, signature=infer_signature(rows, model.predict(rows)))
+        if one is model:
+            MlflowClient().set_registered_model_alias(name, "champion", "1")
+
+
+def infer(name, number, count=150):
+    """Which version answered, and what; asks for so many rows of the iris."""
+    some = MODELS["iris"][1].sample(count, replace=True, random_state=number)
+    tensor = {"name": "x", "shape": [count, 4], "datatype": "FP64", "data": some.values.ravel().tolist()}
+    answer = good("POST", f"/v2/models/{name}/infer", {"id": f"r{number}", "inputs": [tensor]})
+    return answer["model_version"], MODELS["iris"][0].predict(some)
+
+
+@part
+def a_canary_answers_its_share():
+    client = MlflowClient()
+    two_versions("split", MODELS["iris"][0])
+    good("POST", "/v2/models/split/versions/2/infer", {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4]}]})
+    client.set_registered_model_alias("split", "canary", "2")
+    client.set_registered_model_tag("split", "bellwether.canary.percent", "25")
+    answered = [infer("split", number, 1)[0] for number in range(200)]
+    assert 45 <= answered.count("2") <= 55, answered.count("2")
+    same({good("POST", "/v2/models/split/versions/1/infer", {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4]}]})["model_version"] for _ in range(20)}, {"1"}, "a named version")
+    try:
+        client.set_registered_model_tag("split", "bellwether.canary.percent", "half")
+        raise AssertionError("a share of half was taken")
+    except MlflowException as error:
+        assert "from 0 to 100" in str(error), error
+    serving = good("GET", "/api/v1/models/split/serving")
+    same(([v["phase"] for v in serving["versions"]], serving["canary"]), (["canary", "live"], {"version": "2", "percent": 25}), "phases")
+    client.delete_registered_model_alias("split", "canary")
+    same({infer("split", number, 1)[0] for number in range(20)}, {"1"}, "after the canary")
+
+
+@part
+def a_rollout_goes_on_and_another_goes_back():
+    client = MlflowClient()
+    model, rows = MODELS["iris"]
+    two_versions("rolled", model)
+    wrong = np.where(model.predict(rows) == 1, 2, model.predict(rows))
+    two_versions("careful", LogisticRegression(max_iter=500).fit(rows, wrong))
+    client.set_registered_model_alias("rolled", "shadow", "2")
+    client.set_registered_model_alias("careful", "canary", "2")
+    client.set_registered_model_tag("careful", "bellwether.canary.percent", "50")
+    same(good("GET", "/api/v1/models/rolled/serving")["shadow"], "2", "the shadow")
+
+    def phases(name):
+        return {v["version"]: v["phase"] for v in good("GET", f"/api/v1/models/{name}/serving")["versions"]}
+
+    for number in range(240):
+        infer("rolled", number)
+        _, right = infer("careful", number, 20)
+        labels = [{"model": "careful", "prediction_id": f"r{number}/{row}", "value": int(value)} for row, value in enumerate(right)]
+        status, _, answer = ask("POST", "/api/v1/labels", {"labels": labels})
+        same(status, 202, answer)
+        if (phases("rolled")["2"], phases("careful")["2"]) == ("live", "retired"):
+            break
+        time.sleep(0.4)
+    same((phases("rolled"), phases("careful")), ({"2": "live", "1": "retired"}, {"2": "retired", "1": "live"}), "phases")
+    moves = good("GET", "/api/v1/models/rolled/moves")["moves"]
+    steps = [(change["version"], change["to"]) for made in reversed(moves) for change in made["phases"]]
+    same([to for version, to in steps if version == 2][-3:], ["shadow", "canary", "live"], "the life of version 2")
+    assert any(made["by"] == "rollout" and "no gate refuses it" in made["why"] for made in moves), moves
+    back = good("GET", "/api/v1/models/careful/moves")["moves"][0]
+    assert back["by"] == "rollout" and back["why"].startswith("model_"), back
+    observed = good("GET", "/api/v1/models/rolled/serving")["versions"][0]["observed"]
+    assert observed["rows"] >= 100 and observed["agreement"] == 1, observed
 
 
 @part

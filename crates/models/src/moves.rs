@@ -115,7 +115,7 @@ impl Places {
         in_use(&self.aliases, |number| self.stages.contains_key(&number), stages)
     }
 
-    /// Where a version is in its life; `used`: those that were in use at some time.
+    /// Where a version is in its life; `used`: those that answered at some time.
     pub(crate) fn phase(&self, number: u64, used: &BTreeSet<u64>) -> Phase {
         let means = |alias: &str| self.aliases.get(alias) == Some(&number);
         match self.stages.get(&number) {
@@ -131,7 +131,7 @@ impl Places {
     /// Versions whose phase is another afterwards.
     fn phases_to(&self, after: &Places, used: &BTreeSet<u64>) -> Vec<PhaseChange> {
         let mut used_after = used.clone();
-        used_after.extend(self.in_use());
+        used_after.extend(self.in_use().into_iter().chain(self.aliases.get(CANARY).copied()));
         let numbers: BTreeSet<u64> = self.stages.keys().chain(after.stages.keys()).copied().collect();
         let phase = |places: &Places, version: &u64, used: &BTreeSet<u64>| {
             places.stages.contains_key(version).then(|| places.phase(*version, used))
@@ -211,7 +211,7 @@ impl Book {
         if moves.is_empty() {
             return;
         }
-        let mut phases = before.phases_to(&after, &self.ever_in_use(name));
+        let mut phases = before.phases_to(&after, &self.ever_answered(name));
         for what in moves {
             self.note_move(name, what, before.in_use(), after.in_use(), gates.clone());
             if let Some(mut made) = self.moves.last_entry() {

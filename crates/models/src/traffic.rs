@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Problem,
     book::Book,
-    moves::Places,
+    moves::{Move, Places, What},
     registry::{RegisteredModel, Version},
 };
 
@@ -33,7 +33,7 @@ pub enum Phase {
     Canary,
     /// It is in use.
     Live,
-    /// It was in use, or was archived.
+    /// It was in use or a canary, or was archived.
     Retired,
 }
 
@@ -73,13 +73,17 @@ impl Book {
     pub fn phases(&self, name: &str) -> Result<Vec<(u64, Phase)>, Problem> {
         let model = self.registered(name)?;
         let places = Places::of(Some(model));
-        let used = self.ever_in_use(name);
+        let used = self.ever_answered(name);
         Ok(model.versions.keys().map(|number| (*number, places.phase(*number, &used))).collect())
     }
 
-    /// Versions that were in use at some time.
-    pub(crate) fn ever_in_use(&self, name: &str) -> BTreeSet<u64> {
-        self.moves_of(name).flat_map(|made| [made.before, made.after]).flatten().collect()
+    /// Versions that answered at some time: in use, or as a canary.
+    pub(crate) fn ever_answered(&self, name: &str) -> BTreeSet<u64> {
+        let canary = |made: &Move| match &made.what {
+            What::Alias { alias, to, .. } if alias == CANARY => *to,
+            _ => None,
+        };
+        self.moves_of(name).flat_map(|made| [made.before, made.after, canary(made)]).flatten().collect()
     }
 }
 

@@ -39,7 +39,7 @@ mod say;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 use types::{Batch, DAY, EntityId, EntityKey, HOUR, MINUTE, SECOND, Tenant, Time};
@@ -133,6 +133,8 @@ const WINDOW_FEW: usize = 100;
 const MAX_CLASSES: usize = 16;
 /// Different whole numbers up to which predictions without probabilities are taken for classes.
 const MAX_NUMBERS: usize = 20;
+/// Labels of a model that may wait for their predictions: those are written a moment after they are answered.
+const MAX_EARLY: usize = 500;
 /// Settings of versions kept, and sensitive columns of one.
 const MAX_SETTINGS: usize = 32;
 const MAX_SENSITIVE: usize = 8;
@@ -166,6 +168,8 @@ struct Model {
     /// Predictions and labels that came twice, and labels of predictions that are not remembered.
     twice: u64,
     unknown: u64,
+    /// Labels that came before their predictions.
+    early: VecDeque<(u64, Value)>,
     /// What people said, by version; empty for all.
     settings: BTreeMap<String, Setting>,
 }
@@ -261,6 +265,9 @@ impl Book {
         self.remember(model, at, id, time, &row, certainty);
         self.judge_fairness_of(model, at, time, &row);
         self.sample(at, time, &row, certainty, params);
+        if let Some(value) = self.fleet.models[model].label_before(answered) {
+            self.join_label(model, id, value, view, out);
+        }
     }
 
     /// Adds a row to the reference or the window of its version.
@@ -320,7 +327,7 @@ impl Book {
         let (Some(model), Some(value)) = (self.model(view, batch, i), label.value.value()) else { return };
         let answered = id_of(&label.prediction_id);
         if !self.join_label(model, answered, value, view, out) {
-            self.fleet.models[model].unknown += 1;
+            self.fleet.models[model].wait_for(answered, value);
         }
         self.join_label(model, shadow_id(answered), value, view, out);
     }
@@ -477,7 +484,9 @@ impl Book {
         }
         let settings = BTreeMap::new();
         let tenant = batch.tenant.clone();
-        let new = Model { tenant, entity, key: key.0, last: view.now.0, taken: 0, twice: 0, unknown: 0, settings };
+        let early = VecDeque::new();
+        let new =
+            Model { tenant, entity, key: key.0, last: view.now.0, taken: 0, twice: 0, unknown: 0, early, settings };
         if models.len() < MAX_MODELS {
             models.push(new);
             self.rings.push(Ring::default());
@@ -528,6 +537,22 @@ impl Book {
         self.samples[at] = (Sample::new(seed, REFERENCE_MOST), Sample::new(seed, REFERENCE_MOST));
         self.versions[at] = version;
         Some(at)
+    }
+}
+
+impl Model {
+    /// Keeps a label whose prediction may still come.
+    fn wait_for(&mut self, id: u64, value: Value) {
+        if self.early.len() == MAX_EARLY {
+            self.early.pop_front();
+            self.unknown += 1;
+        }
+        self.early.push_back((id, value));
+    }
+
+    /// The label of a prediction that came before it; it stays, since a shadow may predict the same row.
+    fn label_before(&self, id: u64) -> Option<Value> {
+        self.early.iter().rev().find(|(of, _)| *of == id).map(|(_, value)| *value)
     }
 }
 

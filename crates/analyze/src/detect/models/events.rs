@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 /// One prediction that was made.
 #[derive(Deserialize)]
@@ -64,11 +64,24 @@ pub(super) enum Scalar<'a> {
 pub(super) struct Name<'a>(pub Cow<'a, str>);
 
 /// A class or a number, so that `1`, `"1"`, `1.0` and `true` are one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Value {
-    Number(f64),
+    Number(#[serde(with = "bits")] f64),
     /// Hash of the text.
     Text(u32),
+}
+
+/// A number as its bits, which read back exactly.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(number.to_bits())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        u64::deserialize(from).map(f64::from_bits)
+    }
 }
 
 impl Scalar<'_> {

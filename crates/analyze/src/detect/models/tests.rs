@@ -275,7 +275,7 @@ fn labels_that_come_late_raise_errors_of_their_version_alone() {
     assert!(finding.ongoing && finding.impact >= 0.7 && finding.belief >= 0.7);
     let book: &mut Book = life.state.get();
     let model = &book.fleet.models[0];
-    assert_eq!((model.unknown, model.twice), (40, 1600), "unknown and repeated labels are counted");
+    assert_eq!((model.early.len(), model.twice), (40, 1600), "unknown labels wait, repeated ones are counted");
     let accuracy: Vec<f64> = life.derived.iter().filter(|d| d.metric == say::ACCURACY).map(|d| d.value).collect();
     assert!(accuracy.len() > 10 && accuracy[0] > 0.8, "{accuracy:?}");
     labels(&mut life, 1200, 0.1);
@@ -495,6 +495,23 @@ fn a_version_that_is_worse_from_its_first_row_is_told_and_one_that_is_no_worse_i
         let pairs = life.derived.iter().rfind(|d| d.metric == say::PAIRS).unwrap();
         assert!(pairs.value > 400.0, "{}", pairs.value);
     }
+}
+
+#[test]
+fn a_label_that_comes_before_its_prediction_is_joined() {
+    let mut life = Life::new(9);
+    for _ in 0..20 {
+        let mut events = Vec::new();
+        for _ in 0..100 {
+            life.rows += 1;
+            let [made, label] = with_label(&mut life.chance, life.rows, 1, 0.2);
+            events.extend([label, made]);
+        }
+        life.step(&events);
+        life.restart();
+    }
+    let accuracy = life.derived.iter().filter(|d| d.metric == say::ACCURACY).map(|d| d.value);
+    assert!(accuracy.clone().count() >= 2 && accuracy.clone().all(|a| (a - 0.8).abs() < 0.1), "{:?}", life.derived);
 }
 
 #[test]
