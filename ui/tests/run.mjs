@@ -1059,9 +1059,12 @@ async function modelPages() {
       const answers = await text('How it answers');
       const moves = await text('What became of its versions');
       return [
-        /Version 2 ?in use loaded 128,431 12 21 µs 4 s ago/.test(answers) ? '' : `answers: ${answers}`,
-        /Version 3 cannot be run: version 3 of model churn: this is not run here: a pickle/.test(answers) ? '' : `reason: ${answers}`,
-        /accuracy-floor: accuracy at least 0.9; accuracy worse than that of the version in use by 0.01 at most, on the same data; 1 approval by others than who registered it, before champion, Production/.test(answers) ? '' : `gate: ${answers}`,
+        /Version 2 ?in use loaded – 128,431 12 21 µs 4 s ago/.test(answers) ? '' : `answers: ${answers}`,
+        /Version 3 ?shadow cannot be run: version 3 of model churn: this is not run here: a pickle/.test(answers) ? '' : `reason: ${answers}`,
+        /accuracy-floor: accuracy at least 0.9; accuracy worse than that of the version in use by 0.01 at most, on the same data; 1,000 rows predicted; mean error above that of the version before it by 0.01 at most; without model_\*; 1 approval by others than who registered it, before champion, Production/.test(answers) ? '' : `gate: ${answers}`,
+        /Version 4 ?canary, 5 % loaded error \+0.018 over 412 labels; 96 % alike 6,310/.test(answers) ? '' : `canary: ${answers}`,
+        /Rollout careful Version 4: a canary at 5 % for 12 of 30 minutes/.test(answers) ? '' : `rollout: ${answers}`,
+        /Alias canary means version 4 it was a shadow for 60 minutes, and no gate refuses it rollout/.test(moves.replace('(passed accuracy-floor) ', '')) ? '' : `why: ${moves}`,
         /Alias champion means version 2, no longer 1; version 2 is in use now \(passed accuracy-floor\) token:b2/.test(moves) ? '' : `moves: ${moves}`,
         ...(await axe(page)),
       ];

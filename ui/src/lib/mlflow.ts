@@ -1,6 +1,7 @@
 /** MLflow's own REST interface, which the server speaks: experiments, runs, registered models and their files. */
 
 import { ask, fetchFile, query, type Query } from './api';
+import { count, percent } from './format';
 import type { Gate, Move, Point } from './types';
 
 export interface Tag {
@@ -224,6 +225,11 @@ export function gateText(gate: Gate): string {
     gate.at_least === null ? '' : `${gate.metric} at least ${gate.at_least}`,
     gate.at_most === null ? '' : `${gate.metric} at most ${gate.at_most}`,
     gate.not_worse_by === null ? '' : `${gate.metric} worse than that of the version in use by ${gate.not_worse_by} at most${gate.same_data ? ', on the same data' : ''}`,
+    gate.rows ? `${count(gate.rows)} rows predicted` : '',
+    gate.labels ? `${count(gate.labels)} labels against the version before it` : '',
+    gate.agreement === null ? '' : `${percent(gate.agreement)} said, as a shadow, as was answered`,
+    gate.error_above === null ? '' : `mean error above that of the version before it by ${gate.error_above} at most`,
+    gate.without.length ? `without ${gate.without.join(', ')}` : '',
     gate.approvals ? `${gate.approvals} ${gate.approvals === 1 ? 'approval' : 'approvals'} by others than who registered it` : '',
   ];
   return `${wants.filter(Boolean).join('; ')}, before ${gate.before.join(', ')}`;

@@ -614,12 +614,22 @@ export interface Serving {
   in_use: string | null;
   versions: {
     version: string;
+    phase: Phase;
     state: 'loaded' | 'on request' | 'cannot be run' | 'out of service';
     reason: string | null;
+    /** What was seen of it while it answered; `error_above`: its mean error less that of the version before it. */
+    observed: { rows: number; labels: number; error_above: number | null; agreement: number | null } | null;
     counts?: { answered: number; refused: number; rows: number; mean_ms: number | null; last: string | null };
   }[];
   gates: Gate[];
+  /** The version that answers a share of the requests, and the one that is asked beside the answer. */
+  canary: { version: string; percent: number } | null;
+  shadow: string | null;
+  rollout: { name: string; version: string | null; waits_for: string | null } | null;
 }
+
+/** Where a version is in its life. */
+export type Phase = 'trained' | 'shadow' | 'canary' | 'live' | 'retired';
 
 /** What a version must show before an alias or a stage may mean it. */
 export interface Gate {
@@ -631,6 +641,11 @@ export interface Gate {
   not_worse_by: number | null;
   same_data: boolean;
   approvals: number;
+  rows: number;
+  labels: number;
+  agreement: number | null;
+  error_above: number | null;
+  without: string[];
 }
 
 /** What became of a version. */
@@ -645,4 +660,6 @@ export interface Move {
   before: number | null;
   after: number | null;
   gates: string[];
+  /** Why, where nobody did it by hand. */
+  why: string;
 }
