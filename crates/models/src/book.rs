@@ -15,6 +15,7 @@ use crate::{
     moves::{Acting, Move},
     observed::Observed,
     registry::RegisteredModel,
+    retraining::{Policy, Training},
     rollout::Rollout,
     runs::{Latest, Point, Run},
     traces::Trace,
@@ -71,10 +72,11 @@ pub(crate) enum Kind {
     Webhook,
     Delivery,
     Move,
+    Training,
 }
 
 impl Kind {
-    const ALL: [Kind; 9] = [
+    const ALL: [Kind; 10] = [
         Kind::Experiment,
         Kind::Run,
         Kind::Latest,
@@ -84,6 +86,7 @@ impl Kind {
         Kind::Webhook,
         Kind::Delivery,
         Kind::Move,
+        Kind::Training,
     ];
 
     fn name(self) -> &'static str {
@@ -97,6 +100,7 @@ impl Kind {
             Kind::Webhook => "webhook",
             Kind::Delivery => "delivery",
             Kind::Move => "move",
+            Kind::Training => "training",
         }
     }
 }
@@ -122,6 +126,9 @@ pub struct Book {
     pub(crate) moves: BTreeMap<u64, Move>,
     pub(crate) gates: Vec<Gate>,
     pub(crate) rollouts: Vec<Rollout>,
+    /// By number.
+    pub(crate) trainings: BTreeMap<u64, Training>,
+    pub(crate) retraining: Vec<Policy>,
     /// By model and version; not kept.
     pub(crate) observed: BTreeMap<(String, u64), Observed>,
     pub(crate) acting: Acting,
@@ -179,6 +186,10 @@ impl Book {
                 Kind::Move => {
                     let made: Move = read(&body, place)?;
                     book.moves.insert(made.number, made);
+                }
+                Kind::Training => {
+                    let training: Training = read(&body, place)?;
+                    book.trainings.insert(training.number, training);
                 }
                 Kind::Trace => {
                     let trace: Trace = read(&body, place)?;
@@ -251,6 +262,7 @@ impl Book {
             Kind::Webhook => self.webhooks.get(&id).map(json),
             Kind::Delivery => self.deliveries.get(&id).map(json),
             Kind::Move => id.parse().ok().and_then(|number: u64| self.moves.get(&number)).map(json),
+            Kind::Training => id.parse().ok().and_then(|number: u64| self.trainings.get(&number)).map(json),
         };
         Document { kind: kind.name(), id, body }
     }

@@ -13,6 +13,7 @@ pub mod moves;
 pub mod observed;
 mod problem;
 pub mod registry;
+pub mod retraining;
 pub mod rollout;
 pub mod runs;
 pub mod search;
