@@ -7,6 +7,7 @@ pub mod experiments;
 pub mod gates;
 mod ids;
 pub mod limits;
+pub mod lineage;
 pub mod logged;
 pub mod mlflow;
 pub mod moves;
