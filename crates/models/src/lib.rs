@@ -3,6 +3,7 @@
 
 pub mod artifacts;
 mod book;
+pub mod card;
 pub mod experiments;
 pub mod gates;
 mod ids;
