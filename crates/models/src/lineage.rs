@@ -202,31 +202,42 @@ impl Lineage {
 
     /// Versions whose run read the same data, or is the same.
     fn relatives(&mut self, book: &Book, model: &RegisteredModel, version: &Version) {
-        let Ok((run, _)) = book.run(&version.run) else { return };
-        let digests: BTreeSet<&str> = digests(run).collect();
-        for (other_model, other, other_run) in book.versions_with_runs() {
-            if (&other_model.name, other.version) == (&model.name, version.version) {
-                continue;
-            }
-            let is_same_run = other_run.id == run.id;
-            let shared: Vec<&DatasetInput> =
-                run.datasets.iter().filter(|data| other_run.datasets.iter().any(|o| is_same(o, data))).collect();
-            if !is_same_run && (shared.is_empty() || digests.is_empty()) {
-                continue;
-            }
-            let Some(node) = self.other_version(other_model, other) else { continue };
-            if is_same_run {
-                self.join(&format!("run:{}", run.id), &node, "also made");
-                continue;
-            }
-            for data in shared {
-                let id = data_id(data);
+        for relative in relatives(book, model, version) {
+            let Some(node) = self.other_version(relative.model, relative.version) else { continue };
+            let (shared, means) = match relative.same_run {
+                true => (vec![format!("run:{}", version.run)], "also made"),
+                false => (relative.shared.into_iter().map(data_id).collect(), "was also read for"),
+            };
+            for id in shared {
                 if self.nodes.iter().any(|node| node.id == id) {
-                    self.join(&id, &node, "was also read for");
+                    self.join(&id, &node, means);
                 }
             }
         }
     }
+}
+
+/// Another version whose run read the same data, or is the same.
+pub(crate) struct Relative<'a> {
+    pub model: &'a RegisteredModel,
+    pub version: &'a Version,
+    /// Whether one run made both.
+    pub same_run: bool,
+    /// Data sets of the version's own run, which the other's run read too.
+    shared: Vec<&'a DatasetInput>,
+}
+
+/// All of them, by model and number.
+pub(crate) fn relatives<'a>(book: &'a Book, model: &RegisteredModel, version: &Version) -> Vec<Relative<'a>> {
+    let Ok((run, _)) = book.run(&version.run) else { return Vec::new() };
+    let relative = |(model, version, other): (&'a RegisteredModel, &'a Version, &'a Run)| {
+        let digests: BTreeSet<&str> = digests(other).collect();
+        let shared = run.datasets.iter().filter(|data| digests.contains(data.digest.as_str())).collect();
+        Relative { model, version, same_run: other.id == run.id, shared }
+    };
+    let is_itself = |of: &Relative| (&of.model.name, of.version.version) == (&model.name, version.version);
+    let all = book.versions_with_runs().map(relative);
+    all.filter(|of| !is_itself(of) && (of.same_run || !of.shared.is_empty())).collect()
 }
 
 impl Book {
@@ -266,10 +277,6 @@ fn means_of(dataset: &DatasetInput) -> String {
         Some(context) => format!("was read ({context}) by"),
         None => "was read by".to_owned(),
     }
-}
-
-fn is_same(a: &DatasetInput, b: &DatasetInput) -> bool {
-    !a.digest.is_empty() && a.digest == b.digest
 }
 
 fn digests(run: &Run) -> impl Iterator<Item = &str> {

@@ -398,6 +398,7 @@ fn sizes_are_bounded() {
     assert_eq!((card.training.parameters.shown.len(), card.training.parameters.more), (100, 4900));
     assert_eq!((card.metrics.measured.shown.len(), card.metrics.measured.more), (100, 4900));
     assert_eq!((card.metrics.earlier.shown.len(), card.metrics.earlier.more), (5, 294));
+    assert_eq!((card.data.same_run.shown.len(), card.data.same_run.more), (100, 199));
     let markdown = card.to_markdown();
     assert!(markdown.contains("4900 more are not shown."));
     for made in [markdown, card.to_html(), pretty(&card)] {

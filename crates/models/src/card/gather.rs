@@ -18,7 +18,7 @@ use crate::{
     Book, Problem,
     book::{Lifecycle as Standing, Pairs},
     gates::Gate,
-    lineage::{CONTEXT, lineage, moves_since_registered},
+    lineage::{CONTEXT, moves_since_registered, relatives},
     moves::{Move, What},
     registry::{RegisteredModel, Stage, Version},
     runs::{DatasetInput, Run},
@@ -54,7 +54,7 @@ pub(super) fn gather(book: &Book, name: &str, version: u64, seen: &Seen) -> Resu
         identity: identity(book, model, version, &moves, &stated, seen),
         purpose: purpose(model, version),
         signature: signature(&stated),
-        data: data(book, model, version, run, &measured)?,
+        data: data(book, model, version, run, &measured),
         training: training(book, version, run, &stated),
         gates: places(book, model, version),
         lifecycle: lifecycle(version.version, &moves),
@@ -87,7 +87,7 @@ fn identity(
     let pickles = files.iter().filter(|file| is_pickle(&file.path)).map(|file| short(TEXT, &file.path));
     let file = |file: &FileSeen| FileSeen { path: short(TEXT, &file.path), ..file.clone() };
     Identity {
-        name: model.name.clone(),
+        name: short(PROSE, &model.name),
         version: version.version,
         stage: version.stage,
         aliases: Listed::first(ENTRIES, model.aliases_of(version.version).map(str::to_owned)),
@@ -176,32 +176,27 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn data(
-    book: &Book,
-    model: &RegisteredModel,
-    version: &Version,
-    run: Option<&Run>,
-    measured: &[Measure],
-) -> Result<Data, Problem> {
+fn data(book: &Book, model: &RegisteredModel, version: &Version, run: Option<&Run>, measured: &[Measure]) -> Data {
     let datasets = run.map(|run| run.datasets.as_slice()).unwrap_or_default();
     let is_of_run = |data: &DataName| datasets.iter().any(|known| known.digest == data.digest);
     let of_metrics: BTreeSet<&DataName> =
         measured.iter().filter_map(|measure| measure.data.as_ref()).filter(|data| !is_of_run(data)).collect();
-    let lineage = lineage(book, &model.name, version.version)?;
-    let relatives = |means: &str| {
-        let ids: BTreeSet<&str> =
-            lineage.edges.iter().filter(|edge| edge.means == means).map(|edge| edge.to.as_str()).collect();
-        let found = lineage.nodes.iter().filter(|node| ids.contains(node.id.as_str()));
-        Listed::first(ENTRIES, found.map(|node| short(TEXT, &node.title)))
+    let relatives = relatives(book, model, version);
+    let titles = |same_run: bool| {
+        let found = relatives.iter().filter(|of| of.same_run == same_run);
+        Listed::first(
+            ENTRIES,
+            found.map(|of| format!("{} version {}", short(TEXT, &of.model.name), of.version.version)),
+        )
     };
     let models = run.map(|run| run.model_inputs.as_slice()).unwrap_or_default();
-    Ok(Data {
+    Data {
         datasets: Listed::first(ENTRIES, datasets.iter().map(dataset)),
         of_metrics: Listed::first(ENTRIES, of_metrics.into_iter().map(short_data)),
         models: Listed::first(ENTRIES, models.iter().map(|id| short(TEXT, id))),
-        shared_with: relatives("was also read for"),
-        same_run: relatives("also made"),
-    })
+        shared_with: titles(false),
+        same_run: titles(true),
+    }
 }
 
 fn short_data(data: &DataName) -> DataName {

@@ -360,6 +360,7 @@ fn live(card: &Card) -> Vec<Block> {
     };
     blocks.extend(table(vec!["Column", "Distance, 0 to 1", "Drifted"], &live.drift, row, NOT_KNOWN));
     blocks.push(Block::Heading("Findings"));
+    let none = if live.answers.is_some() { "none" } else { NOT_KNOWN };
     let row = |seen: &super::FindingSeen| {
         let stands = if seen.ongoing { "goes on" } else { "ended" };
         vec![
@@ -370,7 +371,7 @@ fn live(card: &Card) -> Vec<Block> {
             vec![text(stands)],
         ]
     };
-    blocks.extend(table(vec!["Measure", "Of", "What", "Since", "Stands"], &live.findings, row, "none"));
+    blocks.extend(table(vec!["Measure", "Of", "What", "Since", "Stands"], &live.findings, row, none));
     blocks
 }
 
