@@ -302,7 +302,8 @@ fn gate_said(gate: &Gate) -> GateSaid {
     let entries = serde_json::to_value(gate).unwrap_or_default();
     let asks = |(key, value): (&String, &Value)| {
         let is_whose = ["name", "models", "before"].contains(&key.as_str());
-        let is_nothing = matches!(value, Value::Null | Value::Bool(false)) || value.as_u64() == Some(0);
+        let is_empty = value.as_array().is_some_and(Vec::is_empty);
+        let is_nothing = is_empty || matches!(value, Value::Null | Value::Bool(false)) || value.as_u64() == Some(0);
         (!is_whose && !is_nothing).then(|| format!("{key} = {}", plain(value)))
     };
     let mut asks: Vec<String> = entries.as_object().into_iter().flatten().filter_map(asks).collect();
