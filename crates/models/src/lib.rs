@@ -3,10 +3,12 @@
 
 pub mod artifacts;
 mod book;
+pub mod card;
 pub mod experiments;
 pub mod gates;
 mod ids;
 pub mod limits;
+pub mod lineage;
 pub mod logged;
 pub mod mlflow;
 pub mod moves;
