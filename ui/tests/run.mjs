@@ -1069,6 +1069,72 @@ async function modelPages() {
         ...(await axe(page)),
       ];
     }));
+  const COLUMNS = 'Inputs and answers, then and now';
+  await test('model: each column then and now, those that drifted first; shares by keyboard and by pointer', () =>
+    withPage('/models/churn', async (page) => {
+      const section = page.getByRole('region', { name: COLUMNS });
+      const words = (await section.innerText()).replaceAll(/\s+/g, ' ');
+      const problems = [
+        /version 3 Then, its first 1,000 rows.* Now, 500 rows.* 3 of 10 columns drifted/.test(words) ? '' : `about: ${words.slice(0, 200)}`,
+        /age Drifted 18 82 mean 48.3 \(was 40.1\) never missing distance 0.41, chance <0.001/.test(words) ? '' : `age: ${words}`,
+        /region_code 7 mean 7 \(was 7\) never missing not compared coupon No values on either side/.test(words) ? '' : 'what cannot be compared',
+        want((await section.locator('h3').allInnerTexts()).slice(0, 4).join(), 'age,plan,last_invoice_eur,prediction', 'order'),
+      ];
+      const age = section.getByRole('slider').first();
+      problems.push(want(await age.getAttribute('aria-label'), 'age; drifted; mean 48.3 (was 40.1); never missing', 'accessible text'));
+      await age.focus();
+      problems.push(want(await age.getAttribute('aria-valuetext'), 'below 21.2: <0.1 %, was <0.1 %', 'the first bin'));
+      await page.keyboard.press('End');
+      problems.push(want(await age.getAttribute('aria-valuetext'), 'from 78.8: <0.1 %, was 0 %', 'the last bin'));
+      for (const key of ['Home', 'ArrowRight', 'ArrowRight', 'ArrowDown', 'ArrowRight', 'ArrowRight', 'ArrowLeft']) await page.keyboard.press(key);
+      problems.push(want(await age.getAttribute('aria-valuetext'), '30.8 to 34: 1.2 %, was 6.9 %', 'a bin between'));
+      await section.getByText('stays', { exact: true }).hover();
+      await section.getByText('stays: 79 %, was 82 %').waitFor();
+      await section.getByRole('button', { name: 'All values of city' }).click();
+      await section.getByText('Bellinzona').waitFor();
+      problems.push(...(await axe(page)), await shifted(page));
+      return problems;
+    }));
+  await test('model: a column is found by its name, which the URL keeps', () =>
+    withPage('/models/churn', async (page) => {
+      const section = page.getByRole('region', { name: COLUMNS });
+      await section.getByLabel('Find a column').fill('age');
+      await section.getByText('1 of 10 columns').waitFor();
+      const problems = [want(await here(page), '/models/churn?column=age', 'URL'), want(await section.locator('h3').count(), 1, 'columns')];
+      await section.getByLabel('Find a column').fill('nothing');
+      await section.getByText('No column has this name').waitFor();
+      await section.getByRole('button', { name: 'Clear filter' }).click();
+      await section.getByText('3 of 10 columns drifted').waitFor();
+      return problems;
+    }));
+  await test('model: too few rows, none in this range and none at all are told apart', async () => {
+    const say = (path, ...texts) =>
+      withPage(path, async (page) => {
+        const section = page.getByRole('region', { name: COLUMNS });
+        for (const text of texts) await section.getByText(text).waitFor();
+        return axe(page);
+      });
+    const problems = await say('/models/churn?version=1', 'the window has 12 of the 30 rows that a comparison needs: 18 more', '10 columns, none compared');
+    problems.push(...(await say('/models/churn?version=2', 'No predictions of version 2 in this range', 'a comparison needs 30')));
+    fixture.scene.name = 'empty';
+    problems.push(...(await say('/models/churn', 'No predictions are kept yet', 'bellwether.log')));
+    fixture.scene.name = 'normal';
+    return problems;
+  });
+  await test('model: of two hundred columns some are drawn, the others on demand', async () => {
+    fixture.scene.name = 'huge';
+    const problems = await withPage('/models/churn', async (page) => {
+      const section = page.getByRole('region', { name: COLUMNS });
+      await section.getByText('only the first 200 columns').waitFor();
+      const found = [want(await section.locator('h3').count(), 24, 'columns at first')];
+      await section.getByRole('button', { name: 'Show all 200' }).click();
+      await section.getByText('feature_199').waitFor();
+      found.push(want(await section.locator('h3').count(), 200, 'columns'), await tooWide(page), ...(await axe(page)));
+      return found;
+    });
+    fixture.scene.name = 'normal';
+    return problems;
+  });
   await test('model: an alias is moved, set and removed after it was said what it means; refusals as they are', () =>
     withPage('/models/churn?version=3', async (page) => {
       models.told.length = 0;

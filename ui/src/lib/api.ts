@@ -1,7 +1,7 @@
 /** The one place that speaks HTTP. Every error comes out as an {@link ApiError}: what, why, what to do, code. */
 
 import type {
-  Alerts, ApartAnswer, Change, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, LogLine, MetricName, Move, NearMiss, Noise, Parameters, Pattern, Points,
+  Alerts, ApartAnswer, Change, ColumnsAnswer, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, LogLine, MetricName, Move, NearMiss, Noise, Parameters, Pattern, Points,
   Replay, ReplayPlan, Route, RoutesPreview, RouteTable, ServiceDetail, ServiceRow, Serving, Silence, SilencePreview, SilenceSaid, Similar, SloRow, SlosRead, Span, SqlAnswer, Status, Suspected, Topology,
 } from './types';
 
@@ -152,6 +152,8 @@ export const api = {
     get<Finding[]>('/api/v1/findings' + query({ ...asked, ...span(range) }), signal),
 
   serving: (model: string, signal?: AbortSignal) => get<Serving>(`/api/v1/models/${part(model)}/serving`, signal),
+  columns: (model: string, asked: { version?: string }, range: Window, signal?: AbortSignal) =>
+    get<ColumnsAnswer>(`/api/v1/models/${part(model)}/columns` + query({ ...asked, ...span(range) }), signal),
   moves: (model: string, signal?: AbortSignal) => get<{ moves: Move[] }>(`/api/v1/models/${part(model)}/moves`, signal),
 
   services: (tenant: string, signal?: AbortSignal) => get<ServiceRow[]>('/api/v1/services' + query({ tenant }), signal),

@@ -663,3 +663,36 @@ export interface Move {
   /** Why, where nobody did it by hand. */
   why: string;
 }
+
+/** The columns of a version's predictions, then and now. */
+export interface ColumnsAnswer {
+  model: string;
+  version: string | null;
+  reference: Rows;
+  window: Rows;
+  /** Those that drifted first. */
+  columns: ModelColumn[];
+  warnings: string[];
+}
+
+export interface Rows {
+  rows: number;
+  from: string | null;
+  to: string | null;
+}
+
+export interface ModelColumn {
+  name: string;
+  of: 'input' | 'prediction' | 'probability';
+  kind: 'number' | 'text';
+  distance: number | null;
+  measure: string;
+  drifted: boolean;
+  chance: number | null;
+  effect: string;
+  missing: { reference: number; window: number };
+  bins: Bin[];
+}
+
+/** Numbers from one up to another, the same where it is one number, or a text; and the shares of rows that have it. */
+export type Bin = ({ from: number; to: number } | { value: string }) & { reference: number; window: number };

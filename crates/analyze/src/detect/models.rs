@@ -26,6 +26,8 @@
 //! 100); 12 KB a column and version, 5 MB a model for 100,000 predictions that await labels. Fails on: a daily rhythm where the reference does not span a day (set `reference_h`); a version that was bad
 //! from its first row and has no labels; columns that change only together; more than 200 columns.
 
+pub mod columns;
+
 mod against;
 mod claims;
 mod compare;

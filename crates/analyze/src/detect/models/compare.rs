@@ -28,8 +28,8 @@ pub(super) struct Pair<'a> {
     /// How often there is none.
     pub missing: Option<Comparison>,
     /// Chances, corrected for all columns of the model.
-    p: f64,
-    p_missing: f64,
+    pub p: f64,
+    pub p_missing: f64,
 }
 
 impl Pair<'_> {

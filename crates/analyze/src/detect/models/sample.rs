@@ -35,7 +35,8 @@ pub(super) struct Cell(u32);
 
 impl Cell {
     pub const MISSING: Cell = Cell(0x7fc0_0000);
-    const OTHER: Cell = Cell(0x7fc0_0001);
+    /// A list or an object.
+    pub const OTHER: Cell = Cell(0x7fc0_0001);
     /// Texts are negative NaNs with 22 bits of their hash: of 64 common values two share one once in 2,000 columns.
     const TEXT: u32 = 0xffc0_0000;
 
@@ -68,7 +69,7 @@ pub(super) struct Field<'a> {
     pub of: Of,
     pub name: &'a str,
     pub cell: Cell,
-    text: Option<&'a str>,
+    pub text: Option<&'a str>,
 }
 
 impl<'a> Field<'a> {
@@ -110,7 +111,7 @@ pub(super) struct Head {
     numbers: Vec<u64>,
     columns: Vec<ColumnHead>,
     /// Values beyond [`MAX_COLUMNS`].
-    left_out: u64,
+    pub left_out: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
