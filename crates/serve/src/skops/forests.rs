@@ -114,6 +114,7 @@ fn push_tree(
     let (left, right, feature) = (field("left_child")?, field("right_child")?, field("feature")?);
     let thresholds = nodes.floats("threshold").ok_or_else(|| tree.wrong("nodes", "has no field threshold"))?;
     let missing_left = nodes.ints("missing_go_to_left").unwrap_or_else(|| vec![0; nodes.len()]);
+    let covers = nodes.floats("weighted_n_node_samples").unwrap_or_default();
     if let Leaves::Paths = leaves {
         numbers = path_lengths(&left, &right, &field("n_node_samples")?)
             .ok_or_else(|| tree.wrong("nodes", "do not form a tree"))?;
@@ -131,7 +132,8 @@ fn push_tree(
     });
     let drafts: Option<Vec<Draft>> = drafts.collect();
     let drafts = drafts.ok_or_else(|| tree.wrong("nodes", "has a place below 0"))?;
-    trees.push(&drafts, &numbers, column).map_err(|what| Problem::Damaged(format!("{}: {what}", estimator.class())))
+    let pushed = trees.push_with_covers(&drafts, &numbers, column, &covers);
+    pushed.map_err(|what| Problem::Damaged(format!("{}: {what}", estimator.class())))
 }
 
 /// IsolationForest: rows that few steps tell from the others are outliers.
@@ -379,6 +381,8 @@ fn push_predictor(
     };
     let drafts: Option<Vec<Draft>> = (0..nodes.len()).map(draft).collect();
     let drafts = drafts.ok_or_else(|| predictor.wrong("nodes", "has a place that is not there"))?;
-    let pushed = trees.push(&drafts, &values, column);
+    let counts = nodes.ints("count").unwrap_or_default();
+    let covers: Vec<f64> = counts.into_iter().map(|count| count as f64).collect();
+    let pushed = trees.push_with_covers(&drafts, &values, column, &covers);
     pushed.map_err(|what| Problem::Damaged(format!("{}: {what}", predictor.class())))
 }
