@@ -114,7 +114,6 @@ fn push_tree(
     let (left, right, feature) = (field("left_child")?, field("right_child")?, field("feature")?);
     let thresholds = nodes.floats("threshold").ok_or_else(|| tree.wrong("nodes", "has no field threshold"))?;
     let missing_left = nodes.ints("missing_go_to_left").unwrap_or_else(|| vec![0; nodes.len()]);
-    let covers = nodes.floats("weighted_n_node_samples").unwrap_or_default();
     if let Leaves::Paths = leaves {
         numbers = path_lengths(&left, &right, &field("n_node_samples")?)
             .ok_or_else(|| tree.wrong("nodes", "do not form a tree"))?;
@@ -132,7 +131,10 @@ fn push_tree(
     });
     let drafts: Option<Vec<Draft>> = drafts.collect();
     let drafts = drafts.ok_or_else(|| tree.wrong("nodes", "has a place below 0"))?;
-    let pushed = trees.push_with_covers(&drafts, &numbers, column, &covers);
+    let pushed = match nodes.floats("weighted_n_node_samples") {
+        Some(covers) => trees.push_with_covers(&drafts, &numbers, column, &covers),
+        None => trees.push(&drafts, &numbers, column),
+    };
     pushed.map_err(|what| Problem::Damaged(format!("{}: {what}", estimator.class())))
 }
 
