@@ -250,12 +250,8 @@ impl Trees {
 
     /// Where each tree begins, for an explanation of answers that are multiplied by `factor`.
     pub(crate) fn roots(&self, factor: f64) -> Vec<From> {
-        let from = |root: &Root| From {
-            place: root.at as u32,
-            output: root.column as usize,
-            width: self.width,
-            factor,
-        };
+        let from =
+            |root: &Root| From { place: root.at as u32, output: root.column as usize, width: self.width, factor };
         self.roots.iter().map(from).collect()
     }
 

@@ -139,7 +139,8 @@ impl Model for Booster {
                     Ok(Matrix { rows: frame.rows, columns: self.width, values })
                 };
                 let means = explain::means(&row_major(explain::reference(reference)?)?);
-                let of_group = |group: usize| weights.iter().skip(group).step_by(groups).map(|weight| f64::from(*weight));
+                let of_group =
+                    |group: usize| weights.iter().skip(group).step_by(groups).map(|weight| f64::from(*weight));
                 let values = (0..groups).flat_map(|group| of_group(group).take(self.width)).collect();
                 let weights_of_groups = Matrix { rows: groups, columns: self.width, values };
                 let biases = &weights[self.width * groups..];

@@ -46,7 +46,8 @@ impl Case {
         } else {
             let boost = folder("fixtures_boost");
             let fixture = json_of(&boost.join(format!("{name}.case.json")));
-            let file = ["ubj", "json", "txt"].iter().find_map(|kind| fs::read(boost.join(format!("{name}.{kind}"))).ok());
+            let file =
+                ["ubj", "json", "txt"].iter().find_map(|kind| fs::read(boost.join(format!("{name}.{kind}"))).ok());
             let names = serde_json::from_value(fixture["names"].clone()).unwrap();
             (file.unwrap(), frame(names, serde_json::from_value(fixture["columns"].clone()).unwrap()))
         };
@@ -230,7 +231,9 @@ fn what_is_explained_is_said() {
 
 #[test]
 fn missing_and_extreme_numbers_are_explained() {
-    for name in ["tree_classifier", "histograms_two", "xgb_squarederror", "xgb_codes", "lgb_zero", "lgb_nomissing", "lgb_codes"] {
+    for name in
+        ["tree_classifier", "histograms_two", "xgb_squarederror", "xgb_codes", "lgb_zero", "lgb_nomissing", "lgb_codes"]
+    {
         let model = Case::of(name).model();
         for number in [f64::NAN, 0.0, -1e30, 1e30, 1e-36] {
             let columns = vec![Column::Numbers(vec![number; 2]); model.width()];

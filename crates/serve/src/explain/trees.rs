@@ -233,17 +233,15 @@ fn walk<F: Forest, const K: usize>(
 }
 
 impl<F: Forest, const K: usize> Walk<'_, F, K> {
-    /// Leaves the sums of the leaves below a place at its level.
+    /// Leaves the sums of the leaves below a place at its level. It calls itself for each level, so what is as long as
+    /// the rule lies in the lists and not on the stack.
     fn below(&mut self, place: u32, level: usize, row: &[F::Number], into: &mut [f64]) {
         let Place::Split { feature, left, right } = self.forest.at(place) else {
-            self.forest.leaf(place, &mut self.leaf);
-            let sums = &mut self.sums[level * self.width..][..self.width];
-            for (sums, value) in sums.iter_mut().zip(&self.leaf) {
-                *sums = self.levels[level].product.map(|product| product * value);
-            }
-            return;
+            return self.end(place, level);
         };
-        self.sums[level * self.width..][..self.width].fill([0.0; K]);
+        for sums in &mut self.sums[level * self.width..][..self.width] {
+            sums.fill(0.0);
+        }
         let (seen, whole) = (self.seen[feature], self.forest.cover(place));
         let goes_left = self.forest.goes_left(place, row);
         for (child, goes) in [(left, goes_left), (right, !goes_left)] {
@@ -267,20 +265,27 @@ impl<F: Forest, const K: usize> Walk<'_, F, K> {
         self.seen[feature] = seen;
     }
 
+    /// Fills the sums of a leaf's level.
+    fn end(&mut self, place: u32, level: usize) {
+        self.forest.leaf(place, &mut self.leaf);
+        let sums = &mut self.sums[level * self.width..][..self.width];
+        for (sums, value) in sums.iter_mut().zip(&self.leaf) {
+            let product = &self.levels[level].product;
+            sums.iter_mut().zip(product).for_each(|(sum, product)| *sum = product * value);
+        }
+    }
+
     /// Fills the level below one, where an input that was `seen` so is seen as `next`.
-    #[inline]
     fn go_down(&mut self, level: usize, seen: Seen, next: Seen, ratio: f64) {
-        let product = self.levels[level].product;
-        let below = &mut self.levels[level + 1];
+        let [above, below] = &mut self.levels[level..level + 2] else { return };
         if !seen.follows {
             // Its part of the product is `(1-t) share` already, and what it is given stays.
-            below.product = product.map(|product| product * ratio);
+            below.product.iter_mut().zip(&above.product).for_each(|(below, above)| *below = above * ratio);
             return;
         }
         for at in 0..K {
             let (t, other) = (self.points[at], self.others[at]);
             let before = 1.0 / (t + other * seen.share);
-            let given_before = (1.0 - seen.share) * before;
             let (part, given) = match next.follows {
                 true => {
                     let part = t + other * next.share;
@@ -288,8 +293,8 @@ impl<F: Forest, const K: usize> Walk<'_, F, K> {
                 }
                 false => (other * next.share, -1.0 / other),
             };
-            below.product[at] = product[at] * before * part;
-            below.change[at] = given - given_before;
+            below.product[at] = above.product[at] * before * part;
+            below.change[at] = given - (1.0 - seen.share) * before;
         }
     }
 }
@@ -319,4 +324,206 @@ fn rule<const K: usize>() -> ([f64; K], [f64; K]) {
         weights[at] = 1.0 / ((1.0 - x * x) * slope * slope);
     }
     (points, weights)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trees::{Draft, Test, Trees};
+
+    const INPUTS: usize = 6;
+
+    /// Numbers that look random.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, end: usize) -> usize {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) as usize % end
+        }
+
+        fn share(&mut self) -> f64 {
+            self.below(1 << 20) as f64 / f64::from(1 << 20)
+        }
+
+        /// A tree of about so many levels, whose nodes hold the rows of their children.
+        fn tree(&mut self, levels: usize) -> Drawn {
+            let mut drawn = Drawn::default();
+            self.grow(&mut drawn, levels, 1000.0);
+            drawn
+        }
+
+        fn grow(&mut self, drawn: &mut Drawn, levels: usize, cover: f64) -> usize {
+            let at = drawn.drafts.len();
+            drawn.covers.push(cover);
+            drawn.leaves.push(self.share() * 10.0 - 5.0);
+            drawn.drafts.push(Draft::Leaf(at));
+            if levels == 0 {
+                return at;
+            }
+            let first = (cover * self.share()).round();
+            // One side may end at once, so that deep trees stay small.
+            let other = if levels > 5 { self.below(2) } else { levels - 1 };
+            let left = self.grow(drawn, levels - 1, first);
+            let right = self.grow(drawn, other, cover - first);
+            let test = match self.below(3) {
+                0 => Test::Among { members: vec![self.below(16) as u32], outside_left: self.below(2) == 0 },
+                _ => Test::AtMost(self.share() * 4.0),
+            };
+            let (feature, missing_left) = (self.below(INPUTS), self.below(2) == 0);
+            drawn.drafts[at] = Draft::Split { feature, test, missing_left, zero_missing: false, left, right };
+            at
+        }
+
+        fn row(&mut self) -> Vec<f64> {
+            (0..INPUTS).map(|_| if self.below(6) == 0 { f64::NAN } else { self.share() * 4.0 }).collect()
+        }
+    }
+
+    #[derive(Default)]
+    struct Drawn {
+        drafts: Vec<Draft>,
+        leaves: Vec<f64>,
+        covers: Vec<f64>,
+    }
+
+    fn trees(drawn: &[Drawn]) -> Trees {
+        let mut trees = Trees::new(INPUTS, 1);
+        for tree in drawn {
+            trees.push_with_covers(&tree.drafts, &tree.leaves, 0, &tree.covers).unwrap();
+        }
+        trees
+    }
+
+    fn explain(trees: &Trees, rows: &[f64]) -> Result<(f64, Vec<f64>), Problem> {
+        let owners: Vec<usize> = (0..INPUTS).collect();
+        let (mut base, mut contributions) = ([0.0], vec![0.0; rows.len()]);
+        let mut sums = Sums { base: &mut base, contributions: &mut contributions, inputs: INPUTS, owners: &owners };
+        add(trees, &trees.roots(1.0), rows, INPUTS, &mut sums)?;
+        Ok((base[0], contributions))
+    }
+
+    /// What a tree answers where only some inputs are known: a bit for each.
+    fn game(trees: &Trees, place: u32, row: &[f64], known: usize) -> f64 {
+        let Place::Split { feature, left, right } = trees.at(place) else {
+            let mut leaf = [0.0];
+            trees.leaf(place, &mut leaf);
+            return leaf[0];
+        };
+        if known >> feature & 1 == 1 {
+            let next = if trees.goes_left(place, row) { left } else { right };
+            return game(trees, next, row, known);
+        }
+        let part = |child| ratio(trees.cover(child), trees.cover(place)) * game(trees, child, row, known);
+        part(left) + part(right)
+    }
+
+    /// Shapley values by their definition.
+    fn by_definition(trees: &Trees, row: &[f64]) -> Vec<f64> {
+        let factorial = |n: usize| (1..=n).map(|n| n as f64).product::<f64>();
+        let answer =
+            |known: usize| trees.roots(1.0).iter().map(|root| game(trees, root.place, row, known)).sum::<f64>();
+        let answers: Vec<f64> = (0..1 << INPUTS).map(answer).collect();
+        let value = |input: usize| {
+            let without = (0..answers.len()).filter(|known| known >> input & 1 == 0);
+            let gain = |known: usize| {
+                let size = known.count_ones() as usize;
+                let weight = factorial(size) * factorial(INPUTS - size - 1) / factorial(INPUTS);
+                weight * (answers[known | 1 << input] - answers[known])
+            };
+            without.map(gain).sum::<f64>()
+        };
+        (0..INPUTS).map(value).collect()
+    }
+
+    #[test]
+    fn values_are_those_of_the_definition() {
+        let mut random = Random(1);
+        for levels in [0, 1, 2, 3, 5, 8, 13, 45] {
+            let trees = trees(&[random.tree(levels), random.tree(levels / 2)]);
+            for _ in 0..20 {
+                let row = random.row();
+                let (base, values) = explain(&trees, &row).unwrap();
+                let wanted = by_definition(&trees, &row);
+                let near = values.iter().zip(&wanted).all(|(value, wanted)| (value - wanted).abs() < 1e-12);
+                assert!(near, "{levels} levels: {values:?} {wanted:?}");
+                let empty: f64 = trees.roots(1.0).iter().map(|root| game(&trees, root.place, &row, 0)).sum();
+                assert!((base - empty).abs() < 1e-12, "{levels} levels");
+            }
+        }
+    }
+
+    /// A tree that is a chain: each node has a leaf at its left, and asks for the next of so many inputs.
+    fn chain(levels: usize, inputs: usize, covers: &[f64]) -> Result<(), Problem> {
+        let mut drafts = Vec::new();
+        for level in 0..levels {
+            let test = Test::AtMost(0.0);
+            let (left, right) = (2 * level + 1, 2 * level + 2);
+            let feature = level % inputs;
+            drafts.push(Draft::Split { feature, test, missing_left: false, zero_missing: false, left, right });
+            drafts.push(Draft::Leaf(0));
+        }
+        drafts.push(Draft::Leaf(1));
+        let mut trees = Trees::new(inputs, 1);
+        trees.push_with_covers(&drafts, &[0.0, 1.0], 0, covers).unwrap();
+        let owners: Vec<usize> = (0..inputs).collect();
+        let (mut base, mut contributions) = ([0.0], vec![0.0; inputs]);
+        let mut sums = Sums { base: &mut base, contributions: &mut contributions, inputs, owners: &owners };
+        add(&trees, &trees.roots(1.0), &vec![1.0; inputs], inputs, &mut sums)?;
+        // All inputs are alike in what they do, but for how often they are asked for: the sum is known.
+        assert!((base[0] + contributions.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{levels} levels");
+        Ok(())
+    }
+
+    #[test]
+    fn trees_may_be_deep_but_not_endless() {
+        let covers = |levels: usize| {
+            let pair = |level: usize| [(levels - level + 1) as f64, 1.0];
+            (0..levels).flat_map(pair).chain([1.0]).collect::<Vec<f64>>()
+        };
+        for (levels, inputs) in [(30, 30), (100, 100), (500, 500), (DEEPEST, 7)] {
+            chain(levels, inputs, &covers(levels)).unwrap();
+        }
+        for (levels, inputs) in [(DEEPEST + 1, 7), (100_000, 3), (MOST_DIFFERENT + 1, MOST_DIFFERENT + 1)] {
+            assert!(chain(levels, inputs, &covers(levels)).unwrap_err().to_string().contains("levels"));
+        }
+    }
+
+    #[test]
+    fn nodes_that_no_row_came_by_are_passed_by() {
+        chain(2, 2, &[4.0, 4.0, 0.0, 0.0, 0.0]).unwrap();
+        chain(2, 2, &[4.0, 0.0, 4.0, 4.0, 0.0]).unwrap();
+        for covers in
+            [&[0.0, 0.0, 0.0, 0.0, 0.0][..], &[4.0, 2.0, f64::NAN, 1.0, 1.0], &[4.0, -1.0, 5.0, 1.0, 1.0], &[]]
+        {
+            assert!(chain(2, 2, covers).unwrap_err().to_string().contains("rows of training"), "{covers:?}");
+        }
+    }
+
+    #[test]
+    fn a_tree_that_was_pushed_without_covers_spoils_no_other() {
+        let mut random = Random(2);
+        let (known, unknown) = (random.tree(3), random.tree(3));
+        let mut trees = Trees::new(INPUTS, 1);
+        trees.push(&unknown.drafts, &unknown.leaves, 0).unwrap();
+        trees.push_with_covers(&known.drafts, &known.leaves, 0, &known.covers).unwrap();
+        assert!(explain(&trees, &random.row()).is_err());
+    }
+
+    #[test]
+    fn a_rule_is_exact_for_polynomials() {
+        fn check<const K: usize>() {
+            let (points, weights) = rule::<K>();
+            for power in [0, 1, K, 2 * K - 1] {
+                let sum: f64 = points.iter().zip(weights).map(|(t, weight)| weight * t.powi(power as i32)).sum();
+                assert!((sum * (power + 1) as f64 - 1.0).abs() < 1e-11, "{K} points, power {power}: {sum}");
+            }
+        }
+        check::<2>();
+        check::<4>();
+        check::<8>();
+        check::<16>();
+        check::<64>();
+        check::<256>();
+    }
 }

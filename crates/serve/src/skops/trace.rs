@@ -31,9 +31,7 @@ impl Step {
         };
         match self {
             Step::Pass => Ok(columns.to_vec()),
-            Step::Chain(steps) => {
-                steps.iter().try_fold(columns.to_vec(), |columns, step| step.trace(&columns))
-            }
+            Step::Chain(steps) => steps.iter().try_fold(columns.to_vec(), |columns, step| step.trace(&columns)),
             Step::Union(parts) => {
                 let parts: Vec<_> = parts.iter().map(|part| part.trace(columns)).collect::<Result<_, _>>()?;
                 Ok(parts.concat())

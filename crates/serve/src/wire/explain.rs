@@ -31,9 +31,7 @@ pub fn kserve(body: &[u8], model: &Servable) -> Result<Vec<u8>, Problem> {
     let reference = read_json::read::<Reference>(body)?.reference;
     let reference = reference.map(|rows| tensorflow::instances(rows, model)).transpose()?;
     let explained = model.explain(&asked.rows, reference.as_ref())?;
-    let row = |row: usize| {
-        json!({"base_values": explained.base, "values": values(&explained, row), "scores": explained.scores.row(row)})
-    };
+    let row = |row: usize| json!({"base_values": explained.base, "values": values(&explained, row), "scores": explained.scores.row(row)});
     let rows: Vec<Value> = (0..explained.scores.rows).map(row).collect();
     let answer = json!({
         "predictions": model.ask(&asked.rows, asked.method)?.to_json(),
