@@ -7,6 +7,18 @@
 //!
 //! What a pipeline makes of an input is added up to that input again: columns of a one-hot encoder to the column that
 //! was encoded. Steps that mix inputs (`PCA`, products of several inputs, rows of length 1) cannot be taken apart so.
+//!
+//! ```
+//! use bellwether_serve::{Column, Frame, read};
+//!
+//! let file = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/forest_classifier.skops"));
+//! let forest = read(file).unwrap();
+//! let columns = [0.1, 0.3, -0.3, f64::NAN].map(|x| Column::Numbers(vec![x])).to_vec();
+//! let explained = forest.explain(&Frame { names: Vec::new(), columns, rows: 1 }, None).unwrap();
+//! assert_eq!(explained.outputs, ["bad", "good"]);
+//! let sum = explained.base[1] + explained.of(0, 1).iter().sum::<f64>();
+//! assert!((sum - explained.scores.row(0)[1]).abs() < 1e-12); // the probability of `good`
+//! ```
 
 pub(crate) mod trees;
 

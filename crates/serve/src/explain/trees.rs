@@ -88,11 +88,11 @@ pub(crate) fn add<F: Forest>(
     }
     let (deepest, points) = (survey.deepest, survey.most.div_ceil(2));
     match points {
-        ..=2 => walk::<F, 2>(forest, roots, rows, width, deepest, sums),
-        ..=4 => walk::<F, 4>(forest, roots, rows, width, deepest, sums),
-        ..=8 => walk::<F, 8>(forest, roots, rows, width, deepest, sums),
-        ..=16 => walk::<F, 16>(forest, roots, rows, width, deepest, sums),
-        ..=64 => walk::<F, 64>(forest, roots, rows, width, deepest, sums),
+        0..=2 => walk::<F, 2>(forest, roots, rows, width, deepest, sums),
+        3..=4 => walk::<F, 4>(forest, roots, rows, width, deepest, sums),
+        5..=8 => walk::<F, 8>(forest, roots, rows, width, deepest, sums),
+        9..=16 => walk::<F, 16>(forest, roots, rows, width, deepest, sums),
+        17..=64 => walk::<F, 64>(forest, roots, rows, width, deepest, sums),
         _ => walk::<F, { MOST_DIFFERENT / 2 }>(forest, roots, rows, width, deepest, sums),
     }
     Ok(())
