@@ -3,6 +3,7 @@
 //! [`read`] reads a file; a [`Servable`] is a version of a model that can be asked, with the schema that rows are held
 //! against; [`wire`] has the words in which clients of other servers ask.
 
+pub mod explain;
 pub mod frame;
 pub mod lightgbm;
 mod mlmodel;
@@ -17,6 +18,7 @@ pub mod xgboost;
 
 use std::fmt;
 
+pub use explain::Explanation;
 pub use frame::{Column, Frame, Label, Matrix};
 pub use mlmodel::MlModel;
 pub use schema::{Extra, Field, Kind, Schema};
@@ -47,6 +49,16 @@ pub trait Model: Send + Sync + fmt::Debug {
 
     /// The classes, in the order of the columns of [`Model::probabilities`].
     fn classes(&self) -> Option<&[Label]>;
+
+    /// What its answers are made of. Trees compare with the rows that they were trained with; linear models with the
+    /// mean of the rows in `reference`, or with that of their training where a scaler before them says it.
+    ///
+    /// # Errors
+    /// [`Problem::Unsupported`]: a model that cannot be taken apart, or whose file does not say enough;
+    /// [`Problem::Rows`]: rows that it does not take, or no reference where one is needed.
+    fn explain(&self, _rows: &Frame, _reference: Option<&Frame>) -> Result<Explanation, Problem> {
+        Err(explain::cannot("this kind of model"))
+    }
 }
 
 /// Reads a model, whichever library wrote it: what the file is, is told by how it begins.

@@ -7,7 +7,8 @@ mod forest;
 mod objective;
 mod text;
 
-use crate::{Answer, Column, Frame, Label, Matrix, Model, Problem};
+use crate::explain::{self, How, Space};
+use crate::{Answer, Column, Explanation, Frame, Label, Matrix, Model, Problem};
 use categories::{Codes, coded_columns, codes};
 use forest::{Forest, LANES, NEARLY_ZERO};
 use objective::Objective;
@@ -75,6 +76,20 @@ impl Model for Booster {
     fn classes(&self) -> Option<&[Label]> {
         self.classes.as_deref()
     }
+
+    fn explain(&self, rows: &Frame, _reference: Option<&Frame>) -> Result<Explanation, Problem> {
+        if self.forest.has_lines() {
+            return Err(explain::cannot("trees with lines in their leaves (linear_tree)"));
+        }
+        let space = if self.objective == Objective::Raw { Space::Value } else { Space::Margin };
+        let scores = Matrix { rows: rows.rows, columns: self.groups, values: self.scores(rows)? };
+        let mut explanation = Explanation::new(self, How::Trees, space, scores)?;
+        let owners: Vec<usize> = (0..self.names.len()).collect();
+        let roots = self.forest.roots(self.groups, 1.0 / self.divisor);
+        let start = vec![0.0; self.groups];
+        explanation.add_trees(0, &start, &self.forest, &roots, &self.row_major(rows)?, &owners)?;
+        Ok(explanation)
+    }
 }
 
 impl Booster {
@@ -125,8 +140,7 @@ impl Booster {
             let count = BLOCK.min(frame.rows - start);
             for (at, column) in columns.iter().enumerate() {
                 for (lane, row) in (start..start + count).enumerate() {
-                    let number = column.number(row);
-                    block[lane * width + at] = if number.abs() <= NEARLY_ZERO { 0.0 } else { number };
+                    block[lane * width + at] = near_zero(column.number(row));
                 }
             }
             let lanes = count.div_ceil(LANES) * LANES;
@@ -135,6 +149,13 @@ impl Booster {
             all.extend(scores[..count * groups].iter().map(|score| score / self.divisor));
         }
         Ok(all)
+    }
+
+    /// Rows one after the other, as the trees take them.
+    fn row_major(&self, frame: &Frame) -> Result<Vec<f64>, Problem> {
+        let columns = self.columns(frame)?;
+        let numbers = (0..frame.rows).flat_map(|row| columns.iter().map(move |column| near_zero(column.number(row))));
+        Ok(numbers.collect())
     }
 
     /// The columns of a frame in the order of the model's inputs.
@@ -223,6 +244,12 @@ fn forest(trees: &[Section], width: usize) -> Result<Forest, Problem> {
         })?;
     }
     Ok(forest)
+}
+
+/// What LightGBM takes a number for.
+#[inline]
+fn near_zero(number: f64) -> f64 {
+    if number.abs() <= NEARLY_ZERO { 0.0 } else { number }
 }
 
 /// A column's name as LightGBM writes it.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Answer, Column, Frame, Kind, Label, Matrix, MlModel, Model, Problem, Schema};
+use crate::{Answer, Column, Explanation, Frame, Kind, Label, Matrix, MlModel, Model, Problem, Schema};
 
 /// What a model is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,20 @@ impl Servable {
                 Ok(Answer::Numbers(shares.ok_or_else(none)?))
             }
         }
+    }
+
+    /// What its answers are made of, by input: see [`crate::explain`]. Inputs are named by the model's file, else by the
+    /// schema. `reference` are rows that a linear model is compared with, which trees do without.
+    ///
+    /// # Errors
+    /// [`Problem::Unsupported`]: a model that cannot be explained; the message says which can. [`Problem::Rows`]: rows
+    /// that it does not take, none, or too many at once, or a linear model that needs a reference.
+    pub fn explain(&self, rows: &Frame, reference: Option<&Frame>) -> Result<Explanation, Problem> {
+        let mut explanation = self.model.explain(rows, reference)?;
+        if let (None, Schema::Columns(fields)) = (self.model.inputs(), &self.schema) {
+            explanation.inputs.iter_mut().zip(fields).for_each(|(name, field)| name.clone_from(&field.name));
+        }
+        Ok(explanation)
     }
 
     /// The classes, in the order of the columns of probabilities.

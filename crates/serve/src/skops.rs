@@ -14,18 +14,21 @@ mod npy;
 mod object;
 mod steps;
 mod table;
+mod trace;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use archive::Archive;
-use estimators::{Choice, Estimator, Shares, logistic, softmax};
+use estimators::{Choice, Estimator, Scorer, Shares, logistic, round, softmax};
 use node::Node;
 use object::{File, Thing};
 use steps::{Scale, Step, WIDEST};
 use table::{Body, Cells, Table};
+use trace::Trace;
 
+use crate::explain::{self, Explanation, Space};
 use crate::{Answer, Column, Frame, Label, Matrix, Model, Problem};
 
 /// How many rows go through the steps together at most.
@@ -131,22 +134,49 @@ impl Skops {
 
     /// The numbers of all rows, a few rows at a time.
     fn scores(&self, frame: &Frame) -> Result<Matrix, Problem> {
-        let columns = self.columns(frame)?;
         let mut all = Matrix::default();
-        for first in (0..frame.rows).step_by(self.together) {
-            let rows = self.together.min(frame.rows - first);
-            let table = Table { first, rows, body: Body::Columns(slices(&columns, first, rows)) };
-            let table = self.steps.iter().try_fold(table, |table, step| step.apply(table))?;
-            let matrix = table.into_matrix(&self.last.who, self.last.width, self.last.takes)?;
+        self.each_part(frame, |first, matrix| {
             let scores = self.last.scores(matrix)?;
             if first == 0 {
                 all = Matrix { rows: 0, columns: scores.columns, values: Vec::new() };
                 all.values.reserve_exact(frame.rows * scores.columns);
             }
-            all.rows += rows;
+            all.rows += scores.rows;
             all.values.extend_from_slice(&scores.values);
-        }
+            Ok(())
+        })?;
         Ok(all)
+    }
+
+    /// Goes with a few rows at a time to what the model at the end is given, and their first row's number.
+    fn each_part(
+        &self,
+        frame: &Frame,
+        mut take: impl FnMut(usize, Matrix) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let columns = self.columns(frame)?;
+        for first in (0..frame.rows).step_by(self.together) {
+            let rows = self.together.min(frame.rows - first);
+            let table = Table { first, rows, body: Body::Columns(slices(&columns, first, rows)) };
+            let table = self.steps.iter().try_fold(table, |table, step| step.apply(table))?;
+            take(first, table.into_matrix(&self.last.who, self.last.width, self.last.takes)?)?;
+        }
+        Ok(())
+    }
+
+    /// The means that a linear model is explained against: those of the reference, else those that scalers know.
+    fn means(&self, traces: &[Trace], reference: Option<&Frame>) -> Result<Vec<f64>, Problem> {
+        let Some(reference) = reference.filter(|reference| reference.rows > 0) else {
+            let known: Option<Vec<f64>> = traces.iter().map(|column| column.mean).collect();
+            return known.ok_or_else(explain::needs_reference);
+        };
+        let mut sums = vec![0.0; self.last.width];
+        self.each_part(reference, |_, matrix| {
+            let (rows, means) = (matrix.rows as f64, explain::means(&matrix));
+            sums.iter_mut().zip(means).for_each(|(sum, mean)| *sum += mean * rows);
+            Ok(())
+        })?;
+        Ok(sums.into_iter().map(|sum| sum / reference.rows as f64).collect())
     }
 
     /// The columns in the order of the model; `None`: one that is not there and not looked at.
@@ -234,6 +264,36 @@ impl Model for Skops {
             }),
         }
         Ok(Some(scores))
+    }
+
+    fn explain(&self, rows: &Frame, reference: Option<&Frame>) -> Result<Explanation, Problem> {
+        let how = self.last.how().ok_or_else(|| explain::cannot(&self.last.who))?;
+        let columns = Trace::inputs(self.width);
+        let columns = self.steps.iter().try_fold(columns, |columns, step| step.trace(&columns))?;
+        let owners: Vec<usize> = columns.iter().map(|column| column.owner).collect();
+        let space = if self.after.is_empty() { self.last.space() } else { Space::Margin };
+        let mut explanation = Explanation::new(self, how, space, self.scores(rows)?)?;
+        match &self.last.scorer {
+            Scorer::Linear(weights, add) => {
+                let means = self.means(&columns, reference)?;
+                self.each_part(rows, |first, matrix| {
+                    explanation.add_linear(first, &matrix, weights, add, &means, &owners);
+                    Ok(())
+                })?;
+            }
+            Scorer::Trees { start, trees, divide, single } => {
+                let (start, roots): (Vec<f64>, _) =
+                    (start.iter().map(|start| start / divide).collect(), trees.roots(1.0 / divide));
+                self.each_part(rows, |first, mut matrix| {
+                    if *single {
+                        round(&mut matrix, &self.last.who, self.last.takes)?;
+                    }
+                    explanation.add_trees(first, &start, trees, &roots, &matrix.values, &owners)
+                })?;
+            }
+            _ => return Err(explain::cannot(&self.last.who)),
+        }
+        Ok(explanation)
     }
 
     fn classes(&self) -> Option<&[Label]> {

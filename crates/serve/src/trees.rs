@@ -5,6 +5,8 @@
 //! caller has rounded thresholds and inputs to 32 bits, which keeps their order; "a missing value counts as 0" becomes
 //! the side on which 0 goes.
 
+use crate::explain::trees::{Forest, Place, Root as From};
+
 /// How many rows walk through a tree before the next tree is taken: their numbers stay in the nearest cache.
 const BLOCK: usize = 64;
 
@@ -37,6 +39,10 @@ pub(crate) struct Trees {
     leaves: Vec<f64>,
     sets: Vec<u32>,
     roots: Vec<Root>,
+    /// How many rows of training came by each node, and to each leaf; shorter than those where that is not known. Only
+    /// explanations look at them, so they do not lie between what rows walk through.
+    node_covers: Vec<f32>,
+    leaf_covers: Vec<f32>,
     /// How many columns the answer has at least.
     columns: usize,
     /// Whether a node asks more than `x <= threshold` with the missing on one side.
@@ -120,6 +126,21 @@ impl Trees {
     /// # Errors
     /// Says what is wrong: a number of a node, an input or a leaf that is not there, or nodes that do not form a tree.
     pub(crate) fn push(&mut self, drafts: &[Draft], leaves: &[f64], column: usize) -> Result<(), String> {
+        self.push_with_covers(drafts, leaves, column, &[])
+    }
+
+    /// The same with the number of training rows that came by each of the drafts; where there are none, the trees
+    /// cannot be explained.
+    ///
+    /// # Errors
+    /// As [`Trees::push`].
+    pub(crate) fn push_with_covers(
+        &mut self,
+        drafts: &[Draft],
+        leaves: &[f64],
+        column: usize,
+        covers: &[f64],
+    ) -> Result<(), String> {
         let mut seen = vec![false; drafts.len()];
         let mut waiting: Vec<(usize, Option<(usize, usize)>)> = vec![(0, None)];
         let mut root = 0;
@@ -138,6 +159,9 @@ impl Trees {
                     at
                 }
             };
+            if let Some(cover) = covers.get(draft) {
+                self.set_cover(place, *cover as f32);
+            }
             match parent {
                 Some((node, side)) => self.nodes[node].next[side] = place,
                 None => root = place,
@@ -215,6 +239,22 @@ impl Trees {
         at.map(|at| !at as usize)
     }
 
+    fn set_cover(&mut self, place: i32, cover: f32) {
+        let (covers, at) = match place >= 0 {
+            true => (&mut self.node_covers, place),
+            false => (&mut self.leaf_covers, !place),
+        };
+        covers.resize(at as usize, f32::NAN);
+        covers.push(cover);
+    }
+
+    /// Where each tree begins, for an explanation of answers that are multiplied by `factor`.
+    pub(crate) fn roots(&self, factor: f64) -> Vec<From> {
+        let from =
+            |root: &Root| From { place: root.at as u32, output: root.column as usize, width: self.width, factor };
+        self.roots.iter().map(from).collect()
+    }
+
     fn push_leaf(&mut self, leaves: &[f64], leaf: usize) -> Result<i32, String> {
         let numbers = leaf.checked_mul(self.width).and_then(|from| leaves.get(from..from.checked_add(self.width)?));
         let numbers = numbers.ok_or_else(|| format!("a tree ends at leaf {leaf}, which is not there"))?;
@@ -254,6 +294,40 @@ impl Trees {
         let at = number(self.nodes.len())?;
         self.nodes.push(Node { threshold, next: [0, 0], feature: number(*feature)? as u32, kind });
         Ok(at)
+    }
+}
+
+/// A place is that of [`Node::next`], bit for bit.
+impl Forest for Trees {
+    type Number = f64;
+
+    fn at(&self, place: u32) -> Place {
+        match place as i32 {
+            at @ 0.. => {
+                let node = &self.nodes[at as usize];
+                let [left, right] = node.next.map(|next| next as u32);
+                Place::Split { feature: node.feature as usize, left, right }
+            }
+            _ => Place::Leaf,
+        }
+    }
+
+    fn goes_left(&self, place: u32, row: &[f64]) -> bool {
+        let node = &self.nodes[place as usize];
+        node.special(row[node.feature as usize], &self.sets)
+    }
+
+    fn cover(&self, place: u32) -> f64 {
+        let cover = match place as i32 {
+            at @ 0.. => self.node_covers.get(at as usize),
+            leaf => self.leaf_covers.get(!leaf as usize),
+        };
+        cover.map_or(f64::NAN, |cover| f64::from(*cover))
+    }
+
+    fn leaf(&self, place: u32, into: &mut [f64]) {
+        let leaf = !(place as i32) as usize;
+        into.copy_from_slice(&self.leaves[leaf * self.width..(leaf + 1) * self.width]);
     }
 }
 

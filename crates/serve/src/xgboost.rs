@@ -10,7 +10,8 @@ mod value;
 
 use std::collections::HashMap;
 
-use crate::{Answer, Column, Frame, Label, Matrix, Model, Problem};
+use crate::explain::{self, How, Space};
+use crate::{Answer, Column, Explanation, Frame, Label, Matrix, Model, Problem};
 use forest::{Forest, LANES};
 use objective::{Objective, highest, softmax};
 use value::{Value, index};
@@ -115,6 +116,40 @@ impl Model for Booster {
     fn classes(&self) -> Option<&[Label]> {
         self.classes.as_deref()
     }
+
+    fn explain(&self, rows: &Frame, reference: Option<&Frame>) -> Result<Explanation, Problem> {
+        let how = if matches!(self.kind, Kind::Trees(_)) { How::Trees } else { How::Linear };
+        let space = if self.objective == Objective::Raw { Space::Value } else { Space::Margin };
+        let groups = self.base.len();
+        let margins = self.margins(rows)?.into_iter().map(f64::from).collect();
+        let scores = Matrix { rows: rows.rows, columns: groups, values: margins };
+        let mut explanation = Explanation::new(self, how, space, scores)?;
+        let owners: Vec<usize> = (0..self.width).collect();
+        match &self.kind {
+            Kind::Trees(forest) => {
+                let start: Vec<f64> = self.base.iter().map(|base| f64::from(*base)).collect();
+                let rows = self.row_major(rows)?;
+                explanation.add_trees(0, &start, forest, &forest.roots(groups), &rows, &owners)?;
+            }
+            Kind::Linear(weights) => {
+                let row_major = |frame| -> Result<Matrix, Problem> {
+                    // What is missing adds nothing, as 0 does.
+                    let number = |x: f32| if x.is_nan() { 0.0 } else { f64::from(x) };
+                    let values = self.row_major(frame)?.into_iter().map(number).collect();
+                    Ok(Matrix { rows: frame.rows, columns: self.width, values })
+                };
+                let means = explain::means(&row_major(explain::reference(reference)?)?);
+                let of_group =
+                    |group: usize| weights.iter().skip(group).step_by(groups).map(|weight| f64::from(*weight));
+                let values = (0..groups).flat_map(|group| of_group(group).take(self.width)).collect();
+                let weights_of_groups = Matrix { rows: groups, columns: self.width, values };
+                let biases = &weights[self.width * groups..];
+                let add: Vec<f64> = self.base.iter().zip(biases).map(|(a, b)| f64::from(*a) + f64::from(*b)).collect();
+                explanation.add_linear(0, &row_major(rows)?, &weights_of_groups, &add, &means, &owners);
+            }
+        }
+        Ok(explanation)
+    }
 }
 
 impl Booster {
@@ -201,6 +236,18 @@ impl Booster {
             all.extend_from_slice(&margins[..count * groups]);
         }
         Ok(all)
+    }
+
+    /// Rows one after the other, as the trees take them.
+    fn row_major(&self, frame: &Frame) -> Result<Vec<f32>, Problem> {
+        let columns = self.columns(frame)?;
+        let mut values = Vec::with_capacity(frame.rows * columns.len());
+        for row in 0..frame.rows {
+            for column in &columns {
+                values.push(column.number(row)?);
+            }
+        }
+        Ok(values)
     }
 
     /// The columns of a frame in the order of the model's inputs.

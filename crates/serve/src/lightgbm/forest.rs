@@ -3,6 +3,7 @@
 
 use super::text::Section;
 use crate::Problem;
+use crate::explain::trees::{self, Place, Root};
 
 /// How many rows walk down a tree together.
 pub(super) const LANES: usize = 8;
@@ -55,6 +56,8 @@ pub(super) struct Forest {
     /// A bit for each category that goes to the left.
     words: Vec<u32>,
     lines: Vec<Line>,
+    /// How many rows came by each node; NaN where the file does not say. Only explanations look at it.
+    covers: Vec<f32>,
 }
 
 impl Forest {
@@ -88,6 +91,10 @@ impl Forest {
             let set = if is_linear { first_line + at as u32 } else { 0 };
             self.nodes.push(Node { threshold: *value, feature: 0, flags: 0, children: [own, own], set });
         }
+        for (name, count) in [("internal_count", inner), ("leaf_count", leaves)] {
+            let covers = section.numbers(name, count).unwrap_or_else(|_| vec![f32::NAN; count]);
+            self.covers.extend(covers);
+        }
         let is_plain = flags & (CATEGORIES | ZERO_IS_MISSING) == 0;
         self.trees.push(Tree { root: first as u32, is_plain, is_linear });
         Ok(())
@@ -114,6 +121,17 @@ impl Forest {
                 }
             }
         }
+    }
+
+    /// Whether leaves are lines.
+    pub fn has_lines(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
+    /// Where each tree begins, for an explanation of `groups` outputs that are multiplied by `factor`.
+    pub fn roots(&self, groups: usize, factor: f64) -> Vec<Root> {
+        let root = |(at, tree): (usize, &Tree)| Root { place: tree.root, output: at % groups, width: 1, factor };
+        self.trees.iter().enumerate().map(root).collect()
     }
 
     fn leaves<const PLAIN: bool>(&self, root: u32, rows: &[f64], width: usize) -> [u32; LANES] {
@@ -208,6 +226,32 @@ impl Forest {
         }
         self.words.extend(words);
         Ok(count)
+    }
+}
+
+impl trees::Forest for Forest {
+    type Number = f64;
+
+    fn at(&self, place: u32) -> Place {
+        let node = &self.nodes[place as usize];
+        let [right, left] = node.children;
+        match left == place {
+            true => Place::Leaf,
+            false => Place::Split { feature: node.feature as usize, left, right },
+        }
+    }
+
+    fn goes_left(&self, place: u32, row: &[f64]) -> bool {
+        let node = &self.nodes[place as usize];
+        self.goes_left(node, row[node.feature as usize])
+    }
+
+    fn cover(&self, place: u32) -> f64 {
+        f64::from(self.covers[place as usize])
+    }
+
+    fn leaf(&self, place: u32, into: &mut [f64]) {
+        into.fill(self.nodes[place as usize].threshold);
     }
 }
 

@@ -83,6 +83,12 @@ impl Encoder {
         self.out
     }
 
+    /// The input that each of the columns it answers is made of.
+    pub(super) fn owners(&self) -> impl Iterator<Item = usize> + '_ {
+        let end = |input: usize| self.inputs.get(input + 1).map_or(self.out, |next| next.start);
+        (0..self.inputs.len()).flat_map(move |input| (self.inputs[input].start..end(input)).map(move |_| input))
+    }
+
     pub(super) fn apply<'a>(&self, table: Table<'a>) -> Result<Table<'a>, Problem> {
         table.check_width(&self.who, self.inputs.len())?;
         let mut matrix = Matrix { rows: table.rows, columns: self.out, values: vec![0.0; table.rows * self.out] };

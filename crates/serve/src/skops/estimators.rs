@@ -3,6 +3,7 @@
 use super::forests;
 use super::object::Thing;
 use super::table::Takes;
+use crate::explain::{How, Space};
 use crate::trees::Trees;
 use crate::{Label, Matrix, Problem};
 
@@ -162,6 +163,24 @@ impl Estimator {
             "KMeans" | "MiniBatchKMeans" => centers(thing),
             "KNeighborsClassifier" | "KNeighborsRegressor" => neighbors(thing),
             class => Err(Problem::Unsupported(format!("the class {class}"))),
+        }
+    }
+
+    /// How its numbers can be explained; `None`: they cannot.
+    pub(super) fn how(&self) -> Option<How> {
+        match &self.scorer {
+            Scorer::Linear(..) => Some(How::Linear),
+            Scorer::Trees { .. } => Some(How::Trees),
+            Scorer::Network(_) | Scorer::Normals(..) | Scorer::Centers(_) | Scorer::Neighbors(_) => None,
+        }
+    }
+
+    /// What its numbers are.
+    pub(super) fn space(&self) -> Space {
+        match (self.choice, self.shares) {
+            (Choice::Values, _) => Space::Value,
+            (Choice::Largest, Shares::Given) => Space::Probability,
+            _ => Space::Margin,
         }
     }
 
@@ -502,7 +521,7 @@ fn likelihoods(rows: &Matrix, add: &[f64], means: &Matrix, variances: &Matrix) -
 }
 
 /// Rounds to 32 bits, in which trees of scikit-learn take their inputs.
-fn round(rows: &mut Matrix, who: &str, takes: Takes) -> Result<(), Problem> {
+pub(super) fn round(rows: &mut Matrix, who: &str, takes: Takes) -> Result<(), Problem> {
     for value in &mut rows.values {
         *value = f64::from(*value as f32);
         if value.is_infinite() && takes != Takes::Anything {

@@ -131,7 +131,11 @@ fn push_tree(
     });
     let drafts: Option<Vec<Draft>> = drafts.collect();
     let drafts = drafts.ok_or_else(|| tree.wrong("nodes", "has a place below 0"))?;
-    trees.push(&drafts, &numbers, column).map_err(|what| Problem::Damaged(format!("{}: {what}", estimator.class())))
+    let pushed = match nodes.floats("weighted_n_node_samples") {
+        Some(covers) => trees.push_with_covers(&drafts, &numbers, column, &covers),
+        None => trees.push(&drafts, &numbers, column),
+    };
+    pushed.map_err(|what| Problem::Damaged(format!("{}: {what}", estimator.class())))
 }
 
 /// IsolationForest: rows that few steps tell from the others are outliers.
@@ -379,6 +383,8 @@ fn push_predictor(
     };
     let drafts: Option<Vec<Draft>> = (0..nodes.len()).map(draft).collect();
     let drafts = drafts.ok_or_else(|| predictor.wrong("nodes", "has a place that is not there"))?;
-    let pushed = trees.push(&drafts, &values, column);
+    let counts = nodes.ints("count").unwrap_or_default();
+    let covers: Vec<f64> = counts.into_iter().map(|count| count as f64).collect();
+    let pushed = trees.push_with_covers(&drafts, &values, column, &covers);
     pushed.map_err(|what| Problem::Damaged(format!("{}: {what}", predictor.class())))
 }

@@ -55,6 +55,12 @@ impl Imputer {
         self.values.iter().filter(|value| **value != Value::Missing).count() + self.told.len()
     }
 
+    /// The input that each of the columns it answers is made of.
+    pub(super) fn owners(&self) -> impl Iterator<Item = usize> + '_ {
+        let kept = (0..self.values.len()).filter(|at| self.values[*at] != Value::Missing);
+        kept.chain(self.told.iter().copied())
+    }
+
     pub(super) fn apply<'a>(&self, table: Table<'a>) -> Result<Table<'a>, Problem> {
         table.check_width("SimpleImputer", self.values.len())?;
         let (first, rows) = (table.first, table.rows);

@@ -70,11 +70,19 @@ pub fn predict(body: &[u8], model: &Servable) -> Result<Predict, Problem> {
         (Some(_), Some(_)) => return Err(Problem::Request("a body has instances or inputs, not both".into())),
         (None, None) => return Err(Problem::Request("Missing 'inputs' or 'instances' key".into())),
     };
-    if by_row && !value.is_array() {
-        return Err(Problem::Request("instances is a list with a row in each place".into()));
+    let rows = if by_row { instances(value, model)? } else { of_tensors(value, &model.schema)? };
+    Ok(Predict { method, rows, by_row })
+}
+
+/// Rows that came one by one.
+///
+/// # Errors
+/// As [`predict`].
+pub(super) fn instances(value: Value, model: &Servable) -> Result<Frame, Problem> {
+    match value.is_array() {
+        true => of_tensors(table(value, model), &model.schema),
+        false => Err(Problem::Request("instances is a list with a row in each place".into())),
     }
-    let value = if by_row { table(value, model) } else { value };
-    Ok(Predict { method, rows: of_tensors(value, &model.schema)?, by_row })
 }
 
 /// A list of single values is a row each for a model of one input, and not one row of many.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::value::Value;
 use crate::Problem;
+use crate::explain::trees::{self, Place, Root};
 
 /// How many rows walk down a tree together.
 pub(super) const LANES: usize = 8;
@@ -49,6 +50,9 @@ pub(super) struct Forest {
     categories: Vec<u32>,
     /// Numbers of wide leaves, `groups` each.
     wide: Vec<f32>,
+    /// How many rows came by each node, by their second derivatives; NaN where the file does not say. Only explanations
+    /// look at it.
+    covers: Vec<f32>,
 }
 
 impl Forest {
@@ -74,12 +78,14 @@ impl Forest {
         let source = Source::read(tree, groups)?;
         let root = self.next()?;
         self.nodes.push(EMPTY);
+        self.covers.push(f32::NAN);
         let mut seen = vec![false; source.left.len()];
         let mut open = vec![(0_usize, root)];
         while let Some((from, to)) = open.pop() {
             if std::mem::replace(&mut seen[from], true) {
                 return Err(Problem::Damaged(format!("node {from} is reached twice")));
             }
+            self.covers[to as usize] = source.covers.get(from).copied().unwrap_or(f32::NAN);
             if source.left[from] == -1 {
                 self.nodes[to as usize] = self.leaf(&source, from, to, groups)?;
                 continue;
@@ -87,6 +93,7 @@ impl Forest {
             let left = self.next()?;
             self.nodes[to as usize] = self.split(&source, from, left, width)?;
             self.nodes.extend([EMPTY, EMPTY]);
+            self.covers.extend([f32::NAN, f32::NAN]);
             open.push((source.child(source.right[from])?, left + 1));
             open.push((source.child(source.left[from])?, left));
         }
@@ -121,18 +128,24 @@ impl Forest {
         }
     }
 
+    /// Where each tree begins, for an explanation of `groups` outputs.
+    pub fn roots(&self, groups: usize) -> Vec<Root> {
+        let root = |tree: &Tree| Root {
+            place: tree.root,
+            output: if tree.is_wide { 0 } else { tree.group as usize },
+            width: if tree.is_wide { groups } else { 1 },
+            factor: f64::from(tree.weight),
+        };
+        self.trees.iter().map(root).collect()
+    }
+
     fn leaves<const SETS: bool>(&self, root: u32, rows: &[f32], width: usize) -> [u32; LANES] {
         let mut at = [root; LANES];
         loop {
             let mut moved = 0;
             for (lane, at) in at.iter_mut().enumerate() {
                 let node = &self.nodes[*at as usize];
-                let number = rows[lane * width + node.feature as usize];
-                let mut goes_left = number < node.threshold;
-                if SETS && node.flags & CATEGORIES != 0 {
-                    goes_left = !self.holds(node.flags >> SET, number);
-                }
-                goes_left |= number.is_nan() & (node.flags & MISSING_LEFT != 0);
+                let goes_left = self.goes_left_of::<SETS>(node, rows[lane * width + node.feature as usize]);
                 let next = node.left + (u32::from(!goes_left) & node.flags & SPLIT);
                 moved |= next ^ *at;
                 *at = next;
@@ -141,6 +154,15 @@ impl Forest {
                 return at;
             }
         }
+    }
+
+    #[inline]
+    fn goes_left_of<const SETS: bool>(&self, node: &Node, number: f32) -> bool {
+        let mut goes_left = number < node.threshold;
+        if SETS && node.flags & CATEGORIES != 0 {
+            goes_left = !self.holds(node.flags >> SET, number);
+        }
+        goes_left | (number.is_nan() & (node.flags & MISSING_LEFT != 0))
     }
 
     /// Whether a category is in a set. A missing one is said to be, so that it goes to the right unless the node sends
@@ -205,6 +227,37 @@ impl Forest {
     }
 }
 
+impl trees::Forest for Forest {
+    type Number = f32;
+
+    fn at(&self, place: u32) -> Place {
+        let node = &self.nodes[place as usize];
+        match node.flags & SPLIT {
+            0 => Place::Leaf,
+            _ => Place::Split { feature: node.feature as usize, left: node.left, right: node.left + 1 },
+        }
+    }
+
+    fn goes_left(&self, place: u32, row: &[f32]) -> bool {
+        let node = &self.nodes[place as usize];
+        self.goes_left_of::<true>(node, row[node.feature as usize])
+    }
+
+    fn cover(&self, place: u32) -> f64 {
+        f64::from(self.covers[place as usize])
+    }
+
+    fn leaf(&self, place: u32, into: &mut [f64]) {
+        let leaf = &self.nodes[place as usize];
+        if let [number] = into {
+            *number = f64::from(leaf.threshold);
+            return;
+        }
+        let start = (leaf.flags >> SET) as usize * into.len();
+        into.iter_mut().zip(&self.wide[start..]).for_each(|(into, number)| *into = f64::from(*number));
+    }
+}
+
 const EMPTY: Node = Node { threshold: 0.0, feature: 0, left: 0, flags: 0 };
 
 fn numbered(number: usize) -> Result<u32, Problem> {
@@ -225,6 +278,8 @@ struct Source {
     sets: HashMap<usize, Vec<u32>>,
     /// Numbers of wide leaves.
     wide: Option<Vec<f32>>,
+    /// How many rows came by; may be empty.
+    covers: Vec<f32>,
 }
 
 impl Source {
@@ -247,6 +302,7 @@ impl Source {
             thresholds: tree.floats("split_conditions")?,
             missing_left: tree.integers("default_left")?,
             sets: if kinds.contains(&1) { sets(tree, left.len())? } else { HashMap::new() },
+            covers: if tree.find("sum_hessian").is_some() { tree.floats("sum_hessian")? } else { Vec::new() },
             wide,
             kinds,
             left,
