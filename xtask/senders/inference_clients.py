@@ -624,6 +624,46 @@ def a_rollout_goes_on_and_another_goes_back():
 
 
 @part
+def explanations_cards_and_columns():
+    model, rows = MODELS["forest"]
+    answer = good("POST", "/v1/models/forest:explain", {"instances": rows[:5].tolist()})
+    same((answer["predictions"], answer["space"]), (model.predict(rows[:5]).tolist(), "probability"), "predictions")
+    for row, said in enumerate(answer["explanations"]):
+        sums = [base + sum(values) for base, values in zip(said["base_values"], said["values"])]
+        close(sums, model.predict_proba(rows[row : row + 1])[0], "base and contributions")
+    seldon = good("POST", "/api/v1.0/explain?model=forest", {"data": {"ndarray": rows[:2].tolist()}})
+    close(np.array(seldon["data"]["shap_values"])[:, 0, :], np.array(answer["explanations"][0]["values"]), "Seldon's")
+    model, rows = MODELS["iris"]
+    bad(400, "reference", "POST", "/v1/models/iris:explain", {"instances": rows.head(1).values.tolist()})
+    answer = good("POST", "/v1/models/iris:explain", {"instances": rows.head(1).values.tolist(), "reference": rows.values.tolist()})
+    said = answer["explanations"][0]
+    close([b + sum(v) for b, v in zip(said["base_values"], said["values"])], model.decision_function(rows.head(1))[0], "iris")
+    card = good("GET", "/api/v1/models/iris/versions/1/card")
+    same((card["identity"]["name"], card["identity"]["version"]), ("iris", 1), "the card")
+    markdown = good("GET", "/api/v1/models/iris/versions/1/card?format=markdown")
+    assert markdown.startswith("# ") and "sepal length" in markdown and "sklearn" in markdown, markdown[:2000]
+    status, headers, page = ask("GET", "/api/v1/models/iris/versions/1/card?format=html")
+    assert status == 200 and "sandbox" in headers["content-security-policy"] and "<script" not in page, (status, headers)
+    bad(400, "json, markdown and html", "GET", "/api/v1/models/iris/versions/1/card?format=pdf")
+    bad(404, "no version 9", "GET", "/api/v1/models/iris/versions/9/card")
+    lineage = good("GET", "/api/v1/models/iris/versions/1/lineage")
+    assert {"run", "version"} <= {node["kind"] for node in lineage["nodes"]}, lineage
+    client = MlflowClient()
+    client.set_registered_model_tag("churn", "bellwether.log", "all")
+    time.sleep(1.2)
+    people = MODELS["churn"][1]
+    for shift in (0, 0, 40):
+        some = people.sample(600, replace=True, random_state=2)
+        good("POST", "/serving-endpoints/churn/invocations", {"dataframe_split": {"columns": ["age", "city"], "data": (some.assign(age=some.age + shift)).values.tolist()}})
+    found = good("GET", "/api/v1/models/churn/columns")
+    assert found["reference"]["rows"] == 1000 and found["window"]["rows"] >= 700, (found["reference"], found["window"])
+    age = next(column for column in found["columns"] if column["name"] == "age")
+    assert age["drifted"] and age["kind"] == "number" and abs(sum(b["reference"] for b in age["bins"]) - 1) < 1e-6, age
+    same(good("GET", "/api/v1/models/sugar/columns?version=1&from=now-1m")["version"], "1", "a version")
+    bad(404, "no version 7", "GET", "/api/v1/models/churn/columns?version=7")
+
+
+@part
 def bad_bodies():
     infer = "/v2/models/iris/infer"
     tensor = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4]}

@@ -3,6 +3,7 @@
 //! A change is made in memory, queued for the disk under the same lock, and answered once it is durable. Where the disk
 //! refuses, the book is read again from what is kept, so that nothing stays that was not acknowledged.
 
+mod card;
 mod files;
 mod http;
 mod moves;
@@ -108,6 +109,11 @@ impl Desk {
     /// Looks something up.
     pub fn read<T>(&self, look: impl FnOnce(&Book) -> T) -> T {
         look(&self.book.read())
+    }
+
+    /// Looks at the files.
+    pub fn look_at_files<T>(&self, look: impl FnOnce(&Tree) -> T) -> T {
+        look(&self.tree.read())
     }
 
     /// Notes what was seen of a version.

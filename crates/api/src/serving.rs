@@ -3,6 +3,7 @@
 //! A version is read off the hot path. While a version that follows another is being read, or where it cannot be, the
 //! one before goes on answering. What nobody has asked for in a while is let go and read again when asked.
 
+mod columns;
 mod grpc;
 mod http;
 mod log;
@@ -63,6 +64,7 @@ const USUAL: [&str; 7] =
 pub fn add_http(routes: &mut Routes) {
     http::add(routes);
     rest::add(routes);
+    columns::add(routes);
 }
 
 /// All versions that are loaded.
@@ -436,7 +438,8 @@ fn file_of(app: &App, folder: &ArtifactPath, page: &MlModel) -> Result<(Artifact
     })
 }
 
-async fn bytes(app: &Arc<App>, entry: Entry) -> Result<Vec<u8>, Refusal> {
+/// The content of a file.
+pub async fn bytes(app: &Arc<App>, entry: Entry) -> Result<Vec<u8>, Refusal> {
     let files = app.models.files();
     let read = tokio::task::spawn_blocking(move || {
         use std::io::Read;

@@ -524,6 +524,22 @@ pub enum Models {
         #[arg(short, long, value_enum, default_value_t = Format::Table)]
         output: Format,
     },
+    /// The card of a version: what it is, of what it was made, how well it does, what is not known
+    #[command(
+        after_help = "Examples:\n  bellwether models card iris\n  bellwether models card iris 3 --html > card.html"
+    )]
+    Card {
+        /// The model
+        name: String,
+        /// The version, or an alias; nothing: the one in use
+        version: Option<String>,
+        /// As a page for a browser instead of Markdown
+        #[arg(long)]
+        html: bool,
+        /// Server.
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// Let an alias mean a version, if the gates before it allow that
     #[command(
         after_help = "Examples:\n  bellwether models promote iris 3\n  bellwether models promote iris 4 --alias canary"

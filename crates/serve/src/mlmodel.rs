@@ -34,12 +34,7 @@ impl MlModel {
     /// # Errors
     /// [`Problem::Damaged`]: it is no YAML as MLflow writes it.
     pub fn read(bytes: &[u8]) -> Result<MlModel, Problem> {
-        let wrong = |what: String| Problem::Damaged(format!("MLmodel: {what}"));
-        if bytes.len() > BYTES_MAX {
-            return Err(wrong(format!("it has {} bytes, more than {BYTES_MAX}", bytes.len())));
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8".into()))?;
-        let page = yaml(text).map_err(wrong)?;
+        let page = MlModel::page(bytes)?;
         let flavors = page["flavors"].as_object().cloned().unwrap_or_default();
         let found = FLAVORS.into_iter().find_map(|(flavor, file)| {
             let file = flavors.get(flavor)?.get(file)?.as_str()?;
@@ -49,7 +44,7 @@ impl MlModel {
         let inputs = match page["signature"]["inputs"].as_str() {
             None => None,
             Some(inputs) => {
-                Some(serde_json::from_str(inputs).map_err(|error| wrong(format!("signature.inputs: {error}")))?)
+                Some(serde_json::from_str(inputs).map_err(|error| damaged(format!("signature.inputs: {error}")))?)
             }
         };
         let (flavor, file) = found.unzip();
@@ -61,6 +56,22 @@ impl MlModel {
             flavors: flavors.keys().cloned().collect(),
         })
     }
+
+    /// All that the file says, as plain values.
+    ///
+    /// # Errors
+    /// As [`MlModel::read`].
+    pub fn page(bytes: &[u8]) -> Result<Value, Problem> {
+        if bytes.len() > BYTES_MAX {
+            return Err(damaged(format!("it has {} bytes, more than {BYTES_MAX}", bytes.len())));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8".into()))?;
+        yaml(text).map_err(damaged)
+    }
+}
+
+fn damaged(what: String) -> Problem {
+    Problem::Damaged(format!("MLmodel: {what}"))
 }
 
 /// One document as plain values. Scalars without quotes are read as JSON where they are JSON, else as text.

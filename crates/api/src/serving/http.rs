@@ -12,7 +12,7 @@ use axum::{
 use ingest::{Compression, decompress};
 use models::serving::Which;
 use serde_json::{Value, json};
-use serve::wire::{invocations, seldon, tensorflow, v2, v2_grpc};
+use serve::wire::{explain, invocations, seldon, tensorflow, v2, v2_grpc};
 
 use super::{
     Loaded, Refusal, State as Standing, find,
@@ -410,11 +410,29 @@ async fn v1_answer(app: &Arc<App>, request: Request) -> Result<Response, Refusal
         Some("classify") if !is_get => v1_examples(app, request, &named, true).await,
         Some("regress") if !is_get => v1_examples(app, request, &named, false).await,
         Some("explain") if !is_get => {
-            named.find(app).await?;
-            Err(Refusal::NotHere("explanations are not given yet".into()))
+            let loaded = named.find(app).await?;
+            explained(app, request, loaded, explain::kserve).await
         }
         _ => Err(Refusal::Missing(malformed)),
     }
+}
+
+/// Why a version answers so, in a protocol's words. What is asked so is no prediction: it is not kept.
+async fn explained(
+    app: &Arc<App>,
+    request: Request,
+    loaded: Arc<Loaded>,
+    explain: fn(&[u8], &serve::Servable) -> Result<Vec<u8>, serve::Problem>,
+) -> Result<Response, Refusal> {
+    let body = body_of(app, request).await?;
+    // A row may take thousands of times as long as its prediction.
+    let work = tokio::task::spawn_blocking(move || explain(&body, &loaded.model));
+    let out = work.await.map_err(|error| Refusal::Broken(format!("the work broke off: {error}")))?;
+    let out = out.map_err(|problem| match problem {
+        serve::Problem::Unsupported(_) => Refusal::NotHere(problem.to_string()),
+        other => Refusal::from(other),
+    })?;
+    Ok(plain(StatusCode::OK, out))
 }
 
 async fn v1_status(app: &Arc<App>, named: &Named) -> Result<Response, Refusal> {
@@ -582,7 +600,10 @@ async fn seldon_answer(app: &Arc<App>, request: Request) -> Result<Response, Ref
             find(app, &name, which).await?;
             Ok(good(&json!({"status": "ok"})))
         }
-        ["explain", ..] => Err(Refusal::NotHere("explanations are not given yet".into())),
+        ["explain"] if is_post => {
+            let loaded = find(app, &name, which).await?;
+            explained(app, request, loaded, explain::seldon).await
+        }
         _ => Err(unknown(&request, &path)),
     }
 }

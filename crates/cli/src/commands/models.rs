@@ -66,6 +66,21 @@ pub async fn run(what: Models) -> Outcome {
             print(&found, &found["moves"], &["at", "by", "what", "version", "place", "in use then"], row, output);
             Ok(())
         }
+        Models::Card { name, version, html, remote } => {
+            let client = Client::new(&remote)?;
+            let version = match version {
+                Some(version) => version,
+                None => {
+                    let found = client.get(&path_of(&name, "serving")?).await?;
+                    let in_use = found["in_use"].as_str().map(str::to_owned);
+                    in_use.ok_or_else(|| Failure::new(Kind::NotFound, format!("model {name} has no version")))?
+                }
+            };
+            let format = if html { "html" } else { "markdown" };
+            let below = format!("versions/{}/card?format={format}", client::segment(&version));
+            output::write(&client.get_text(&path_of(&name, &below)?).await?);
+            Ok(())
+        }
         Models::Promote { name, version, alias, remote } => {
             let said = json!({"name": name, "alias": alias, "version": version.to_string()});
             Client::new(&remote)?.post("/api/2.0/mlflow/registered-models/alias", &said).await?;
