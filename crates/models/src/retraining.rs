@@ -1,6 +1,8 @@
 //! Retraining: when a model is to be trained again, and what became of it. Who carries it out is not said here: a policy
 //! names an actuator of the settings, and the book keeps what was intended before anything is started.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -23,6 +25,12 @@ pub struct Policy {
     pub models: String,
     /// The actuator that trains, by its name in the settings.
     pub with: String,
+    /// With what it does so, of the actuator's targets; nothing: with the model's name.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// The parameters of its step.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, serde_json::Value>,
     /// What must be being found of the version in use: measures, `*` for any text.
     #[serde(default)]
     pub on: Vec<String>,
