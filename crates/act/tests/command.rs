@@ -154,6 +154,14 @@ async fn children_do_not_outlive_it() {
     assert_eq!(alive("7003"), 0);
 }
 
+#[tokio::test]
+async fn nothing_of_it_outlives_a_call_that_is_dropped() {
+    let call = script("trap '' TERM; /bin/sleep 7004 & /bin/sleep 7004; /bin/sleep 7004", json!({"timeout_s": 30}));
+    assert!(tokio::time::timeout(Duration::from_millis(300), call).await.is_err());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(alive("7004"), 0);
+}
+
 /// A daemon leaves the group, and is not waited for though it holds the pipes.
 #[tokio::test]
 async fn a_daemon_is_not_waited_for() {

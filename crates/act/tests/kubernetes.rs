@@ -352,6 +352,27 @@ async fn a_roll_out_is_followed() {
     assert_eq!(it.state(&egress(), "node/node-1").await.unwrap_err().end, End::Refused);
 }
 
+#[tokio::test]
+async fn the_authorities_of_the_cluster_are_trusted_alone() {
+    let objects = objects();
+    let (port, requests) = made::start_tls(Behaviour::Ask(Arc::new(move |request: &str| {
+        let (status, body) = answer(&mut objects.lock(), request);
+        says(status, &body.to_string())
+    })))
+    .await;
+    let egress = egress().with_resolver(made::Told::new(&[&["127.0.0.1"]]));
+    let said = json!({"kind": "kubernetes", "url": format!("https://hooks.test:{port}"), "secret_env": "KEY", "nodes": ["node-1"]});
+    let stranger = actuator(said.clone(), "t0ken");
+    let refused = stranger.targets(&egress).await.unwrap_err();
+    assert_eq!((refused.end, refused.text.contains("not trusted")), (End::Failed, true), "{refused:?}");
+    assert!(requests.lock().is_empty(), "no token goes to a stranger");
+    let mut said = said;
+    said["ca_file"] = json!(made::TEST_CA);
+    let it = actuator(said, "t0ken");
+    let outcome = it.carry_out(&egress, &step("cordon", "node/node-1", json!({})), &key()).await;
+    assert_eq!(outcome.end, End::Done, "{outcome:?}");
+}
+
 #[test]
 fn settings_that_cannot_be_meant_are_named() {
     let base =

@@ -84,6 +84,7 @@ pub(super) async fn run(program: &Program<'_>) -> Result<Ran, String> {
     let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
         return Ok(Ran { exit: Exit::Lost, output: BTreeMap::new() });
     };
+    let mut group = Group { pid, is_gone: false };
     limit(pid, &program.limits);
     let (stdout, stderr) = (Arc::default(), Arc::default());
     let mut readers = JoinSet::new();
@@ -94,7 +95,7 @@ pub(super) async fn run(program: &Program<'_>) -> Result<Ran, String> {
     if let Some(pipe) = child.stderr.take() {
         readers.spawn(keep(pipe, Arc::clone(&stderr), most));
     }
-    let exit = end(&mut child, pid, &program.limits).await;
+    let exit = end(&mut child, &mut group, &program.limits).await;
     let _ = timeout(DRAIN, async { while readers.join_next().await.is_some() {} }).await;
     let output = [("stdout", stdout), ("stderr", stderr)].into_iter();
     let output = output.map(|(name, kept)| (name, shown_text(&kept.lock()))).filter(|(_, text)| !text.is_empty());
@@ -121,15 +122,35 @@ fn command(program: &Program<'_>) -> Command {
     command
 }
 
+/// The processes of a program; killed with what waits for them.
+struct Group {
+    pid: Pid,
+    is_gone: bool,
+}
+
+impl Group {
+    fn kill(&mut self) {
+        if !std::mem::replace(&mut self.is_gone, true) {
+            let _ = kill_process_group(self.pid, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// Waits for the end, or makes it. The process is looked at without being reaped until its group is gone, so that the
 /// group's number cannot be another's by then.
-async fn end(child: &mut Child, pid: Pid, limits: &Limits) -> Exit {
-    let in_time = ends_within(pid, limits.time).await;
+async fn end(child: &mut Child, group: &mut Group, limits: &Limits) -> Exit {
+    let in_time = ends_within(group.pid, limits.time).await;
     if !in_time {
-        let _ = kill_process_group(pid, Signal::TERM);
-        ends_within(pid, limits.grace).await;
+        let _ = kill_process_group(group.pid, Signal::TERM);
+        ends_within(group.pid, limits.grace).await;
     }
-    let _ = kill_process_group(pid, Signal::KILL);
+    group.kill();
     let status = child.wait().await;
     match status {
         _ if !in_time => Exit::TimedOut,

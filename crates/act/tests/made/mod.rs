@@ -252,6 +252,33 @@ impl Server {
     }
 }
 
+/// The authority of the certificate of [`start_tls`].
+pub const TEST_CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/ca.pem");
+
+/// A server that speaks TLS as `hooks.test`, on loopback: its port, and the requests that it got.
+pub async fn start_tls(behaviour: Behaviour) -> (u16, Arc<Mutex<Vec<String>>>) {
+    use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls");
+    let certificate = CertificateDer::from(std::fs::read(format!("{dir}/server.der")).unwrap());
+    let key = PrivatePkcs8KeyDer::from(std::fs::read(format!("{dir}/server-key.der")).unwrap());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate], key.into()).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+    let kept = Arc::clone(&requests);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                serve(stream, behaviour.clone(), kept.clone()).await;
+            }
+        }
+    });
+    (port, requests)
+}
+
 /// One request and its answer.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
