@@ -2,10 +2,7 @@
 
 mod made;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use act::{Egress, EgressSettings, Failure, Outcome, Outgoing, Reason, deliver};
 use made::{Behaviour, Server, Told, channel, notice, now};
