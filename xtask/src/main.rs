@@ -25,6 +25,7 @@ cargo xtask COMMAND
                  with `--diff` first, the same requests to a real MLflow server and to ours, and what differs
   inference [ARGS]
                  clients of Triton, TensorFlow Serving, MLflow's scoring and Seldon against the built server
+  airflow        the airflow actuator against a real Airflow 3 (installs it, 0.4 GB)
   tidy           only the tidy rules
 ";
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Some("bench") => bench::bench(&args[1..]),
         Some("mlflow") => build_and_mlflow(&args[1..]),
         Some("inference") => build_and_inference(&args[1..]),
+        Some("airflow") => airflow(),
         Some("tidy") => tidy(),
         Some("--help" | "-h" | "help") | None => {
             print!("{HELP}");
@@ -121,6 +123,7 @@ fn test(args: &[String]) -> Result<()> {
     inference_clients(&[])?;
     if long {
         mlflow_diff(&[])?;
+        airflow()?;
     }
     tools::with_prometheus(|prometheus| {
         run(std::process::Command::new(tools::python()?)
@@ -215,6 +218,17 @@ fn inference_clients(args: &[String]) -> Result<()> {
 fn mlflow_diff(args: &[String]) -> Result<()> {
     let packages = [&["mlflow==3.17.2"], MLFLOW_COMPANIONS.as_slice()].concat();
     tools::with_python("venv-mlflow-server", &packages, |python| mlflow_script(python, "mlflow_diff.py", args))
+}
+
+/// The airflow actuator, driven by an example of its room, against an Airflow that is started for it.
+fn airflow() -> Result<()> {
+    step("build");
+    run(cargo().args(["build", "--package", "bellwether-act", "--example", "actuate"]))?;
+    let driver = tools::binary().with_file_name("examples").join("actuate");
+    tools::with_python("venv-airflow", &["apache-airflow==3.3.2"], |python| {
+        let script = root().join("xtask/senders/airflow_actuator.py");
+        run(std::process::Command::new(python).arg(script).arg(&driver))
+    })
 }
 
 fn mlflow_script(python: &Path, script: &str, args: &[String]) -> Result<()> {

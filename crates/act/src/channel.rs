@@ -221,7 +221,7 @@ fn secret_url(secret: Secret, is_env: bool) -> Result<Secret, Wrong> {
     Ok(secret)
 }
 
-fn checked_url(text: &str) -> Result<(), String> {
+pub(crate) fn checked_url(text: &str) -> Result<(), String> {
     let url = url::Url::parse(text).map_err(|error| error.to_string())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err("it must begin with https:// (or http://) and name a host".into());

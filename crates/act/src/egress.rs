@@ -17,6 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Method;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::{
@@ -39,6 +40,8 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const URL_BYTES_MAX: usize = 4096;
 /// Of a host's addresses this many are tried.
 const ADDRESSES_TRIED_MAX: usize = 4;
+/// How long a socket of this machine may take where nothing else is said.
+const UNIX_TIMEOUT: Duration = Duration::from_secs(15);
 const USER_AGENT: &str = concat!("bellwether/", env!("CARGO_PKG_VERSION"));
 
 /// Where Bellwether may connect to, beside public addresses over https. `[egress]` in the settings file.
@@ -124,6 +127,74 @@ impl fmt::Debug for Answer {
     }
 }
 
+/// A request of an actuator: any method, and headers that the settings name. `Debug` shows no more of it than of an
+/// [`Outgoing`].
+pub(crate) struct Call {
+    pub method: Method,
+    pub url: String,
+    /// Beside `host`, `user-agent`, `connection` and `content-length`.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// The whole exchange; `None`: as the settings of [`Egress`] say.
+    pub timeout: Option<Duration>,
+    /// What is read of the answer's body.
+    pub answer_bytes_max: usize,
+    /// Whose certificates are good; `None`: as the settings of [`Egress`] say.
+    pub trust: Option<Trust>,
+}
+
+impl Call {
+    /// A call without headers and body.
+    pub fn new(method: Method, url: String) -> Call {
+        let (headers, body) = (Vec::new(), Vec::new());
+        Call { method, url, headers, body, timeout: None, answer_bytes_max: ANSWER_BYTES_MAX, trust: None }
+    }
+
+    /// With one more header.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Call {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// With this body.
+    pub fn json(mut self, kind: &str, body: &serde_json::Value) -> Call {
+        self.body = body.to_string().into_bytes();
+        self.header("content-type", kind)
+    }
+}
+
+/// Authorities that one side is checked against, and no others: a cluster's own.
+#[derive(Clone)]
+pub(crate) struct Trust(Arc<ClientConfig>);
+
+impl Trust {
+    /// The authorities of a PEM file. The error says what is wrong with it.
+    pub fn only(ca_file: &Path) -> Result<Trust, String> {
+        tls(RootCertStore::empty(), Some(ca_file)).map(Trust)
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trust")
+    }
+}
+
+/// What came back to a [`Call`]. The body stays in this room.
+pub(crate) struct Reply {
+    pub status: u16,
+    pub retry_after: Option<String>,
+    /// The body of a 2xx answer if it came whole and within the limit.
+    pub body: Option<Bytes>,
+}
+
+impl Reply {
+    /// The body read as JSON.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(self.body.as_deref()?).ok()
+    }
+}
+
 /// Why there is no answer; each with a short sentence of our own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -156,6 +227,14 @@ pub struct Target {
     /// The addresses, all of them allowed.
     pub addresses: Vec<SocketAddr>,
     path: String,
+}
+
+impl Target {
+    /// The header `Host`.
+    fn authority(&self) -> String {
+        let usual = if self.https { 443 } else { 80 };
+        if self.port == usual { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+    }
 }
 
 /// The client. Cheap to share; holds no connection.
@@ -197,7 +276,7 @@ impl Egress {
             plain_http,
             own: own.to_vec(),
             resolver: Arc::new(SystemResolver),
-            tls: tls(settings.ca_file.as_deref()).map_err(|why| format!("egress.ca_file: {why}"))?,
+            tls: tls(public_roots(), settings.ca_file.as_deref()).map_err(|why| format!("egress.ca_file: {why}"))?,
             connect_timeout: Duration::from_secs(settings.connect_timeout_s.into()),
             total_timeout: Duration::from_secs(settings.total_timeout_s.into()),
         })
@@ -243,9 +322,18 @@ impl Egress {
 
     /// Sends a request and waits for the answer's status. Ends within the total timeout.
     pub async fn send(&self, outgoing: &Outgoing) -> Result<Answer, Failure> {
+        let mut call = Call::new(Method::POST, outgoing.url.clone());
+        call.headers = outgoing.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        call.body.clone_from(&outgoing.body);
+        let Reply { status, retry_after, body } = self.call(&call).await?;
+        Ok(Answer { status, retry_after, body })
+    }
+
+    /// The same for any method. Ends within the call's timeout.
+    pub(crate) async fn call(&self, call: &Call) -> Result<Reply, Failure> {
         let begun = AtomicBool::new(false);
-        match timeout(self.total_timeout, self.exchange(outgoing, &begun)).await {
-            Ok(answer) => answer,
+        match timeout(call.timeout.unwrap_or(self.total_timeout), self.exchange(call, &begun)).await {
+            Ok(reply) => reply,
             Err(_) if begun.load(Ordering::Relaxed) => {
                 Err(Failure::Unanswered("no answer in time; it may have arrived".into()))
             }
@@ -285,22 +373,23 @@ impl Egress {
         })
     }
 
-    async fn exchange(&self, outgoing: &Outgoing, begun: &AtomicBool) -> Result<Answer, Failure> {
-        let target = self.check(&outgoing.url).await?;
-        let request = request(outgoing, &target).map_err(Failure::Refused)?;
+    async fn exchange(&self, call: &Call, begun: &AtomicBool) -> Result<Reply, Failure> {
+        let target = self.check(&call.url).await?;
+        let request = request(call, &target.authority(), &target.path).map_err(Failure::Refused)?;
         let tcp = self.connect(&target).await?;
         if !target.https {
-            return answer(tcp, request, &target.host, begun).await;
+            return answer(tcp, request, &target.host, call.answer_bytes_max, begun).await;
         }
         let name = target.host.trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(name)
             .map_err(|_| Failure::Refused(format!("{} is no name that a certificate can be for", target.host)))?;
-        let handshake = tokio_rustls::TlsConnector::from(self.tls.clone()).connect(name, tcp);
+        let tls = call.trust.as_ref().map_or(&self.tls, |trust| &trust.0);
+        let handshake = tokio_rustls::TlsConnector::from(tls.clone()).connect(name, tcp);
         let stream = timeout(self.connect_timeout, handshake)
             .await
             .map_err(|_| Failure::NotSent(format!("{} does not complete a TLS handshake", target.host)))?
             .map_err(|error| Failure::NotSent(tls_words(&target.host, &error)))?;
-        answer(stream, request, &target.host, begun).await
+        answer(stream, request, &target.host, call.answer_bytes_max, begun).await
     }
 
     async fn connect(&self, target: &Target) -> Result<TcpStream, Failure> {
@@ -313,13 +402,33 @@ impl Egress {
     }
 }
 
+/// A call over a socket of this machine, to which no address leads. `call.url` is the path alone.
+pub(crate) async fn call_unix(socket: &Path, call: &Call) -> Result<Reply, Failure> {
+    let begun = AtomicBool::new(false);
+    let shown = socket.display().to_string();
+    let exchange = async {
+        let stream = tokio::net::UnixStream::connect(socket).await;
+        let stream = stream.map_err(|error| Failure::NotSent(format!("{shown} cannot be connected to: {error}")))?;
+        let request = request(call, "localhost", &call.url).map_err(Failure::Refused)?;
+        answer(stream, request, &shown, call.answer_bytes_max, &begun).await
+    };
+    match timeout(call.timeout.unwrap_or(UNIX_TIMEOUT), exchange).await {
+        Ok(reply) => reply,
+        Err(_) if begun.load(Ordering::Relaxed) => {
+            Err(Failure::Unanswered("no answer in time; it may have arrived".into()))
+        }
+        Err(_) => Err(Failure::NotSent(format!("{shown} takes no connection in time"))),
+    }
+}
+
 /// One exchange over a connection of its own.
 async fn answer<S>(
     stream: S,
     request: http::Request<Full<Bytes>>,
     host: &str,
+    body_bytes_max: usize,
     begun: &AtomicBool,
-) -> Result<Answer, Failure>
+) -> Result<Reply, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -338,23 +447,23 @@ where
     let retry_after = response.headers().get(http::header::RETRY_AFTER).and_then(|v| v.to_str().ok());
     let (status, retry_after) = (response.status(), retry_after.map(str::to_owned));
     let body = match status.is_success() {
-        true => Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.ok().map(|b| b.to_bytes()),
+        true => Limited::new(response.into_body(), body_bytes_max).collect().await.ok().map(|b| b.to_bytes()),
         false => None,
     };
-    Ok(Answer { status: status.as_u16(), retry_after, body })
+    Ok(Reply { status: status.as_u16(), retry_after, body })
 }
 
-fn request(outgoing: &Outgoing, target: &Target) -> Result<http::Request<Full<Bytes>>, String> {
-    let usual = if target.https { 443 } else { 80 };
-    let host = if target.port == usual { target.host.clone() } else { format!("{}:{}", target.host, target.port) };
-    let mut builder = http::Request::post(&target.path)
-        .header(http::header::HOST, host)
+fn request(call: &Call, authority: &str, path: &str) -> Result<http::Request<Full<Bytes>>, String> {
+    let mut builder = http::Request::builder()
+        .method(call.method.clone())
+        .uri(path)
+        .header(http::header::HOST, authority)
         .header(http::header::USER_AGENT, USER_AGENT)
         .header(http::header::CONNECTION, "close");
-    for (name, value) in &outgoing.headers {
-        builder = builder.header(*name, value);
+    for (name, value) in &call.headers {
+        builder = builder.header(name.as_str(), value);
     }
-    let body = Full::new(Bytes::from(outgoing.body.clone()));
+    let body = Full::new(Bytes::from(call.body.clone()));
     builder.body(body).map_err(|_| "a header or the path holds characters that HTTP cannot carry".to_owned())
 }
 
@@ -400,9 +509,13 @@ fn is_of_this_machine(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
-/// Trusts Mozilla's authorities, which are built in, so that a bare container needs no certificates; and `ca_file`.
-fn tls(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+/// Mozilla's authorities, which are built in, so that a bare container needs no certificates.
+fn public_roots() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+}
+
+/// Trusts `roots`, and the authorities of `ca_file`.
+fn tls(mut roots: RootCertStore, ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     if let Some(path) = ca_file {
         let shown = path.display();
         let read = CertificateDer::pem_file_iter(path).map_err(|e| format!("cannot read {shown}: {e}"))?;

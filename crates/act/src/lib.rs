@@ -7,6 +7,7 @@
 //! [`Egress`] is the one HTTP client; [`Channel`] knows what each receiver wants to hear; [`deliver`] joins the two.
 //! What to say, to whom, and when to try again is decided elsewhere: here is no queue, no state and no clock.
 
+pub mod actuator;
 pub mod address;
 pub mod channel;
 pub mod deliver;

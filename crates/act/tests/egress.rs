@@ -2,10 +2,7 @@
 
 mod made;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use act::{Egress, EgressSettings, Failure, Outcome, Outgoing, Reason, deliver};
 use made::{Behaviour, Server, Told, channel, notice, now};
@@ -323,27 +320,9 @@ async fn where_nobody_listens_it_is_worth_another_try() {
 
 #[tokio::test]
 async fn certificates_are_checked_against_name_and_authority() {
-    use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls");
-    let certificate = CertificateDer::from(std::fs::read(format!("{dir}/server.der")).unwrap());
-    let key = PrivatePkcs8KeyDer::from(std::fs::read(format!("{dir}/server-key.der")).unwrap());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_no_client_auth().with_single_cert(vec![certificate], key.into()).unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let requests: Arc<parking_lot::Mutex<Vec<String>>> = Arc::default();
-    let kept = Arc::clone(&requests);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            if let Ok(stream) = acceptor.accept(stream).await {
-                let answer = Behaviour::Say("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n".into());
-                made::serve(stream, answer, kept.clone()).await;
-            }
-        }
-    });
-    let trusting = EgressSettings { ca_file: Some(format!("{dir}/ca.pem").into()), ..settings(&["127.0.0.0/8"]) };
+    let answer = Behaviour::Say("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n".into());
+    let (port, requests) = made::start_tls(answer).await;
+    let trusting = EgressSettings { ca_file: Some(made::TEST_CA.into()), ..settings(&["127.0.0.0/8"]) };
     let client = |settings| Egress::new(&settings, &[]).unwrap().with_resolver(Told::new(&[&["127.0.0.1"]]));
     let good = client(trusting.clone()).send(&post(&format!("https://hooks.test:{port}/a"))).await.unwrap();
     assert_eq!(good.status, 202);
