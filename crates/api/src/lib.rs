@@ -31,7 +31,7 @@ use anyhow::{Context, Result, bail};
 use store::{Store, StoreConfig};
 
 pub use ::models::gates::Gate;
-pub use ::models::rollout::Rollout;
+pub use ::models::{retraining::Policy, rollout::Rollout};
 pub use auth::{Scope, create_token};
 pub use own_logs::OwnLogs;
 use state::App;
@@ -84,6 +84,10 @@ pub struct ServerConfig {
     pub gates: Vec<Gate>,
     /// How versions of models go from shadow to canary to use by themselves.
     pub rollouts: Vec<Rollout>,
+    /// When models are trained again.
+    pub retraining: Vec<Policy>,
+    /// What can change the world outside, by name.
+    pub actuators: BTreeMap<String, act::actuator::Actuator>,
     /// Bytes of request bodies that may be in the works at once; more is answered 503.
     pub intake_bytes: usize,
     /// The demo's faults, if this is the demo; set once it runs.
@@ -125,6 +129,8 @@ impl ServerConfig {
             webhooks: Webhooks::default(),
             gates: Vec::new(),
             rollouts: Vec::new(),
+            retraining: Vec::new(),
+            actuators: BTreeMap::new(),
             intake_bytes: 256 << 20,
             demo: Arc::default(),
             own_logs: None,
@@ -172,6 +178,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
     let deliveries = tokio::spawn(deliver::run(app.clone()));
     tokio::spawn(models::keep(app.clone()));
     tokio::spawn(models::roll_out(app.clone()));
+    tokio::spawn(models::retrain(app.clone()));
     tokio::spawn(models::journal(app.clone()));
     tokio::spawn(serving::keep(app.clone()));
     tokio::spawn(serving::write(app.clone()));

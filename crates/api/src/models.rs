@@ -7,11 +7,12 @@ mod card;
 mod files;
 mod http;
 mod moves;
+mod retraining;
 mod rollout;
 mod spans;
 mod webhooks;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use models::{
@@ -23,11 +24,15 @@ use store::{ChunkRow, DocumentChanges, DocumentRow, Documents, ErrorKind, StoreE
 
 pub use http::{add, decoded, pairs};
 pub use moves::journal;
+pub use retraining::retrain;
 pub use rollout::roll_out;
 pub use spans::receive;
 pub use webhooks::deliver;
 
-use crate::state::{App, now};
+use crate::{
+    ServerConfig,
+    state::{App, now},
+};
 
 /// The kind of the documents that say which file lies under a path.
 const FILE: &str = "file";
@@ -45,19 +50,16 @@ pub struct Desk {
     moved: tokio::sync::Notify,
     gates: Vec<models::gates::Gate>,
     rollouts: Vec<models::rollout::Rollout>,
+    retraining: Vec<models::retraining::Policy>,
     /// One at a time reads the book again.
     mending: tokio::sync::Mutex<()>,
 }
 
 impl Desk {
-    /// Opens what is kept in a data folder; the gates and rollouts hold from now on.
-    pub async fn open(
-        dir: &Path,
-        gates: &[models::gates::Gate],
-        rollouts: &[models::rollout::Rollout],
-    ) -> Result<Desk> {
-        let documents = Documents::open(dir).await?;
-        let place = dir.join("artifacts");
+    /// Opens what is kept in the data folder; gates, rollouts and policies of the settings hold from now on.
+    pub async fn open(config: &ServerConfig) -> Result<Desk> {
+        let documents = Documents::open(&config.data_dir).await?;
+        let place = config.data_dir.join("artifacts");
         let files = Files::open(&place).with_context(|| format!("cannot open {}", place.display()))?;
         let desk = Desk {
             book: RwLock::default(),
@@ -66,8 +68,9 @@ impl Desk {
             files,
             documents,
             moved: tokio::sync::Notify::new(),
-            gates: gates.to_vec(),
-            rollouts: rollouts.to_vec(),
+            gates: config.gates.clone(),
+            rollouts: config.rollouts.clone(),
+            retraining: config.retraining.clone(),
             mending: tokio::sync::Mutex::default(),
         };
         desk.read_again().await?;
@@ -101,6 +104,7 @@ impl Desk {
         }
         book.set_gates(self.gates.clone());
         book.set_rollouts(self.rollouts.clone());
+        book.set_retraining(self.retraining.clone());
         book.take_observed(&self.book.read());
         (*self.book.write(), *self.tree.write()) = (book, tree);
         Ok(())

@@ -137,7 +137,7 @@ impl App {
             tokens: RwLock::new(store.tokens().await?),
             intake: Arc::new(Semaphore::new(config.intake_bytes / INTAKE_UNIT)),
             decoding: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from).min(8)),
-            models: crate::models::Desk::open(&config.data_dir, &config.gates, &config.rollouts).await?,
+            models: crate::models::Desk::open(&config).await?,
             config,
             ingest,
             store,

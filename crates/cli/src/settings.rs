@@ -49,6 +49,10 @@ pub struct Settings {
     pub gates: Vec<api::Gate>,
     /// How versions of models go from shadow to canary to use by themselves: `[[rollouts]]`.
     pub rollouts: Vec<api::Rollout>,
+    /// When models are trained again: `[[retraining]]`.
+    pub retraining: Vec<api::Policy>,
+    /// What can change the world outside: `[actuators.NAME]`.
+    pub actuators: BTreeMap<String, act::actuator::ActuatorSettings>,
 }
 
 /// Senders of webhooks, and which entities their names stand for. It holds no secret, only where secrets are.
@@ -108,6 +112,8 @@ impl Default for Settings {
             webhooks: Webhooks::default(),
             gates: Vec::new(),
             rollouts: Vec::new(),
+            retraining: Vec::new(),
+            actuators: BTreeMap::new(),
         }
     }
 }

@@ -43,6 +43,7 @@ pub fn add(routes: &mut Routes) {
     files::add(routes);
     super::moves::add(routes);
     super::card::add(routes);
+    super::retraining::add(routes);
     routes.add(Method::GET, "/version", Permission::Public, "MLflow's version whose wire is spoken", version);
     routes.add(Method::GET, "/health", Permission::Public, "Whether MLflow's clients are served", health);
 }

@@ -171,7 +171,8 @@ fn step(app: &App, actuator: &Actuator, training: &Training) -> Result<Step, Str
 /// The name of a training: no other of this server has it.
 fn key(app: &App, training: &Training) -> Result<Key, String> {
     // The model's own name may hold anything, and the number alone may be that of another data folder.
-    Key::new(&format!("training-{}-{}", training.number, training.at)).map_err(|why| format!("{}: {why}", app.config.data_dir.display()))
+    Key::new(&format!("training-{}-{}", training.number, training.at))
+        .map_err(|why| format!("{}: {why}", app.config.data_dir.display()))
 }
 
 /// Asks how one that goes on stands.

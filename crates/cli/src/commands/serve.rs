@@ -75,7 +75,31 @@ pub fn server_config(settings: &Settings) -> Outcome<api::ServerConfig> {
         return Err(Failure::new(Kind::Usage, "the rollouts of the settings cannot be used").cause(wrong));
     }
     config.rollouts = settings.rollouts.clone();
+    config.actuators = actuators(settings)?;
+    config.retraining = retraining(settings)?;
     Ok(config)
+}
+
+/// The actuators of the settings, with their secrets read.
+fn actuators(settings: &Settings) -> Outcome<BTreeMap<String, act::actuator::Actuator>> {
+    act::actuator::open_all(&settings.actuators, &|name| std::env::var(name).ok()).map_err(|problems| {
+        let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::new(Kind::Usage, "the actuators of the settings cannot be used").cause(all.join("; "))
+    })
+}
+
+/// When models are trained again, each by an actuator that is there.
+fn retraining(settings: &Settings) -> Outcome<Vec<api::Policy>> {
+    let wrong = |cause: String| {
+        Failure::new(Kind::Usage, "the policies of retraining of the settings cannot be used").cause(cause)
+    };
+    for policy in &settings.retraining {
+        policy.check().map_err(wrong)?;
+        if !settings.actuators.contains_key(&policy.with) {
+            return Err(wrong(format!("retraining {:?}: there is no [actuators.{}]", policy.name, policy.with)));
+        }
+    }
+    Ok(settings.retraining.clone())
 }
 
 /// The channels of the settings, with their secrets read.
