@@ -6,6 +6,8 @@
 //!
 //! [`Egress`] is the one HTTP client; [`Channel`] knows what each receiver wants to hear; [`deliver`] joins the two.
 //! What to say, to whom, and when to try again is decided elsewhere: here is no queue, no state and no clock.
+//!
+//! [`actuator`] is what changes the outside world: a step is carried out once, and one outcome said.
 
 pub mod actuator;
 pub mod address;
