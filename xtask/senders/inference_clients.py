@@ -51,8 +51,34 @@ models = "careful"
 canary_percents = [50]
 canary_minutes = 600
 
+[[retraining]]
+name = "enough rows"
+models = "retrained"
+with = "trainer"
+rows = 50
+
+[actuators.trainer]
+kind = "command"
+targets = ["retrained"]
+argv = ["PYTHON", "FOLDER/train.py", "{target}"]
+folder = "FOLDER"
+environment = { HOME = "FOLDER", PATH = "/usr/bin:/bin" }
+timeout_s = 120
+
 [analyses.models]
 window_s = 1  # a minute otherwise, for which nobody waits here
+"""
+
+# What trains: a program like that of any team, which logs the next version with MLflow's client.
+TRAIN = """import os, sys
+os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", GIT_PYTHON_REFRESH="quiet")
+import mlflow
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+mlflow.set_tracking_uri(open("address").read())
+rows, classes = load_iris(return_X_y=True)
+mlflow.sklearn.log_model(LogisticRegression(max_iter=500).fit(rows, classes), name="again", registered_model_name=sys.argv[1])
+print("trained", sys.argv[1])
 """
 
 
@@ -647,7 +673,7 @@ def explanations_cards_and_columns():
     bad(400, "json, markdown and html", "GET", "/api/v1/models/iris/versions/1/card?format=pdf")
     bad(404, "no version 9", "GET", "/api/v1/models/iris/versions/9/card")
     lineage = good("GET", "/api/v1/models/iris/versions/1/lineage")
-    assert {"run", "version"} <= {node["kind"] for node in lineage["nodes"]}, lineage
+    assert {"logged_model", "version", "deployment"} <= {node["kind"] for node in lineage["nodes"]}, lineage
     client = MlflowClient()
     client.set_registered_model_tag("churn", "bellwether.log", "all")
     time.sleep(1.2)
@@ -661,6 +687,29 @@ def explanations_cards_and_columns():
     assert age["drifted"] and age["kind"] == "number" and abs(sum(b["reference"] for b in age["bins"]) - 1) < 1e-6, age
     same(good("GET", "/api/v1/models/sugar/columns?version=1&from=now-1m")["version"], "1", "a version")
     bad(404, "no version 7", "GET", "/api/v1/models/churn/columns?version=7")
+
+
+@part
+def a_model_is_trained_again():
+    model, rows = MODELS["iris"]
+    mlflow.sklearn.log_model(model, name="retrained", registered_model_name="retrained", signature=infer_signature(rows, model.predict(rows)))
+    infer("retrained", 1)
+    for _ in range(240):
+        trainings = good("GET", "/api/v1/models/retrained/trainings")["trainings"]
+        if trainings and trainings[0]["stage"] not in ("intended", "running"):
+            break
+        time.sleep(0.5)
+    [training] = trainings
+    same((training["stage"], training["before"], training["version"], training["policy"]), ("succeeded", 1, 2, "enough rows"), training)
+    assert "predicted 150 rows" in training["why"] and "trained retrained" in training["said"], training
+    serving = good("GET", "/api/v1/models/retrained/serving")
+    same((serving["shadow"], serving["in_use"]), (None, "2"), "without a champion the newest is in use")
+    lines = [line for line in good("GET", "/api/v1/journal?kind=model&limit=500") if line["subject"] == "retrained/training/1"]
+    same(sorted(line["data"]["stage"] for line in lines), ["intended", "succeeded"], "the journal")
+    status, _, answer = ask("POST", "/api/v1/models/iris/train", {})
+    assert status == 400 and "no [[retraining]]" in json.dumps(answer), (status, answer)
+    status, _, answer = ask("POST", "/api/v1/models/none/train", {})
+    same(status, 404, answer)
 
 
 @part
@@ -730,7 +779,9 @@ def main(arguments):
     with tempfile.TemporaryDirectory() as data:
         settings = os.path.join(data, "settings.toml")
         with open(settings, "w") as out:
-            out.write(SETTINGS)
+            out.write(SETTINGS.replace("PYTHON", sys.executable).replace("FOLDER", data))
+        with open(os.path.join(data, "train.py"), "w") as out:
+            out.write(TRAIN)
         command = [binary, "serve", "--config", settings, "--data-dir", os.path.join(data, "data")]
         for address in ("--listen", "--otlp-grpc", "--otlp-http"):
             command += [address, "127.0.0.1:0"]
@@ -739,6 +790,8 @@ def main(arguments):
             first = json.loads(server.stdout.readline())
             ADDRESS.update(http="http://" + first["listen"], grpc=first["otlp_grpc"])
             mlflow.set_tracking_uri(ADDRESS["http"])
+            with open(os.path.join(data, "address"), "w") as out:
+                out.write(ADDRESS["http"])
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
                 train()
             return run_parts(chosen or PARTS)
