@@ -1,21 +1,24 @@
-//! How long a model takes for a row: `cargo run -p bellwether-serve --example speed -- MODEL.skops`.
+//! How long a model takes for a row: `cargo run -p bellwether-serve --example speed -- MODEL`, of any format.
 
 use std::time::Instant;
 
-use bellwether_serve::{Column, Frame, skops};
+use bellwether_serve::{Column, Frame};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args().nth(1).ok_or("say which skops file")?;
+    let path = std::env::args().nth(1).ok_or("say which file")?;
     let bytes = std::fs::read(path)?;
     let start = Instant::now();
-    let model = skops::read(&bytes)?;
+    let model = bellwether_serve::read(&bytes)?;
     println!("read in {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
     for rows in [1, 100, 10_000] {
         let frame = made_up(model.width(), rows);
         let times = 10_000 / rows;
         let start = Instant::now();
         for _ in 0..times {
-            model.probabilities(&frame)?;
+            match model.classes() {
+                Some(_) => drop(model.probabilities(&frame)?),
+                None => drop(model.predict(&frame)?),
+            }
         }
         println!("{rows} rows: {:.2} us a row", start.elapsed().as_secs_f64() * 1e6 / (rows * times) as f64);
     }

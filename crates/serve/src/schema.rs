@@ -126,10 +126,11 @@ impl Schema {
     /// What a model without a signature takes: what its file says.
     pub fn of_model(model: &dyn Model) -> Schema {
         match model.inputs() {
-            None => Schema::Matrix { width: model.width(), kind: Kind::Any },
+            None => Schema::Matrix { width: model.width(), kind: model.kind(0) },
             Some(names) => {
-                let field = |name: &String| Field { name: name.clone(), kind: Kind::Any, required: true };
-                Schema::Columns(names.iter().map(field).collect())
+                let field =
+                    |(at, name): (usize, &String)| Field { name: name.clone(), kind: model.kind(at), required: true };
+                Schema::Columns(names.iter().enumerate().map(field).collect())
             }
         }
     }
