@@ -184,7 +184,7 @@ impl Onnx {
     fn run(&self, frame: &Frame, output: usize) -> Result<Vec<Arc<Tensor>>, Problem> {
         let columns = self.columns(frame)?;
         let size = self.together.unwrap_or(ROWS);
-        if self.together.is_some_and(|size| frame.rows % size != 0) {
+        if self.together.is_some_and(|size| !frame.rows.is_multiple_of(size)) {
             return Err(wrong_rows(format!("it takes {size} rows at a time, and there are {}", frame.rows)));
         }
         let mut made = Vec::new();

@@ -120,11 +120,15 @@ pub(super) fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
+/// The number that [`probit`] is said with.
+#[allow(clippy::approx_constant)]
+const PI_SHORT: f64 = 3.14159;
+
 /// The quantile of the normal distribution as the runtime of ONNX has it, whose constants are cut off early.
 fn probit(x: f64) -> f64 {
     let x = 2.0 * x - 1.0;
     let log = ((1.0 - x) * (1.0 + x)).ln();
-    let v = 2.0 / (3.14159 * 0.147) + 0.5 * log;
+    let v = 2.0 / (PI_SHORT * 0.147) + 0.5 * log;
     let inverse = (-v + (v * v - log / 0.147).sqrt()).sqrt();
     std::f64::consts::SQRT_2 * if x < 0.0 { -inverse } else { inverse }
 }
@@ -176,7 +180,7 @@ pub(super) fn classifier(node: &Node) -> Result<Op, Problem> {
         } else {
             scores.chunks_exact_mut(targets).for_each(|row| transform.apply(row));
         }
-        let columns = if rows == 0 { classes.len() } else { scores.len() / rows };
+        let columns = scores.len().checked_div(rows).unwrap_or(classes.len());
         let cells = scores.into_iter().map(|x| x as f32).collect();
         Ok(vec![labels, Tensor::floats(vec![rows, columns], cells)?])
     }))

@@ -286,11 +286,11 @@ pub(super) fn choose(_: &Node) -> Result<Op, Problem> {
         let places = [&which.shape, &a.shape, &b.shape].map(|from| stretched(from, &shape));
         let [which, left, right] = places;
         let (which, left, right) = (which?, left?, right?);
+        let is_left: Vec<bool> = which.iter().map(|place| is[*place]).collect();
         macro_rules! chosen {
-            ($kind:ident, $x:expr, $y:expr) => {{
-                let pick = |at: usize| if is[which[at]] { $x[left[at]].clone() } else { $y[right[at]].clone() };
-                Data::$kind((0..which.len()).map(pick).collect())
-            }};
+            ($kind:ident, $x:expr, $y:expr) => {
+                Data::$kind(is_left.iter().zip(left.iter().zip(&right)).map(|places| either($x, $y, places)).collect())
+            };
         }
         let data = match (&a.data, &b.data) {
             (Data::Float(x), Data::Float(y)) => chosen!(Float, x, y),
@@ -302,6 +302,11 @@ pub(super) fn choose(_: &Node) -> Result<Op, Problem> {
         };
         Ok(vec![Tensor::new(shape, data)?])
     }))
+}
+
+/// A cell of one list, or of the other.
+fn either<T: Clone>(a: &[T], b: &[T], (is_left, (left, right)): (&bool, (&usize, &usize))) -> T {
+    if *is_left { a[*left].clone() } else { b[*right].clone() }
 }
 
 /// `Clip`: the ends are attributes up to version 10, and inputs since.

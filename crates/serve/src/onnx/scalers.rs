@@ -102,7 +102,7 @@ pub(super) fn feature_vectorizer(node: &Node) -> Result<Op, Problem> {
             if tensor.shape.first().copied().unwrap_or(1) != rows {
                 return Err(format!("input {at} is of the shape {:?}, others have {rows} rows", tensor.shape));
             }
-            let width = if rows == 0 { 0 } else { tensor.len() / rows };
+            let width = tensor.len().checked_div(rows).unwrap_or(0);
             let said = widths.get(at).and_then(|said| usize::try_from(*said).ok()).unwrap_or(width);
             if rows > 0 && said != width {
                 return Err(format!("input {at} has {width} columns, and {said} are said"));

@@ -93,7 +93,7 @@ pub(super) fn reshape(node: &Node) -> Result<Op, Problem> {
         }
         if let Some(at) = open {
             let rest = cells(&shape)?;
-            shape[at] = if rest == 0 { 0 } else { x.len() / rest };
+            shape[at] = x.len().checked_div(rest).unwrap_or(0);
         }
         Ok(vec![x.reshaped(shape)?])
     }))

@@ -37,7 +37,7 @@ impl Vectors {
             "SIGMOID" => Kernel::Sigmoid,
             other => return Err(Problem::Unsupported(format!("the kernel {other:?}"))),
         };
-        if count == 0 || cells.is_empty() || cells.len() % count != 0 {
+        if count == 0 || cells.is_empty() || !cells.len().is_multiple_of(count) {
             return Err(Problem::Damaged(format!("{} numbers for {count} vectors", cells.len())));
         }
         let (gamma, coef0, degree) = match node.floats("kernel_params") {

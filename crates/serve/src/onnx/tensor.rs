@@ -62,7 +62,7 @@ impl Kind {
         match number {
             1 => Ok(Kind::Float),
             11 => Ok(Kind::Double),
-            2 | 3 | 4 | 5 | 6 => Ok(Kind::Small),
+            2..=6 => Ok(Kind::Small),
             7 | 12 | 13 => Ok(Kind::Int),
             9 => Ok(Kind::Bool),
             8 => Ok(Kind::Text),
@@ -172,7 +172,7 @@ impl Tensor {
         if places.iter().any(|place| *place >= self.len()) {
             return Err("it takes a cell that is not there".into());
         }
-        let data = each!(&self.data, cells => places.iter().map(|place| cells[*place].clone()).collect());
+        let data = each!(&self.data, cells => taken(cells, places));
         Tensor::new(shape, data)
     }
 
@@ -247,6 +247,11 @@ impl Data {
             Data::Text(cells) => cells.len(),
         }
     }
+}
+
+/// The cells at places that are there.
+fn taken<T: Clone>(cells: &[T], places: &[usize]) -> Vec<T> {
+    places.iter().map(|place| cells[*place].clone()).collect()
 }
 
 /// How many cells a shape holds.
