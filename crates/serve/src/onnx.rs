@@ -20,6 +20,7 @@ mod scalers;
 mod shapes;
 mod svm;
 mod tensor;
+mod windows;
 
 use std::sync::Arc;
 
@@ -482,7 +483,7 @@ mod tests {
             ..tensor("s", &[lengths.len() as i64], &[])
         };
         for (graph, says) in [
-            (graph(vec![node("Conv", &["X"], &["Y"])], vec![]), "the operation Conv of ai.onnx 18"),
+            (graph(vec![node("LSTM", &["X"], &["Y"])], vec![]), "the operation LSTM of ai.onnx 18"),
             (graph(vec![node("Neg", &["Z"], &["Y"])], vec![]), "takes `Z`, which nobody makes"),
             (graph(vec![node("Neg", &["Y"], &["Z"]), node("Neg", &["Z"], &["Y"])], vec![]), "a circle"),
             (graph(vec![node("Neg", &["X"], &["Z"]), node("Neg", &["X"], &["Z"])], vec![]), "`Z` is made twice"),

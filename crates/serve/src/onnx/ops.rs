@@ -1,7 +1,7 @@
 //! The operations that are known here: one list.
 
 use super::graph::{Node, Op};
-use super::{encoders, forest, linear, matrix, numbers, reduce, scalers, shapes, svm};
+use super::{encoders, forest, linear, matrix, numbers, reduce, scalers, shapes, svm, windows};
 use crate::Problem;
 
 /// Makes an operation of a node, or says what of it is not run here.
@@ -17,6 +17,7 @@ const PLAIN: &[(&str, Make)] = &[
     ("And", numbers::logic),
     ("ArgMax", reduce::arg),
     ("ArgMin", reduce::arg),
+    ("AveragePool", windows::pool),
     ("BatchNormalization", matrix::batch_normalization),
     ("Cast", numbers::cast),
     ("Ceil", numbers::unary),
@@ -24,6 +25,7 @@ const PLAIN: &[(&str, Make)] = &[
     ("Concat", shapes::concat),
     ("Constant", shapes::constant),
     ("ConstantOfShape", shapes::constant_of_shape),
+    ("Conv", windows::conv),
     ("Cos", numbers::unary),
     ("Div", numbers::binary),
     ("Dropout", shapes::dropout),
@@ -38,6 +40,8 @@ const PLAIN: &[(&str, Make)] = &[
     ("GatherElements", shapes::gather_elements),
     ("Gelu", numbers::unary),
     ("Gemm", matrix::gemm),
+    ("GlobalAveragePool", windows::global_pool),
+    ("GlobalMaxPool", windows::global_pool),
     ("Greater", numbers::compare),
     ("GreaterOrEqual", numbers::compare),
     ("HardSigmoid", numbers::unary),
@@ -53,6 +57,7 @@ const PLAIN: &[(&str, Make)] = &[
     ("LpNormalization", matrix::lp_normalization),
     ("MatMul", matrix::mat_mul),
     ("Max", numbers::several),
+    ("MaxPool", windows::pool),
     ("Mean", numbers::several),
     ("Min", numbers::several),
     ("Mod", numbers::binary),

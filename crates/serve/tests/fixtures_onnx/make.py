@@ -301,6 +301,26 @@ def of_networks():
     ]
     graph("attention", attention, {"split": np.array([0, 5, 1]), "wq": weights(1, 4), "wk": weights(1, 4), "wv": weights(1, 4), "axis": np.array([1])})
     graph("images", [node("Transpose", ["X"], ["t"], perm=[0, 2, 1]), node("Flatten", ["t"], ["f"]), node("MatMul", ["f", "w"], ["Y"])], {"w": weights(4, 2)}, shape=(None, 2, 2), rows=X[:, :4])
+    pictures = random.normal(size=(ROWS, 64)).astype(np.float32)
+    graph(
+        "pictures",
+        [
+            node("Conv", ["X", "w1", "b1"], ["c1"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]), node("BatchNormalization", ["c1", "s", "b1", "m", "v"], ["n1"]), node("Relu", ["n1"], ["r1"]),
+            node("MaxPool", ["r1"], ["p1"], kernel_shape=[2, 2], strides=[2, 2]), node("Conv", ["p1", "w2"], ["c2"], kernel_shape=[3, 2], strides=[1, 2], dilations=[1, 1], group=2, auto_pad="SAME_UPPER"),
+            node("AveragePool", ["c2"], ["p2"], kernel_shape=[2, 2], pads=[1, 0, 1, 0], count_include_pad=1), node("GlobalAveragePool", ["c2"], ["g"]),
+            node("Flatten", ["p2"], ["f2"]), node("Flatten", ["g"], ["fg"]), node("Concat", ["f2", "fg"], ["f"], axis=1), node("MatMul", ["f", "w3"], ["Y"]),
+        ],
+        {"w1": weights(4, 1, 3, 3), "b1": weights(4), "s": weights(4), "m": weights(4), "v": np.abs(weights(4)), "w2": weights(4, 2, 3, 2), "w3": weights(24, 3)},
+        shape=(None, 1, 8, 8), rows=pictures,
+    )
+    graph(
+        "signals",
+        [
+            node("Conv", ["X", "w1"], ["c1"], kernel_shape=[3], dilations=[2], strides=[2], pads=[2, 1]), node("MaxPool", ["c1"], ["p1"], kernel_shape=[2], strides=[2], ceil_mode=1),
+            node("AveragePool", ["c1"], ["p2"], kernel_shape=[3], pads=[1, 1]), node("GlobalMaxPool", ["c1"], ["p3"]), node("Concat", ["p1", "p2", "p3"], ["p"], axis=2), node("Flatten", ["p"], ["Y"]),
+        ],
+        {"w1": weights(3, 2, 3)}, shape=(None, 2, 16), rows=pictures[:, :32],
+    )
     graph("one_row", [node("Gemm", ["X", "w"], ["Y"])], {"w": weights(5, 2)}, shape=(ROWS, 5))
 
 
