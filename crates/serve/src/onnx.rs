@@ -510,6 +510,20 @@ mod tests {
     }
 
     #[test]
+    fn graphs_that_hold_too_much_are_refused() {
+        let wide = TensorProto { data_type: 7, int64_data: vec![1 << 16, 1, 2], ..tensor("s", &[3], &[]) };
+        let mut nodes: Vec<NodeProto> = (0..9).map(|at| node("Expand", &["X", "s"], &[&format!("x{at}")])).collect();
+        nodes.push(node("Neg", &["X"], &["Y"]));
+        // What nobody takes is let go at once, and what is taken at the end is held.
+        assert!(model(graph(nodes[8..].to_vec(), vec![wide.clone()])).is_ok());
+        let names: Vec<String> = (0..9).map(|at| format!("x{at}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        nodes[9] = node("Sum", &names, &["Y"]);
+        let said = said(graph(nodes, vec![wide]));
+        assert!(said.contains("held at once"), "{said}");
+    }
+
+    #[test]
     fn numbers_in_other_files_are_never_fetched() {
         for place in ["weights.bin", "../../etc/passwd", "/etc/passwd", ""] {
             let entry = Entry { key: "location".into(), value: place.into() };

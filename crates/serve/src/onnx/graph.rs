@@ -9,6 +9,9 @@ use super::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoP
 use super::tensor::{Kind, Tensor};
 use crate::Problem;
 
+/// More cells than this a graph may not hold at once, beside those of its file; few in tests, which would be slow.
+const HELD_MAX: usize = if cfg!(test) { 1 << 20 } else { 1 << 28 };
+
 /// What an operation does: its inputs (`None`: left out) to its outputs. It says what is wrong with them.
 pub(super) type Op = Box<dyn Fn(&[Option<&Tensor>]) -> Result<Vec<Tensor>, String> + Send + Sync>;
 
@@ -79,13 +82,17 @@ impl Graph {
             input.slot = slots.add(&input.name)?;
         }
         constants.resize(slots.count, None);
-        let mut steps = Vec::new();
+        let (mut steps, mut held) = (Vec::new(), 0);
         for node in &proto.node {
             let step = Step::read(node, model, proto, &mut slots)?;
             constants.resize(slots.count, None);
             match step.constant(&constants)? {
                 None => steps.push(step),
                 Some(made) => {
+                    held += made.iter().map(Tensor::len).sum::<usize>();
+                    if held > HELD_MAX {
+                        return Err(Problem::Unsupported(format!("a graph that makes more than {HELD_MAX} constants")));
+                    }
                     let places = step.outputs.iter().zip(made).filter_map(|(slot, made)| Some(((*slot)?, made)));
                     places.for_each(|(slot, made)| constants[slot] = Some(Arc::new(made)));
                 }
@@ -119,14 +126,24 @@ impl Graph {
         for (port, tensor) in self.inputs.iter().zip(given) {
             slots[port.slot] = Some(Arc::new(tensor));
         }
+        let mut held = 0_usize;
         for step in &self.steps {
             let made = step.run(&slots)?;
+            held += made.iter().map(Tensor::len).sum::<usize>();
+            if held > HELD_MAX {
+                return Err(format!("{}: more than {HELD_MAX} cells are held at once: send fewer rows", step.who));
+            }
             for (slot, made) in step.outputs.iter().zip(made) {
                 if let Some(slot) = slot {
                     slots[*slot] = Some(Arc::new(made));
                 }
             }
-            step.done.iter().for_each(|slot| slots[*slot] = None);
+            for slot in &step.done {
+                let gone = slots[*slot].take();
+                if let (Some(gone), None) = (gone, &self.constants[*slot]) {
+                    held = held.saturating_sub(gone.len());
+                }
+            }
         }
         let output =
             |port: &Port| slots[port.slot].clone().ok_or_else(|| format!("output `{}` is not made", port.name));

@@ -2,7 +2,7 @@
 
 use super::graph::{Node, Op};
 use super::ops::needed;
-use super::tensor::{Data, Tensor, broadcast, cells, stretched};
+use super::tensor::{Data, Tensor, broadcast, cells, products, stretched};
 use crate::Problem;
 
 /// What products are made of.
@@ -44,6 +44,7 @@ pub(super) fn mat_mul(_: &Node) -> Result<Op, Problem> {
         let (a_blocks, b_blocks) = (stretched(a_outer, &outer)?, stretched(b_outer, &outer)?);
         let mut shape = outer;
         let count = cells(&[shape.as_slice(), &[*rows, *columns]].concat())?;
+        products(count, *inner)?;
         macro_rules! product {
             ($kind:ident, $x:expr, $y:expr) => {{
                 let mut out = vec![Default::default(); count];
@@ -84,6 +85,7 @@ pub(super) fn gemm(node: &Node) -> Result<Op, Problem> {
         }
         let shape = vec![rows, columns];
         let count = cells(&shape)?;
+        products(count, inner)?;
         let added = inputs.get(2).copied().flatten();
         let places = added.map(|added| match broadcast(&added.shape, &shape)? == shape {
             true => stretched(&added.shape, &shape),

@@ -7,6 +7,8 @@ use crate::Problem;
 
 /// More cells than this no tensor may have.
 const CELLS_MAX: usize = 1 << 26;
+/// More products than this a call may not ask for.
+const PRODUCTS_MAX: usize = 1 << 36;
 /// More axes than this no tensor may have.
 const AXES_MAX: usize = 32;
 
@@ -263,6 +265,17 @@ pub(super) fn cells(shape: &[usize]) -> Result<usize, String> {
     count
         .filter(|count| *count <= CELLS_MAX && shape.len() <= AXES_MAX)
         .ok_or_else(|| format!("a tensor of shape {shape:?} is larger than {CELLS_MAX} cells: send fewer rows at once"))
+}
+
+/// Checks how many products so many cells, of so many products each, ask for.
+///
+/// # Errors
+/// If they are more than a call may ask for.
+pub(super) fn products(cells: usize, each: usize) -> Result<(), String> {
+    match cells.checked_mul(each).is_some_and(|products| products <= PRODUCTS_MAX) {
+        true => Ok(()),
+        false => Err(format!("it asks for more than {PRODUCTS_MAX} products: send fewer rows at once")),
+    }
 }
 
 /// How far apart neighbours along each axis are.

@@ -3,11 +3,8 @@
 
 use super::graph::{Node, Op};
 use super::ops::needed;
-use super::tensor::{Tensor, cells};
+use super::tensor::{Tensor, cells, products};
 use crate::Problem;
-
-/// More products than this a call may not ask for.
-const PRODUCTS_MAX: usize = 1 << 36;
 
 /// How a window is laid and moved, as the node says it. A signal is an image of height 1.
 struct Window {
@@ -136,9 +133,7 @@ pub(super) fn conv(node: &Node) -> Result<Op, Problem> {
         let filter = depth * tall.kernel * wide.kernel;
         let shape = shape_of(&[*rows, *count], lengths.len(), tall, wide);
         let total = cells(&shape)?;
-        if total.checked_mul(filter).is_none_or(|products| products > PRODUCTS_MAX) {
-            return Err("it asks for more products than are made: send fewer rows at once".into());
-        }
+        products(total, filter)?;
         let biases = inputs.get(2).copied().flatten().map(Tensor::to_floats).transpose()?;
         if biases.as_ref().is_some_and(|biases| biases.len() != *count) {
             return Err(format!("it has {count} filters and another number of biases"));
@@ -186,9 +181,7 @@ pub(super) fn pool(node: &Node) -> Result<Op, Problem> {
         let image = tall.length * wide.length;
         let shape = shape_of(&[*rows, *channels], lengths.len(), tall, wide);
         let total = cells(&shape)?;
-        if total.checked_mul(tall.kernel * wide.kernel).is_none_or(|steps| steps > PRODUCTS_MAX) {
-            return Err("its windows are too large".into());
-        }
+        products(total, tall.kernel * wide.kernel)?;
         let numbers = x.to_floats()?;
         let mut out = Vec::with_capacity(total);
         for image in numbers.chunks_exact(image.max(1)) {
