@@ -57,8 +57,8 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// How long whoever moves an alias waits for the version to be ready.
 const READY_WAIT: Duration = Duration::from_secs(2);
 /// Files that are tried where a folder has no `MLmodel`.
-const USUAL: [&str; 7] =
-    ["model.skops", "model.ubj", "model.json", "model.xgb", "model.lgb", "model.txt", "model.lightgbm"];
+const USUAL: [&str; 8] =
+    ["model.skops", "model.ubj", "model.json", "model.xgb", "model.lgb", "model.txt", "model.lightgbm", "model.onnx"];
 
 /// Adds what is asked over HTTP.
 pub fn add_http(routes: &mut Routes) {
@@ -432,8 +432,10 @@ fn file_of(app: &App, folder: &ArtifactPath, page: &MlModel) -> Result<(Artifact
     found.ok_or_else(|| {
         let flavors = page.flavors.join(", ");
         Refusal::NotHere(match flavors.as_str() {
-            "" => format!("there is no model in {folder} that is run here: files of skops, XGBoost and LightGBM are"),
-            flavors => format!("it is of {flavors}: scikit-learn as skops, XGBoost and LightGBM are run here"),
+            "" => format!(
+                "there is no model in {folder} that is run here: files of skops, XGBoost, LightGBM and ONNX are"
+            ),
+            flavors => format!("it is of {flavors}: scikit-learn as skops, XGBoost, LightGBM and ONNX are run here"),
         })
     })
 }

@@ -488,7 +488,7 @@ pub enum Silences {
 /// What to do with models.
 #[derive(Subcommand, Debug)]
 pub enum Models {
-    /// Answer rows with a model: scikit-learn (skops), XGBoost (UBJSON, JSON) or LightGBM (text)
+    /// Answer rows with a model: scikit-learn (skops), XGBoost (UBJSON, JSON), LightGBM (text) or ONNX
     #[command(
         after_help = "Examples:\n  bellwether models predict model.skops rows.csv\n  cat rows.csv | bellwether models predict model.ubj --probabilities"
     )]

@@ -1,4 +1,4 @@
-//! How long a model takes for a row, to answer and to explain: `cargo run -p bellwether-serve --example speed -- MODEL`.
+//! How long a model takes for a row, to answer and to explain: `cargo run -p bellwether-serve --example speed -- MODEL`, of any format.
 
 use std::time::Instant;
 

@@ -7,6 +7,7 @@ pub mod explain;
 pub mod frame;
 pub mod lightgbm;
 mod mlmodel;
+pub mod onnx;
 mod schema;
 mod servable;
 pub mod skops;
@@ -41,6 +42,11 @@ pub trait Model: Send + Sync + fmt::Debug {
     /// How many inputs a row has.
     fn width(&self) -> usize;
 
+    /// What an input takes, as far as the file says it.
+    fn kind(&self, _at: usize) -> Kind {
+        Kind::Any
+    }
+
     /// What its library's `predict` answers.
     fn predict(&self, rows: &Frame) -> Result<Answer, Problem>;
 
@@ -72,6 +78,7 @@ pub fn read(bytes: &[u8]) -> Result<Box<dyn Model>, Problem> {
         )),
         _ if begin.starts_with(b"tree") => lightgbm::read(bytes),
         _ if begin.trim_ascii_start().starts_with(b"{") => xgboost::read(bytes),
+        _ if onnx::begins(begin) => onnx::read(bytes),
         _ => Err(Problem::Damaged("it begins like no model that is known".into())),
     }
 }

@@ -26,7 +26,8 @@ pub struct MlModel {
 }
 
 /// Flavors that are run here, with the name of the entry that names their file.
-const FLAVORS: [(&str, &str); 3] = [("sklearn", "pickled_model"), ("xgboost", "data"), ("lightgbm", "data")];
+const FLAVORS: [(&str, &str); 4] =
+    [("sklearn", "pickled_model"), ("xgboost", "data"), ("lightgbm", "data"), ("onnx", "data")];
 
 impl MlModel {
     /// Reads the file.

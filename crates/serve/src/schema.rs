@@ -126,10 +126,11 @@ impl Schema {
     /// What a model without a signature takes: what its file says.
     pub fn of_model(model: &dyn Model) -> Schema {
         match model.inputs() {
-            None => Schema::Matrix { width: model.width(), kind: Kind::Any },
+            None => Schema::Matrix { width: model.width(), kind: model.kind(0) },
             Some(names) => {
-                let field = |name: &String| Field { name: name.clone(), kind: Kind::Any, required: true };
-                Schema::Columns(names.iter().map(field).collect())
+                let field =
+                    |(at, name): (usize, &String)| Field { name: name.clone(), kind: model.kind(at), required: true };
+                Schema::Columns(names.iter().enumerate().map(field).collect())
             }
         }
     }
@@ -273,8 +274,16 @@ fn column(at: usize, field: &Value) -> Result<Field, Problem> {
     let name = field["name"].as_str().map_or_else(|| at.to_string(), str::to_owned);
     let said = field["type"].as_str().unwrap_or_default();
     let kind = Kind::of_column(said)
+        .or_else(|| of_single(field))
         .ok_or_else(|| Problem::Unsupported(format!("a signature whose column {name:?} is of type {said:?}")))?;
     Ok(Field { name, kind, required: field["required"].as_bool().unwrap_or(true) })
+}
+
+/// The kind of a tensor of one column: graphs of ONNX take several such.
+fn of_single(field: &Value) -> Option<Kind> {
+    let spec = field.get("tensor-spec")?;
+    let lengths = spec["shape"].as_array()?.iter().skip(1);
+    lengths.map(Value::as_i64).all(|length| length == Some(1)).then(|| Kind::of_numpy(spec["dtype"].as_str()?))?
 }
 
 /// A column that may be left out, and was.
@@ -365,6 +374,16 @@ mod tests {
         assert_eq!(frame.columns[2], Column::Texts(vec![None, None]));
         let said = schema().columns(all, Extra::Refused).unwrap_err().to_string();
         assert!(said.contains("takes no input \"other\""), "{said}");
+    }
+
+    #[test]
+    fn several_tensors_of_one_column_are_columns() {
+        let tensor = |name: &str, dtype: &str, shape: &[i64]| serde_json::json!({"type": "tensor", "name": name, "tensor-spec": {"dtype": dtype, "shape": shape}});
+        let inputs = serde_json::json!([tensor("age", "int64", &[-1, 1]), tensor("town", "str", &[-1])]);
+        let Schema::Columns(fields) = Schema::of_signature(&inputs, 2).unwrap() else { panic!("a matrix") };
+        assert_eq!((fields[0].kind, fields[1].kind), (Kind::Long, Kind::Text));
+        let inputs = serde_json::json!([tensor("a", "int64", &[-1, 2]), tensor("b", "int64", &[-1, 1])]);
+        assert!(matches!(Schema::of_signature(&inputs, 3), Err(Problem::Unsupported(_))));
     }
 
     #[test]

@@ -77,6 +77,7 @@ impl Servable {
         // A booster that knows its classes answers numbers all the same; what takes no row of zeros is taken at its word.
         let answers = match (model.predict(&blank(&schema)), model.classes()) {
             (Ok(Answer::Numbers(matrix)), _) => Answers::Numbers(matrix.columns),
+            (Ok(Answer::Labels(labels)), None) => Answers::Classes(kind_of(&labels)),
             (_, Some(classes)) => Answers::Classes(kind_of(classes)),
             (_, None) => Answers::Numbers(1),
         };

@@ -1,9 +1,9 @@
 //! Decision trees of all libraries, in one form that is quick to walk.
 //!
-//! The libraries differ in what they ask at a node; here a node asks only `x <= threshold`, or whether a category is a
-//! member of a set. `x < t` becomes `x <=` the number before `t`; a comparison in 32 bits becomes one in 64 once the
-//! caller has rounded thresholds and inputs to 32 bits, which keeps their order; "a missing value counts as 0" becomes
-//! the side on which 0 goes.
+//! The libraries differ in what they ask at a node; here a node asks only `x <= threshold`, `x == threshold`, or whether
+//! a category is a member of a set. `x < t` becomes `x <=` the number before `t`; a comparison in 32 bits becomes one in
+//! 64 once the caller has rounded thresholds and inputs to 32 bits, which keeps their order; "a missing value counts as
+//! 0" becomes the side on which 0 goes.
 
 use crate::explain::trees::{Forest, Place, Root as From};
 
@@ -21,6 +21,8 @@ const AMONG: u32 = 2;
 const OUTSIDE_LEFT: u32 = 4;
 /// A mark of [`Node::kind`]: zero counts as missing.
 const ZERO_MISSING: u32 = 8;
+/// A mark of [`Node::kind`]: the node asks for the threshold itself.
+const EQUAL: u32 = 16;
 
 /// More than a set has words; a first word of 31 bits times this is a whole number that 64 bits hold exactly.
 const WORDS: u64 = 1 << 22;
@@ -54,6 +56,8 @@ pub(crate) struct Trees {
 pub(crate) enum Test {
     /// Left: `x <= t`.
     AtMost(f64),
+    /// Left: `x == t`.
+    Equal(f64),
     /// Left: x, cut to a whole number, is one of these; `outside_left` tells where numbers go that are negative or
     /// that the bits have no place for.
     Among {
@@ -141,24 +145,45 @@ impl Trees {
         column: usize,
         covers: &[f64],
     ) -> Result<(), String> {
-        let mut seen = vec![false; drafts.len()];
+        self.push_nodes(drafts, leaves, column, covers, false)
+    }
+
+    /// As [`Trees::push`], for trees in which several nodes may lead to the same one.
+    ///
+    /// # Errors
+    /// As [`Trees::push`]; or nodes that lead back to themselves.
+    pub(crate) fn push_shared(&mut self, drafts: &[Draft], leaves: &[f64], column: usize) -> Result<(), String> {
+        match has_circle(drafts) {
+            true => Err("a tree goes round in a circle".to_owned()),
+            false => self.push_nodes(drafts, leaves, column, &[], true),
+        }
+    }
+
+    fn push_nodes(
+        &mut self,
+        drafts: &[Draft],
+        leaves: &[f64],
+        column: usize,
+        covers: &[f64],
+        shares: bool,
+    ) -> Result<(), String> {
+        let mut places: Vec<Option<i32>> = vec![None; drafts.len()];
         let mut waiting: Vec<(usize, Option<(usize, usize)>)> = vec![(0, None)];
         let mut root = 0;
         while let Some((draft, parent)) = waiting.pop() {
-            match seen.get_mut(draft) {
-                None => return Err(format!("a tree goes on at node {draft} of {}", drafts.len())),
-                Some(true) => return Err(format!("a tree comes to node {draft} twice")),
-                Some(unseen) => *unseen = true,
-            }
-            let place = match &drafts[draft] {
-                Draft::Leaf(leaf) => self.push_leaf(leaves, *leaf)?,
-                Draft::Split { left, right, .. } => {
-                    let at = self.push_node(&drafts[draft])?;
+            let place = match (places.get(draft), drafts.get(draft)) {
+                (None, _) | (_, None) => return Err(format!("a tree goes on at node {draft} of {}", drafts.len())),
+                (Some(Some(place)), _) if shares => *place,
+                (Some(Some(_)), _) => return Err(format!("a tree comes to node {draft} twice")),
+                (_, Some(Draft::Leaf(leaf))) => self.push_leaf(leaves, *leaf)?,
+                (_, Some(split @ Draft::Split { left, right, .. })) => {
+                    let at = self.push_node(split)?;
                     waiting.push((*right, Some((at as usize, 1))));
                     waiting.push((*left, Some((at as usize, 0))));
                     at
                 }
             };
+            places[draft] = Some(place);
             if let Some(cover) = covers.get(draft) {
                 self.set_cover(place, *cover as f32);
             }
@@ -178,6 +203,18 @@ impl Trees {
     /// # Panics
     /// If there are fewer columns than the trees answer, or fewer rows of sums than rows.
     pub(crate) fn add(&self, rows: &[f64], sums: &mut [f64], columns: usize) {
+        self.add_each(rows, sums, columns, |sum, add| *sum += add);
+    }
+
+    /// As [`Trees::add`] with sums of 32 bits: they are rounded after each tree.
+    ///
+    /// # Panics
+    /// As [`Trees::add`].
+    pub(crate) fn add_single(&self, rows: &[f64], sums: &mut [f64], columns: usize) {
+        self.add_each(rows, sums, columns, |sum, add| *sum = f64::from((*sum + add) as f32));
+    }
+
+    fn add_each(&self, rows: &[f64], sums: &mut [f64], columns: usize, add: impl Fn(&mut f64, f64)) {
         let width = self.features.max(1);
         assert!(columns >= self.columns && rows.len() / width * columns <= sums.len(), "the sums do not fit the rows");
         for (rows, sums) in rows.chunks(BLOCK * width).zip(sums.chunks_mut(BLOCK * columns)) {
@@ -188,24 +225,24 @@ impl Trees {
                 while start + LANES <= count && !self.special {
                     let leaves = self.walk_lanes(root.at, &rows[start * width..(start + LANES) * width]);
                     for (lane, leaf) in leaves.into_iter().enumerate() {
-                        self.add_leaf(leaf, &mut sums[(start + lane) * columns + column..]);
+                        self.add_leaf(leaf, &mut sums[(start + lane) * columns + column..], &add);
                     }
                     start += LANES;
                 }
                 for row in start..count {
                     let leaf = self.walk(root.at, &rows[row * width..(row + 1) * width]);
-                    self.add_leaf(leaf, &mut sums[row * columns + column..]);
+                    self.add_leaf(leaf, &mut sums[row * columns + column..], &add);
                 }
             }
         }
     }
 
-    fn add_leaf(&self, leaf: usize, sums: &mut [f64]) {
+    fn add_leaf(&self, leaf: usize, sums: &mut [f64], add: impl Fn(&mut f64, f64)) {
         match self.width {
-            1 => sums[0] += self.leaves[leaf],
+            1 => add(&mut sums[0], self.leaves[leaf]),
             width => {
                 let answer = &self.leaves[leaf * width..(leaf + 1) * width];
-                sums[..width].iter_mut().zip(answer).for_each(|(sum, add)| *sum += add);
+                sums[..width].iter_mut().zip(answer).for_each(|(sum, more)| add(sum, *more));
             }
         }
     }
@@ -278,8 +315,12 @@ impl Trees {
             kind |= ZERO_MISSING;
         }
         let threshold = match test {
-            Test::AtMost(t) if t.is_nan() => return Err("a threshold is NaN".to_owned()),
+            Test::AtMost(t) | Test::Equal(t) if t.is_nan() => return Err("a threshold is NaN".to_owned()),
             Test::AtMost(t) => *t,
+            Test::Equal(t) => {
+                kind |= EQUAL;
+                *t
+            }
             Test::Among { members, outside_left } => {
                 kind |= AMONG | if *outside_left { OUTSIDE_LEFT } else { 0 };
                 let first = number(self.sets.len())?;
@@ -290,7 +331,7 @@ impl Trees {
                 (first as u64 * WORDS + members.len() as u64) as f64
             }
         };
-        self.special |= kind & (AMONG | ZERO_MISSING) != 0;
+        self.special |= kind & (AMONG | ZERO_MISSING | EQUAL) != 0;
         let at = number(self.nodes.len())?;
         self.nodes.push(Node { threshold, next: [0, 0], feature: number(*feature)? as u32, kind });
         Ok(at)
@@ -343,6 +384,9 @@ impl Node {
         if x.is_nan() || (self.kind & ZERO_MISSING != 0 && x.abs() <= ZERO) {
             return self.kind & MISSING_LEFT != 0;
         }
+        if self.kind & EQUAL != 0 {
+            return x == self.threshold;
+        }
         if self.kind & AMONG == 0 {
             return x <= self.threshold;
         }
@@ -355,6 +399,29 @@ impl Node {
         let whole = whole as usize;
         sets[first + whole / 32] >> (whole % 32) & 1 == 1
     }
+}
+
+/// Whether nodes lead back to themselves.
+fn has_circle(drafts: &[Draft]) -> bool {
+    let children = |draft: &Draft| match draft {
+        Draft::Split { left, right, .. } => [Some(*left), Some(*right)],
+        Draft::Leaf(_) => [None, None],
+    };
+    let mut parents = vec![0_usize; drafts.len()];
+    for child in drafts.iter().flat_map(children).flatten() {
+        parents.get_mut(child).into_iter().for_each(|count| *count += 1);
+    }
+    // Nodes are taken away once nothing leads to them; those of a circle stay.
+    let mut free: Vec<usize> = (0..drafts.len()).filter(|at| parents[*at] == 0).collect();
+    let mut taken = 0;
+    while let Some(at) = free.pop() {
+        taken += 1;
+        for child in children(&drafts[at]).into_iter().flatten().filter(|child| *child < drafts.len()) {
+            parents[child] -= 1;
+            free.extend((parents[child] == 0).then_some(child));
+        }
+    }
+    taken < drafts.len()
 }
 
 /// A place that fits into 31 bits.
@@ -415,12 +482,32 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_asked_for_themselves() {
+        let mut trees = Trees::new(1, 1);
+        trees.push(&[split(0, Test::Equal(2.0), 1, 2), Draft::Leaf(0), Draft::Leaf(1)], &[1.0, 2.0], 0).unwrap();
+        assert_eq!(answers(&trees, &[2.0, 1.0, 3.0, f64::NAN, 2.0], 1), [1.0, 2.0, 2.0, 2.0, 1.0]);
+    }
+
+    #[test]
     fn leaves_have_many_numbers_and_trees_their_columns() {
         let mut trees = Trees::new(1, 2);
         trees.push(&[Draft::Leaf(1)], &[9.0, 9.0, 1.0, 2.0], 0).unwrap();
         trees.push(&[Draft::Leaf(0)], &[10.0, 20.0], 1).unwrap();
         assert_eq!(answers(&trees, &[0.0; 70], 3), [1.0, 12.0, 20.0].repeat(70));
         assert_eq!(trees.len(), 2);
+    }
+
+    #[test]
+    fn nodes_may_be_shared_but_not_go_in_circles() {
+        let test = |t: f64| Test::Equal(t);
+        let drafts = [split(0, test(1.0), 2, 1), split(0, test(2.0), 2, 3), Draft::Leaf(0), Draft::Leaf(1)];
+        let mut trees = Trees::new(1, 1);
+        assert!(trees.push(&drafts, &[1.0, 2.0], 0).is_err());
+        let mut trees = Trees::new(1, 1);
+        trees.push_shared(&drafts, &[1.0, 2.0], 0).unwrap();
+        assert_eq!(answers(&trees, &[1.0, 2.0, 3.0], 1), [1.0, 1.0, 2.0]);
+        let circle = [split(0, test(1.0), 1, 1), split(0, test(2.0), 0, 2), Draft::Leaf(0)];
+        assert!(trees.push_shared(&circle, &[1.0], 0).unwrap_err().contains("circle"));
     }
 
     #[test]

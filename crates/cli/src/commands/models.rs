@@ -145,7 +145,7 @@ fn predict(flags: &Predict) -> Outcome {
     let model = read(&bytes).map_err(|problem| {
         let what =
             Failure::new(Kind::Failed, format!("{shown} is no model that can be run")).cause(problem.to_string());
-        what.hint("files of skops, XGBoost (UBJSON or JSON) and LightGBM (text) are run")
+        what.hint("files of skops, XGBoost (UBJSON or JSON), LightGBM (text) and ONNX are run")
     })?;
     let rows = rows(flags)?;
     let wrong = |problem: Problem| Failure::new(Kind::Usage, "the rows cannot be answered").cause(problem.to_string());
