@@ -101,6 +101,13 @@ impl Curve {
     }
 }
 
+impl Untold {
+    /// What may be planned with where nothing was learned; none of nothing.
+    pub fn capacity(&self) -> Option<f64> {
+        (self.at_least > 0.0).then_some(self.at_least)
+    }
+}
+
 /// Latency over that without load.
 fn queue(busy: f64, servers: u32) -> f64 {
     let c = f64::from(servers);
@@ -214,8 +221,10 @@ mod tests {
     fn it_says_when_it_cannot_tell() {
         let why = |pairs: &[(f64, f64)]| learn(pairs).unwrap_err();
         assert_eq!(why(&[]), Untold { why: "too few pairs of load and latency", at_least: 0.0 });
+        assert_eq!(why(&[]).capacity(), None);
         assert_eq!(why(&[(1.0, 1.0); 10]).why, "too few pairs of load and latency");
         assert_eq!(why(&[(7.0, 1.0); 100]), Untold { why: "the load hardly varied", at_least: 7.0 });
+        assert_eq!(why(&[(7.0, 1.0); 100]).capacity(), Some(7.0));
         let flat: Vec<(f64, f64)> = (1..200).map(|i| (f64::from(i), 0.1)).collect();
         assert_eq!(why(&flat).why, "latency does not rise with load");
         let falling: Vec<(f64, f64)> = (1..200).map(|i| (f64::from(i), 1.0 / f64::from(i))).collect();

@@ -20,7 +20,7 @@ const HALF_LIVES_MIN: [f64; 4] = [4.0, 1.5, 15.0, 90.0];
 /// Regressors.
 const TERMS: usize = 13;
 /// What the regressors count before anything is learned: follow the shape of the day.
-const TERMS_AT_FIRST: [f64; TERMS] = [0.2, 0.1, 0.0, 0.5, 0.3, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.7, 0.0];
+const TERMS_AT_FIRST: [f64; TERMS] = [0.2, 0.1, 0.0, 0.5, 0.3, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0, 0.7, 0.3];
 /// Values for which what is assumed at first stands.
 const ASSUMED: f64 = 100.0;
 /// A step of the load beyond this many of its mean absolute errors is a jump, which may stay.
@@ -30,7 +30,7 @@ const SURGES_A_WEEK: f64 = 1.0;
 /// Values that are remembered, days.
 const MEMORY_DAYS: f64 = 7.0;
 /// Errors beyond this many times their usual size teach no more than this.
-const ERROR_MOST: f64 = 4.0;
+const ERROR_MOST: f64 = 10.0;
 /// Least error that is expected, of the square root: 1 % is 2 % of the load.
 const ERROR_LEAST: f64 = 0.01;
 /// The histogram of errors: parts, and how wide each is, in mean absolute errors.

@@ -9,6 +9,8 @@
 //! Cost: some hundred nanoseconds a decision besides the outlooks. Fails where the outlook fails; the floor then acts as
 //! the autoscaler would.
 
+use std::collections::VecDeque;
+
 use super::{
     outlook::Outlook,
     reactive::{Fleet, ReactiveOptions, recommendation},
@@ -22,6 +24,9 @@ pub struct PlanOptions {
     pub violation_price: f64,
     /// Utilisation that must not be exceeded for good, 0..=1: the floor is the reactive rule at this target. 0.8.
     pub target_max: f64,
+    /// Seconds for which a replica that was asked for stays; 120: one that goes sooner is often ordered again, and paid
+    /// for while it starts.
+    pub hold_s: f64,
     /// Replicas never fall below this; 1.
     pub replicas_min: usize,
     /// Nor rise above this; 10,000.
@@ -29,11 +34,11 @@ pub struct PlanOptions {
 }
 
 /// Loads looked at are at most so many times the expected one: capacity for more is not held in stock.
-const LOAD_MOST: f64 = 4.0;
+const LOAD_MOST: f64 = 8.0;
 
 impl Default for PlanOptions {
     fn default() -> PlanOptions {
-        PlanOptions { violation_price: 100.0, target_max: 0.8, replicas_min: 1, replicas_max: 10_000 }
+        PlanOptions { violation_price: 100.0, target_max: 0.8, hold_s: 120.0, replicas_min: 1, replicas_max: 10_000 }
     }
 }
 
@@ -82,26 +87,42 @@ impl Need {
     }
 }
 
-/// Replicas from the newest load, the capacity of one and what may come: `near` holds the needs before a replica that
-/// is ordered now is ready, `then` the one when it is. Without the latter the reactive rule decides alone; without a
-/// load nothing changes.
-pub fn replicas(
-    load: f64,
-    capacity: f64,
-    fleet: Fleet,
-    near: &[Need],
-    then: Option<&Need>,
-    options: &PlanOptions,
-) -> usize {
-    let (least, most) = (options.replicas_min, options.replicas_max.max(options.replicas_min));
-    let floor_rule = ReactiveOptions { replicas_min: least, ..ReactiveOptions::at(options.target_max) };
-    let Some(floor) = recommendation(load, capacity, &floor_rule, fleet) else {
-        return fleet.all().clamp(least, most);
-    };
-    let price = options.violation_price.max(0.0);
-    let ordered = then.map_or(0, |need| need.cheapest(price));
-    let kept = near.iter().map(|need| need.cheapest(price)).max().unwrap_or(0).min(fleet.all());
-    ordered.max(kept).max(floor).clamp(least, most)
+/// The plan with what it remembers.
+#[derive(Clone, Debug)]
+pub struct Planner {
+    options: PlanOptions,
+    hold_ticks: usize,
+    /// What was asked for lately, without the floor.
+    asked: VecDeque<usize>,
+}
+
+impl Planner {
+    /// A plan that is asked every `tick_s` seconds.
+    pub fn new(options: PlanOptions, tick_s: f64) -> Planner {
+        let hold_ticks = (options.hold_s / tick_s.max(1.0)).ceil().max(1.0) as usize;
+        Planner { options, hold_ticks, asked: VecDeque::new() }
+    }
+
+    /// Replicas from the newest load, the capacity of one and what may come: `near` holds the needs before a replica
+    /// that is ordered now is ready, `then` the one when it is. Without the latter the reactive rule decides alone;
+    /// without a load nothing changes.
+    pub fn decide(&mut self, load: f64, capacity: f64, fleet: Fleet, near: &[Need], then: Option<&Need>) -> usize {
+        let options = &self.options;
+        let (least, most) = (options.replicas_min, options.replicas_max.max(options.replicas_min));
+        let floor_rule = ReactiveOptions { replicas_min: least, ..ReactiveOptions::at(options.target_max) };
+        let Some(floor) = recommendation(load, capacity, &floor_rule, fleet) else {
+            return fleet.all().clamp(least, most);
+        };
+        let price = options.violation_price.max(0.0);
+        let ordered = then.map_or(0, |need| need.cheapest(price));
+        let kept = near.iter().map(|need| need.cheapest(price)).max().unwrap_or(0);
+        self.asked.push_back(ordered);
+        while self.asked.len() > self.hold_ticks {
+            self.asked.pop_front();
+        }
+        let held = self.asked.iter().copied().max().unwrap_or(0);
+        ordered.max(kept.max(held).min(fleet.all())).max(floor).clamp(least, most)
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +137,8 @@ mod tests {
         loads.iter().for_each(|load| model.add(*load));
         let mut needs: Vec<Need> = model.outlooks().filter_map(|(_, o)| Need::new(&o, 10.0)).collect();
         let then = needs.pop();
-        replicas(loads.last().copied().unwrap_or(f64::NAN), 10.0, fleet, &needs, then.as_ref(), options)
+        let newest = loads.last().copied().unwrap_or(f64::NAN);
+        Planner::new(*options, TICK_S).decide(newest, 10.0, fleet, &needs, then.as_ref())
     }
 
     fn ready(ready: usize) -> Fleet {
@@ -165,7 +187,13 @@ mod tests {
         assert_eq!(planned(&[-5.0; 50], ready(3), &options), 1);
         let few = PlanOptions { replicas_max: 5, ..options };
         assert_eq!(planned(&[1e300, 1e308, f64::INFINITY, 1e308], ready(3), &few), 5);
-        let odd = PlanOptions { violation_price: f64::NAN, target_max: f64::NAN, replicas_min: 2, replicas_max: 1 };
+        let odd = PlanOptions {
+            violation_price: f64::NAN,
+            target_max: f64::NAN,
+            hold_s: f64::NAN,
+            replicas_min: 2,
+            replicas_max: 1,
+        };
         assert_eq!(planned(&[50.0; 50], ready(3), &odd), 2);
         let mut model = LoadModel::new(TICK_S, &[1]);
         model.add(50.0);

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use math::scaling::{
     outlook::LoadModel,
-    plan::{self, Need, PlanOptions},
+    plan::{Need, PlanOptions, Planner},
     reactive::{Fleet, Reactive, ReactiveOptions},
 };
 
@@ -151,20 +151,21 @@ pub fn planned(
 ) -> Vec<Outcome> {
     let ticks = ticks_of(start_minutes, trace.tick_s);
     let mut model = LoadModel::new(trace.tick_s, &horizons(start_minutes, trace.tick_s));
-    let mut runs = vec![Run::new(first_replicas(trace, capacity), ticks); prices.len()];
+    let planner = |price: &f64| Planner::new(PlanOptions { violation_price: *price, ..*options }, trace.tick_s);
+    let first = Run::new(first_replicas(trace, capacity), ticks);
+    let mut runs: Vec<(Planner, Run)> = prices.iter().map(|price| (planner(price), first.clone())).collect();
     let mut seen = f64::NAN;
     for load in &trace.loads {
         let mut near: Vec<Need> = model.outlooks().filter_map(|(_, outlook)| Need::new(&outlook, capacity)).collect();
         let then = near.pop();
-        for (run, price) in runs.iter_mut().zip(prices) {
-            let options = PlanOptions { violation_price: *price, ..*options };
-            let wanted = plan::replicas(seen, capacity, run.fleet(), &near, then.as_ref(), &options);
+        for (planner, run) in &mut runs {
+            let wanted = planner.decide(seen, capacity, run.fleet(), &near, then.as_ref());
             run.tick(wanted, *load, capacity, trace.tick_s);
         }
         model.add(*load);
         seen = *load;
     }
-    runs.into_iter().map(|run| run.outcome).collect()
+    runs.into_iter().map(|(_, run)| run.outcome).collect()
 }
 
 #[cfg(test)]
