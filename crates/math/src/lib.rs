@@ -18,6 +18,7 @@ pub mod novelty;
 pub mod pii;
 pub mod profile;
 pub mod rates;
+pub mod scaling;
 pub mod secrets;
 pub mod sessions;
 pub mod shares;

@@ -12,13 +12,14 @@ mod nezha;
 mod no_labels;
 mod petshop;
 mod pii;
+mod scaling;
 mod servers;
 mod tsbad;
 
 use crate::Protocol;
 
 /// All protocols, in the order in which they are listed and run.
-pub static ALL: [Protocol; 14] = [
+pub static ALL: [Protocol; 15] = [
     nab::PROTOCOL,
     tsbad::PROTOCOL,
     servers::PROTOCOL,
@@ -27,6 +28,7 @@ pub static ALL: [Protocol; 14] = [
     log_anomaly::PROTOCOL,
     m4::PROTOCOL,
     load::PROTOCOL,
+    scaling::PROTOCOL,
     drift::PROTOCOL,
     no_labels::PROTOCOL,
     petshop::PROTOCOL,
