@@ -190,6 +190,8 @@ fn build_and_inference(args: &[String]) -> Result<()> {
 }
 
 const MLFLOW_COMPANIONS: [&str; 4] = ["scikit-learn==1.9.1", "pandas==3.1.1", "skops==0.16.0", "matplotlib==3.11.2"];
+/// MLflow's client asks for ONNX's own runtime before it logs a model of ONNX.
+const ONNX: [&str; 3] = ["onnx==1.23.2", "onnxruntime==1.32.0", "skl2onnx==1.20.0"];
 
 /// MLflow's own client against Bellwether. For this its light package is enough (0.6 GB with the others).
 fn mlflow_client(args: &[String]) -> Result<()> {
@@ -197,7 +199,8 @@ fn mlflow_client(args: &[String]) -> Result<()> {
 }
 
 fn mlflow_packages() -> Vec<&'static str> {
-    [&["mlflow-skinny==3.17.2", "tritonclient[http,grpc]==2.73.*"], MLFLOW_COMPANIONS.as_slice()].concat()
+    [&["mlflow-skinny==3.17.2", "tritonclient[http,grpc]==2.73.*"], MLFLOW_COMPANIONS.as_slice(), ONNX.as_slice()]
+        .concat()
 }
 
 /// Clients of other inference servers, asking what MLflow's client logged. TensorFlow Serving's are its stubs alone.
