@@ -34,7 +34,7 @@ pub struct Rollout {
     /// What must not be found of a canary, or it is taken back: measures, `*` for any text.
     #[serde(default = "usual_back")]
     pub back_on: Vec<String>,
-    /// Refused requests of a canary, of all, from which it is taken back, 0..=1.
+    /// By how much the share of its requests that a canary refuses may be above that of the version in use, 0..=1.
     #[serde(default = "usual_refused")]
     pub refused: f64,
 }
@@ -127,6 +127,9 @@ impl Rollout {
         let version = model.shadow()?.version;
         let minutes = minutes_since(book, &model.name, SHADOW, version, now);
         let wait = |why: String| Some(Standing { version, step: None, why });
+        if !has_shown_itself(book, &model.name, version) {
+            return wait(UNSEEN.into());
+        }
         if minutes < i64::from(self.shadow_minutes) {
             return wait(format!("a shadow for {minutes} of {} minutes", self.shadow_minutes));
         }
@@ -144,12 +147,15 @@ impl Rollout {
     }
 
     fn of_canary(&self, book: &Book, model: &RegisteredModel, version: u64, percent: f64, now: i64) -> Standing {
-        if let Some(why) = self.failure(book, &model.name, version) {
+        if let Some(why) = self.failure(book, model, version) {
             return Standing { version, step: Some(Step::Back { version }), why };
         }
         let since = share_since(model).unwrap_or(0).max(moved_at(book, &model.name, CANARY, version));
         let minutes = (now - since) / 60_000;
         let wait = |why: String| Standing { version, step: None, why };
+        if !has_shown_itself(book, &model.name, version) {
+            return wait(UNSEEN.into());
+        }
         if minutes < i64::from(self.canary_minutes) {
             return wait(format!("a canary at {percent} % for {minutes} of {} minutes", self.canary_minutes));
         }
@@ -164,18 +170,28 @@ impl Rollout {
         }
     }
 
-    /// Why a canary is to be taken back.
-    fn failure(&self, book: &Book, name: &str, version: u64) -> Option<String> {
-        let seen = book.observed(name, version)?;
+    /// Why a canary is to be taken back: what is found of it, or refused by it, and not of the version in use.
+    fn failure(&self, book: &Book, model: &RegisteredModel, version: u64) -> Option<String> {
+        let seen = book.observed(&model.name, version)?;
+        let of_in_use = model.in_use().and_then(|in_use| book.observed(&model.name, in_use.version));
+        let is_common = |measure: &String| of_in_use.is_some_and(|seen| seen.findings.contains_key(measure));
         let is_bad = |measure: &str| self.back_on.iter().any(|bad| Pattern::with_stars(bad).matches(measure));
-        let found = seen.findings.iter().find(|(measure, _)| is_bad(measure));
+        let found = seen.findings.iter().find(|(measure, _)| is_bad(measure) && !is_common(measure));
         let found = found.map(|(measure, words)| format!("{measure} is being found of it: {words}"));
         let refuses = || {
-            let percent = seen.refused * 100.0;
-            (seen.refused > self.refused).then(|| format!("{percent:.1} % of its requests were refused"))
+            let (own, usual) = (seen.refused * 100.0, of_in_use.map_or(0.0, |seen| seen.refused) * 100.0);
+            let says = format!("{own:.1} % of its requests were refused, of the version in use {usual:.1} %");
+            (own - usual > self.refused * 100.0).then_some(says)
         };
         found.or_else(refuses)
     }
+}
+
+/// What is waited for where a version cannot be judged.
+const UNSEEN: &str = "it has not predicted a row that was kept: is it asked, can it be run, is bellwether.log off?";
+
+fn has_shown_itself(book: &Book, name: &str, version: u64) -> bool {
+    book.observed(name, version).is_some_and(|seen| seen.rows > 0)
 }
 
 /// The tag that says since when the canary has its share, ms.
@@ -239,10 +255,17 @@ impl Book {
             Step::Live { version } => {
                 self.set_alias(name, CHAMPION, &version.to_string())?;
                 self.leave(name, SHADOW, version)?;
-                self.leave(name, CANARY, version)
+                self.leave_canary(name, version)
             }
-            Step::Back { version } => self.leave(name, CANARY, version),
+            Step::Back { version } => self.leave_canary(name, version),
         }
+    }
+
+    /// Ends a canary; the next one begins with its own share.
+    fn leave_canary(&mut self, name: &str, version: u64) -> Result<(), Problem> {
+        self.delete_registered_tag(name, CANARY_PERCENT)?;
+        self.delete_registered_tag(name, SHARE_SINCE)?;
+        self.leave(name, CANARY, version)
     }
 
     /// Takes an alias from a version.
@@ -293,6 +316,8 @@ mod tests {
         let mut book = book(
             serde_json::json!({"name": "slow", "shadow_minutes": 10, "canary_percents": [5, 50], "canary_minutes": 20}),
         );
+        assert!(at(&mut book, 9).contains("has not predicted a row"));
+        book.observe("iris", 2, |seen| seen.rows = 1);
         assert_eq!(at(&mut book, 9), "a shadow for 9 of 10 minutes");
         assert_eq!(at(&mut book, 10), "canary 5");
         let model = book.registered("iris").unwrap();
@@ -312,11 +337,27 @@ mod tests {
             book(serde_json::json!({"name": "r", "shadow_minutes": 1, "canary_percents": [10], "canary_minutes": 1}));
         let gate = serde_json::json!({"name": "rows", "rows": 100, "before": ["canary"]});
         book.set_gates(vec![serde_json::from_value(gate).unwrap()]);
-        assert_eq!(at(&mut book, 5), "gate 'rows': it predicted 0 rows so far, and must have 100");
+        book.observe("iris", 2, |seen| seen.rows = 9);
+        assert_eq!(at(&mut book, 5), "gate 'rows': it predicted 9 rows so far, and must have 100");
         book.observe("iris", 2, |seen| seen.rows = 100);
         assert_eq!(at(&mut book, 6), "canary 10");
-        book.observe("iris", 2, |seen| drop(seen.findings.insert("model_worse".into(), "it errs".into())));
+        for version in [1, 2] {
+            book.observe("iris", version, |seen| {
+                seen.refused = 0.2;
+                seen.findings.insert("model_errors".into(), "the world changed".into());
+            });
+        }
+        let model = book.registered("iris").unwrap();
+        assert_eq!(book.rollouts[0].failure(&book, model, 2), None, "the version in use does no better");
+        book.observe("iris", 2, |seen| seen.refused = 0.3);
+        let why = book.rollouts[0].failure(&book, book.registered("iris").unwrap(), 2).unwrap();
+        assert_eq!(why, "30.0 % of its requests were refused, of the version in use 20.0 %");
+        book.observe("iris", 2, |seen| {
+            seen.refused = 0.2;
+            seen.findings.insert("model_worse".into(), "it errs".into());
+        });
         assert_eq!(at(&mut book, 7), "back");
+        assert_eq!(book.registered("iris").unwrap().tags.len(), 0, "the next canary has its own share");
         assert_eq!(book.phases("iris").unwrap()[1].1, Phase::Retired, "it was the newest, and so in use, once");
         let last = book.moves_of("iris").next_back().unwrap();
         assert_eq!(last.why, "model_worse is being found of it: it errs");

@@ -171,6 +171,7 @@ struct Model {
     twice: u64,
     unknown: u64,
     /// Labels that came before their predictions.
+    #[serde(default)]
     early: VecDeque<(u64, Value)>,
     /// What people said, by version; empty for all.
     settings: BTreeMap<String, Setting>,
@@ -184,6 +185,7 @@ struct Setting {
 
 /// One version of a model. Its place is given to another once it is forgotten.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Version {
     is_used: bool,
     generation: u8,

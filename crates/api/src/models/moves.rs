@@ -140,9 +140,15 @@ fn line(made: &Move) -> JournalEntry {
     let subject = version.map_or_else(|| made.model.clone(), |version| format!("{}/{version}", made.model));
     let data = json!({
         "model": made.model, "move": made.number, "what": made.what, "in_use": {"before": made.before, "after": made.after},
-        "gates": made.gates, "phases": made.phases, "why": made.why, "actor": made.by,
+        "gates": made.gates, "phases": made.phases, "actor": made.by,
     });
-    JournalEntry { at: Time(made.at * 1_000_000), kind: JournalKind::Model, subject, data, text: None }
+    JournalEntry {
+        at: Time(made.at * 1_000_000),
+        kind: JournalKind::Model,
+        subject,
+        data,
+        text: Some(made.why.clone()).filter(|why| !why.is_empty()),
+    }
 }
 
 /// That another version is in use, as a change of the model.
