@@ -2,7 +2,7 @@
 
 import type {
   Alerts, ApartAnswer, Change, ColumnsAnswer, Contrasts, Delivery, Detection, Fault, Finding, Forecast, Incident, LogLine, MetricName, Move, NearMiss, Noise, Parameters, Pattern, Points,
-  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, ServiceDetail, ServiceRow, Serving, Silence, SilencePreview, SilenceSaid, Similar, SloRow, SlosRead, Span, SqlAnswer, Status, Suspected, Topology,
+  Replay, ReplayPlan, Route, RoutesPreview, RouteTable, ServiceDetail, ServiceRow, Serving, Silence, SilencePreview, SilenceSaid, Similar, SloRow, SlosRead, Span, SqlAnswer, Status, Suspected, Topology, Trainings,
 } from './types';
 
 export class ApiError extends Error {
@@ -102,6 +102,15 @@ export async function fetchFile(path: string, signal?: AbortSignal): Promise<Blo
   throw refused(response.status, await response.json().catch(() => null));
 }
 
+/** Fetches a file and saves it: a plain link would carry no token. */
+export async function saveFile(path: string, name: string): Promise<void> {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(await fetchFile(path));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
 function refused(status: number, value: unknown): ApiError {
   const said = (value ?? {}) as { error?: unknown; hint?: unknown; code?: unknown; error_code?: unknown; message?: unknown };
   const text = (part: unknown, otherwise: string) => (typeof part === 'string' && part ? part : otherwise);
@@ -154,6 +163,7 @@ export const api = {
   serving: (model: string, signal?: AbortSignal) => get<Serving>(`/api/v1/models/${part(model)}/serving`, signal),
   columns: (model: string, asked: { version?: string }, range: Window, signal?: AbortSignal) =>
     get<ColumnsAnswer>(`/api/v1/models/${part(model)}/columns` + query({ ...asked, ...span(range) }), signal),
+  trainings: (model: string, signal?: AbortSignal) => get<Trainings>(`/api/v1/models/${part(model)}/trainings`, signal),
   moves: (model: string, signal?: AbortSignal) => get<{ moves: Move[] }>(`/api/v1/models/${part(model)}/moves`, signal),
 
   services: (tenant: string, signal?: AbortSignal) => get<ServiceRow[]>('/api/v1/services' + query({ tenant }), signal),

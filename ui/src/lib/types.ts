@@ -696,3 +696,20 @@ export interface ModelColumn {
 
 /** Numbers from one up to another, the same where it is one number, or a text; and the shares of rows that have it. */
 export type Bin = ({ from: number; to: number } | { value: string }) & { reference: number; window: number };
+
+/** When a model was trained again, newest first, and the policy that says when it is. */
+export interface Trainings {
+  trainings: Training[];
+  policy: { name: string; with: string; on: string[]; max_age_h: number | null; rows: number | null; pause_h: number } | null;
+}
+
+export interface Training {
+  number: number;
+  by: string;
+  why: string;
+  at: string;
+  ended: string | null;
+  stage: 'intended' | 'running' | 'succeeded' | 'failed' | 'unknown';
+  said: string;
+  version: number | null;
+}
