@@ -164,6 +164,8 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
     let store = Store::open(store_config).await?;
     let first_token = auth::first_token(&store, config.require_auth || !all_loopback(&config)).await?;
     let app = App::new(store, config).await?;
+    // Before anybody can ask for new ones.
+    let trainings = app.models.read(::models::Book::open_trainings);
     let listeners = listen::Listeners::bind(&app).await?;
     let live = if app.config.run_analyses { Some(live::LiveLoop::start(app.clone())?) } else { None };
     if live.is_none() {
@@ -178,7 +180,7 @@ pub async fn start(config: ServerConfig) -> Result<Running> {
     let deliveries = tokio::spawn(deliver::run(app.clone()));
     tokio::spawn(models::keep(app.clone()));
     tokio::spawn(models::roll_out(app.clone()));
-    tokio::spawn(models::retrain(app.clone()));
+    tokio::spawn(models::retrain(app.clone(), trainings));
     tokio::spawn(models::journal(app.clone()));
     tokio::spawn(serving::keep(app.clone()));
     tokio::spawn(serving::write(app.clone()));

@@ -81,12 +81,10 @@ async fn train(
     Ok(Json(answer))
 }
 
-/// Begins what is due and asks after what goes on, until the server stops.
-pub async fn retrain(app: Arc<App>) {
-    for training in app.models.read(models::Book::open_trainings) {
-        if training.stage == Stage::Intended {
-            take_up(&app, training).await;
-        }
+/// Begins what is due and asks after what goes on, until the server stops; `left` was not over when it started.
+pub async fn retrain(app: Arc<App>, left: Vec<Training>) {
+    for training in left.into_iter().filter(|training| training.stage == Stage::Intended) {
+        take_up(&app, training).await;
     }
     let mut asked: BTreeMap<u64, Instant> = BTreeMap::new();
     while !app.stop.is_set() {
@@ -132,7 +130,11 @@ async fn begin(app: &Arc<App>, training: Training) {
     }
     let app = app.clone();
     tokio::spawn(async move {
-        let outcome = carry_out(&app, &training).await;
+        // What a stop cuts off is taken up at the next start.
+        let outcome = tokio::select! {
+            outcome = carry_out(&app, &training) => outcome,
+            () = app.stop.wait() => return,
+        };
         let output: Vec<String> = outcome.output.iter().map(|(stream, text)| format!("{stream}: {text}")).collect();
         let said = [outcome.text.clone(), output.join("\n")].join("\n");
         let handle = outcome.handle.unwrap_or_default();

@@ -506,3 +506,47 @@ async fn who_may_not_ask_gets_no_prediction() {
     }
     server.running.shutdown().await.unwrap();
 }
+
+/// A program that trains `iris`: it leaves a line in a file of the folder, and takes a minute.
+fn with_trainer(config: &mut bellwether_api::ServerConfig) {
+    let folder = config.data_dir.clone();
+    let trainer: act::actuator::ActuatorSettings = serde_json::from_value(json!({
+        "kind": "command", "targets": ["iris"], "folder": folder,
+        "argv": ["/bin/sh", "-c", "echo started >> trained; exec sleep 60"], "environment": {"PATH": "/usr/bin:/bin"},
+    }))
+    .unwrap();
+    config.actuators.insert("trainer".into(), trainer.open("trainer", &|_| None).unwrap());
+    let policy = json!({"name": "by hand", "models": "iris", "with": "trainer", "max_age_h": 1000});
+    config.retraining = vec![serde_json::from_value(policy).unwrap()];
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_training_that_a_stop_cut_off_is_not_started_again() {
+    let server = Server::start(with_trainer).await;
+    server.mlflow("registered-models/create", json!({"name": "iris"})).await;
+    let (status, training) = server.ask(Method::POST, "/api/v1/models/iris/train", json!({})).await;
+    assert_eq!((status, &training["stage"]), (StatusCode::OK, &json!("intended")), "{training}");
+    let started = server.dir.path().join("trained");
+    for _ in 0..250 {
+        if started.exists() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let (status, said) = server.ask(Method::POST, "/api/v1/models/iris/train", json!({})).await;
+    assert!(status == StatusCode::BAD_REQUEST && said.to_string().contains("being trained already"), "{status} {said}");
+    let Server { running, dir, .. } = server;
+    running.shutdown().await.unwrap();
+
+    let server = Server::on(dir, with_trainer).await;
+    let over = |answer: &Value| answer["trainings"][0]["stage"] == "unknown";
+    let answer = server.until("/api/v1/models/iris/trainings", over).await;
+    assert!(answer["trainings"][0]["said"].as_str().unwrap().contains("the server stopped"), "{answer}");
+    assert_eq!(std::fs::read_to_string(&started).unwrap().lines().count(), 1, "it was started once");
+    let stages = |lines: &Value| -> Vec<String> {
+        let all = lines.as_array().unwrap().iter();
+        all.map(|line| line["data"]["stage"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    // The newest first.
+    server.until("/api/v1/journal?kind=model", |lines| stages(lines) == ["unknown", "intended"]).await;
+}
