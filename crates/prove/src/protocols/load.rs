@@ -15,6 +15,8 @@ use crate::{
     report::round,
 };
 
+use super::traces::{CentreFile, centre_files, mask_outages, mean_of_known};
+
 /// The entry.
 pub const PROTOCOL: Protocol = Protocol {
     name: "load",
@@ -173,11 +175,8 @@ fn read(folder: &Path) -> Result<Vec<Trace>, Problem> {
     for file in data::list(&web, PROTOCOL.layout, |n| n.ends_with("_per_minute.csv")).unwrap_or_default() {
         traces.push(web_trace(&web.join(&file), file.trim_end_matches("_per_minute.csv"))?);
     }
-    let centres = folder.join("dc_traces");
-    for set in data::list(&centres, PROTOCOL.layout, |_| true).unwrap_or_default() {
-        for file in data::list(&centres.join(&set), PROTOCOL.layout, |n| n.ends_with(".csv")).unwrap_or_default() {
-            traces.extend(centre_traces(&centres.join(&set).join(&file), &set, file.trim_end_matches(".csv"))?);
-        }
+    for file in centre_files(folder, PROTOCOL.layout)? {
+        traces.extend(centre_traces(&file)?);
     }
     traces.retain(|trace| trace.values.len() >= 2 * trace.day);
     if traces.is_empty() {
@@ -203,26 +202,13 @@ fn web_trace(path: &Path, name: &str) -> Result<Trace, Problem> {
     let first = hours.keys().next().copied().unwrap_or(0);
     let whole = ((((last_minute + 1.0) / 60.0).floor() as i64).saturating_sub(first)).clamp(0, 1_000_000);
     let mut values: Vec<f64> = (first..first + whole).map(|hour| hours.get(&hour).copied().unwrap_or(0.0)).collect();
-    mask_outages(&mut values);
+    mask_outages(&mut values, OUTAGE_HOURS);
     Ok(Trace { name: name.to_owned(), values, day: DAY_S / HOUR_S })
 }
 
-fn mask_outages(values: &mut [f64]) {
-    let mut start = 0;
-    for t in 0..=values.len() {
-        if t == values.len() || values[t] != 0.0 {
-            if t - start >= OUTAGE_HOURS {
-                values[start..t].fill(f64::NAN);
-            }
-            start = t + 1;
-        }
-    }
-}
-
-fn centre_traces(path: &Path, set: &str, file: &str) -> Result<Vec<Trace>, Problem> {
-    let words: Vec<&str> = file.split('_').collect();
-    let interval_s = words.windows(2).find(|w| w[1] == "seconds").and_then(|w| w[0].parse::<usize>().ok());
-    let interval_s = interval_s.filter(|s| *s > 0 && DAY_S.is_multiple_of(*s) && *s <= HOUR_S);
+fn centre_traces(file: &CentreFile) -> Result<Vec<Trace>, Problem> {
+    let path = &file.path;
+    let interval_s = file.step_s().filter(|s| *s > 0 && DAY_S.is_multiple_of(*s) && *s <= HOUR_S);
     let Some(interval_s) = interval_s else {
         return Err(Problem::new(path, "no `N_seconds` in its name that divides a day", PROTOCOL.layout));
     };
@@ -230,16 +216,11 @@ fn centre_traces(path: &Path, set: &str, file: &str) -> Result<Vec<Trace>, Probl
     let joined = (FINEST_S / interval_s).max(1);
     let series = table.names.iter().zip(&table.columns).filter(|(_, column)| column.iter().any(|v| v.is_finite()));
     let trace = |(name, column): (&String, &Vec<f64>)| Trace {
-        name: format!("{set}/{file}/{name}"),
+        name: format!("{}/{name}", file.name),
         values: column.chunks_exact(joined).map(mean_of_known).collect(),
         day: DAY_S / (interval_s * joined),
     };
     Ok(series.map(trace).collect())
-}
-
-fn mean_of_known(chunk: &[f64]) -> f64 {
-    let known: Vec<f64> = chunk.iter().copied().filter(|v| v.is_finite()).collect();
-    known.iter().sum::<f64>() / known.len() as f64
 }
 
 #[cfg(test)]
@@ -285,7 +266,7 @@ mod tests {
         assert_eq!(same_time(&past, 28, 1, 1, mean), [15.0], "too short: the last value");
         assert_eq!(same_time(&[1.0, f64::NAN, 3.0, 4.0], 2, 2, 7, median), [2.0, 4.0]);
         let mut values = [1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0];
-        mask_outages(&mut values);
+        mask_outages(&mut values, OUTAGE_HOURS);
         assert!(values[1] == 0.0 && values[4..].iter().all(|v| v.is_nan()));
     }
 }

@@ -14,6 +14,7 @@ mod petshop;
 mod pii;
 mod scaling;
 mod servers;
+mod traces;
 mod tsbad;
 
 use crate::Protocol;

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::replay::Trace;
+use super::{
+    super::traces::{CentreFile, centre_files, mask_outages, mean_of_known},
+    replay::Trace,
+};
 use crate::{Problem, data};
 
 /// What is read.
@@ -27,11 +30,8 @@ pub fn traces(folder: &Path) -> Result<Vec<Trace>, Problem> {
     for file in data::list(&web, LAYOUT, |n| web_step_s(n).is_some()).unwrap_or_default() {
         traces.extend(web_trace(&web.join(&file), &file)?);
     }
-    let centres = folder.join("dc_traces");
-    for set in data::list(&centres, LAYOUT, |_| true).unwrap_or_default() {
-        for file in data::list(&centres.join(&set), LAYOUT, |n| n.ends_with(".csv")).unwrap_or_default() {
-            traces.extend(centre_traces(&centres.join(&set).join(&file), &set, file.trim_end_matches(".csv"))?);
-        }
+    for file in centre_files(folder, LAYOUT)? {
+        traces.extend(centre_traces(&file)?);
     }
     traces.retain(|t| t.loads.len() as f64 * t.tick_s >= TRACE_LEAST_S && t.loads.iter().any(|l| *l > 0.0));
     Ok(traces)
@@ -64,27 +64,14 @@ fn web_trace(path: &Path, file: &str) -> Result<Option<Trace>, Problem> {
     Ok(Some(trace(name.to_owned(), &values, step_s)))
 }
 
-fn mask_outages(values: &mut [f64], least: usize) {
-    let mut start = 0;
-    for t in 0..=values.len() {
-        if t == values.len() || values[t] != 0.0 {
-            if t - start >= least.max(1) {
-                values[start..t].fill(f64::NAN);
-            }
-            start = t + 1;
-        }
-    }
-}
-
-fn centre_traces(path: &Path, set: &str, file: &str) -> Result<Vec<Trace>, Problem> {
-    let words: Vec<&str> = file.split('_').collect();
-    let step_s = words.windows(2).find(|w| w[1] == "seconds").and_then(|w| w[0].parse::<u32>().ok());
-    let Some(step_s) = step_s.filter(|s| (1..=3600).contains(s)) else {
+fn centre_traces(file: &CentreFile) -> Result<Vec<Trace>, Problem> {
+    let path = &file.path;
+    let Some(step_s) = file.step_s().filter(|s| (1..=3600).contains(s)) else {
         return Err(Problem::new(path, "no `N_seconds` in its name, N from 1 to 3600", LAYOUT));
     };
     let table = data::csv_table(path, LAYOUT)?;
     let named = table.names.iter().zip(&table.columns);
-    Ok(named.map(|(name, column)| trace(format!("{set}/{file}/{name}"), column, f64::from(step_s))).collect())
+    Ok(named.map(|(name, column)| trace(format!("{}/{name}", file.name), column, step_s as f64)).collect())
 }
 
 /// Values a step into ticks: finer ones are averaged, coarser ones hold until the next.
@@ -102,11 +89,6 @@ fn trace(name: String, values: &[f64], step_s: f64) -> Trace {
     }
     loads.truncate(TICKS_MOST);
     Trace { name, loads, tick_s }
-}
-
-fn mean_of_known(chunk: &[f64]) -> f64 {
-    let (sum, count) = chunk.iter().filter(|v| v.is_finite()).fold((0.0, 0.0), |(s, c), v| (s + v, c + 1.0));
-    sum / count
 }
 
 #[cfg(test)]
