@@ -6,6 +6,7 @@
 pub mod explain;
 pub mod frame;
 pub mod lightgbm;
+mod links;
 mod mlmodel;
 pub mod onnx;
 mod schema;

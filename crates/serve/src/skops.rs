@@ -21,7 +21,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use archive::Archive;
-use estimators::{Choice, Estimator, Scorer, Shares, logistic, round, softmax};
+use estimators::{Choice, Estimator, Scorer, Shares, round};
 use node::Node;
 use object::{File, Thing};
 use steps::{Scale, Step, WIDEST};
@@ -29,6 +29,7 @@ use table::{Body, Cells, Table};
 use trace::Trace;
 
 use crate::explain::{self, Explanation, Space};
+use crate::links::{logistic, softmax};
 use crate::{Answer, Column, Frame, Label, Matrix, Model, Problem};
 
 /// How many rows go through the steps together at most.

@@ -2,10 +2,14 @@
 //!
 //! The models and answers are made by `fixtures_boost/make.py`.
 
+mod said;
+
 use std::path::PathBuf;
 
 use bellwether_serve::{Answer, Column, Frame, Label, Matrix, Model, Problem, lightgbm, xgboost};
 use serde_json::Value;
+
+use said::frame;
 
 type Read = fn(&[u8]) -> Result<Box<dyn Model>, Problem>;
 
@@ -36,20 +40,6 @@ fn case(name: &str) -> Case {
     let model =
         ["ubj", "json", "txt"].iter().find_map(|kind| std::fs::read(folder().join(format!("{name}.{kind}"))).ok());
     Case { name: name.into(), model: model.unwrap(), rows: frame(&said), said }
-}
-
-fn frame(said: &Value) -> Frame {
-    let names: Vec<String> = serde_json::from_value(said["names"].clone()).unwrap();
-    let columns: Vec<Column> = said["columns"].as_array().unwrap().iter().map(column).collect();
-    let rows = said["columns"][0].as_array().unwrap().len();
-    Frame { names, columns, rows }
-}
-
-fn column(said: &Value) -> Column {
-    match serde_json::from_value::<Vec<Option<f64>>>(said.clone()) {
-        Ok(numbers) => Column::Numbers(numbers.into_iter().map(|number| number.unwrap_or(f64::NAN)).collect()),
-        Err(_) => Column::Texts(serde_json::from_value(said.clone()).unwrap()),
-    }
 }
 
 fn flat(said: &Value) -> Vec<f64> {

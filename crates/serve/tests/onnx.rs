@@ -2,10 +2,14 @@
 //!
 //! The files and answers are made by `fixtures_onnx/make.py`.
 
+mod said;
+
 use std::path::PathBuf;
 
 use bellwether_serve::{Answer, Column, Frame, Kind, Label, MlModel, Problem, Schema, Servable, onnx};
 use serde_json::Value;
+
+use said::frame;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures_onnx")
@@ -32,17 +36,7 @@ fn case(name: &str) -> Case {
     let said = std::fs::read(folder().join(format!("{name}.case.json"))).unwrap();
     let said: Value = serde_json::from_slice(&said).unwrap();
     let file = std::fs::read(folder().join(format!("{name}.onnx"))).unwrap();
-    let names: Vec<String> = serde_json::from_value(said["names"].clone()).unwrap();
-    let columns: Vec<Column> = said["columns"].as_array().unwrap().iter().map(column).collect();
-    let rows = said["columns"][0].as_array().unwrap().len();
-    Case { name: name.into(), file, rows: Frame { names, columns, rows }, said }
-}
-
-fn column(said: &Value) -> Column {
-    match serde_json::from_value::<Vec<Option<f64>>>(said.clone()) {
-        Ok(numbers) => Column::Numbers(numbers.into_iter().map(|number| number.unwrap_or(f64::NAN)).collect()),
-        Err(_) => Column::Texts(serde_json::from_value(said.clone()).unwrap()),
-    }
+    Case { name: name.into(), file, rows: frame(&said), said }
 }
 
 fn flat(said: &Value) -> Vec<f64> {

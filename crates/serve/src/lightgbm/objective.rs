@@ -1,6 +1,6 @@
 //! What a sum of leaves means under an objective.
 
-use crate::Problem;
+use crate::{Problem, links::softmax};
 
 /// How scores become what is predicted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,14 +82,4 @@ fn factor(settings: &[&str]) -> Result<f64, Problem> {
     let Some(said) = settings.iter().find_map(|setting| setting.strip_prefix("sigmoid:")) else { return Ok(1.0) };
     let factor = said.parse().ok().filter(|factor: &f64| *factor > 0.0 && factor.is_finite());
     factor.ok_or_else(|| Problem::Damaged(format!("the sigmoid `{said}` is none")))
-}
-
-fn softmax(scores: &mut [f64]) {
-    let most = scores.iter().copied().fold(f64::MIN, f64::max);
-    let mut sum = 0.0;
-    for score in scores.iter_mut() {
-        *score = (*score - most).exp();
-        sum += *score;
-    }
-    scores.iter_mut().for_each(|score| *score /= sum);
 }

@@ -4,7 +4,7 @@ use super::graph::{Node, Op};
 use super::ops::needed;
 use super::shapes::axes;
 use super::tensor::{Data, Tensor, axis, strides, walk};
-use crate::Problem;
+use crate::{Problem, links};
 
 /// `ReduceSum` and its kin: the axes are an attribute in older versions, and an input in newer ones.
 pub(super) fn reduce(node: &Node) -> Result<Op, Problem> {
@@ -95,7 +95,7 @@ pub(super) fn softmax(node: &Node) -> Result<Op, Problem> {
     let is_old = node.version < 13;
     let said = node.int("axis").unwrap_or(if is_old { 1 } else { -1 });
     let apply: fn(&mut [f64]) = match node.op {
-        "Softmax" => shares,
+        "Softmax" => links::softmax,
         "LogSoftmax" => |row| {
             let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = row.iter().map(|x| (x - most).exp()).sum();
@@ -126,14 +126,6 @@ pub(super) fn softmax(node: &Node) -> Result<Op, Problem> {
         }
         Ok(vec![x.like(x.shape.clone(), cells)?])
     }))
-}
-
-/// Numbers as shares of a whole, by their exponentials.
-fn shares(row: &mut [f64]) {
-    let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    row.iter_mut().for_each(|x| *x = (*x - most).exp());
-    let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|x| *x /= sum);
 }
 
 /// `TopK`: the largest or smallest cells along an axis, with their places; of equal ones the first.

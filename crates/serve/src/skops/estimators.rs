@@ -4,6 +4,7 @@ use super::forests;
 use super::object::Thing;
 use super::table::Takes;
 use crate::explain::{How, Space};
+use crate::links::{logistic, softmax};
 use crate::trees::Trees;
 use crate::{Label, Matrix, Problem};
 
@@ -529,18 +530,4 @@ pub(super) fn round(rows: &mut Matrix, who: &str, takes: Takes) -> Result<(), Pr
         }
     }
     Ok(())
-}
-
-pub(super) fn logistic(x: f64) -> f64 {
-    match x >= 0.0 {
-        true => 1.0 / (1.0 + (-x).exp()),
-        false => x.exp() / (1.0 + x.exp()),
-    }
-}
-
-pub(super) fn softmax(row: &mut [f64]) {
-    let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    row.iter_mut().for_each(|x| *x = (*x - largest).exp());
-    let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|x| *x /= sum);
 }
