@@ -48,9 +48,6 @@ pub struct Desk {
     parts: Parts,
     /// Told when versions moved.
     moved: tokio::sync::Notify,
-    gates: Vec<models::gates::Gate>,
-    rollouts: Vec<models::rollout::Rollout>,
-    retraining: Vec<models::retraining::Policy>,
     /// One at a time reads the book again.
     mending: tokio::sync::Mutex<()>,
 }
@@ -61,16 +58,17 @@ impl Desk {
         let documents = Documents::open(&config.data_dir).await?;
         let place = config.data_dir.join("artifacts");
         let files = Files::open(&place).with_context(|| format!("cannot open {}", place.display()))?;
+        let mut book = Book::default();
+        book.set_gates(config.gates.clone());
+        book.set_rollouts(config.rollouts.clone());
+        book.set_retraining(config.retraining.clone());
         let desk = Desk {
-            book: RwLock::default(),
+            book: RwLock::new(book),
             tree: RwLock::default(),
             parts: Parts::new(files.clone()),
             files,
             documents,
             moved: tokio::sync::Notify::new(),
-            gates: config.gates.clone(),
-            rollouts: config.rollouts.clone(),
-            retraining: config.retraining.clone(),
             mending: tokio::sync::Mutex::default(),
         };
         desk.read_again().await?;
@@ -102,10 +100,7 @@ impl Desk {
         for chunk in self.documents.to_replay().await? {
             book.replay(chunk.run, &chunk.body);
         }
-        book.set_gates(self.gates.clone());
-        book.set_rollouts(self.rollouts.clone());
-        book.set_retraining(self.retraining.clone());
-        book.take_observed(&self.book.read());
+        book.take_unkept(&self.book.read());
         (*self.book.write(), *self.tree.write()) = (book, tree);
         Ok(())
     }

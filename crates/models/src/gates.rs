@@ -8,7 +8,7 @@ use crate::{
     Code, Problem,
     book::Book,
     moves::What,
-    observed::Observed,
+    observed::{Observed, are_of_models},
     registry::{RegisteredModel, Version},
     search::pattern::Pattern,
     serving::CHAMPION,
@@ -65,7 +65,7 @@ pub struct Gate {
     pub without: Vec<String>,
 }
 
-fn any() -> String {
+pub(crate) fn any() -> String {
     "*".into()
 }
 
@@ -103,7 +103,7 @@ impl Gate {
             _ if self.error_above.is_some_and(|by| !by.is_finite() || by < 0.0) => {
                 Err(format!("gate {:?}: error_above is a number from 0 on", self.name))
             }
-            _ if self.without.iter().any(|measure| !measure.starts_with("model_")) => {
+            _ if !are_of_models(&self.without) => {
                 Err(format!("gate {:?}: what it is to be without begins with model_, as model_* does", self.name))
             }
             _ if self.not_worse_by.is_some_and(|by| !by.is_finite() || by < 0.0) => {
@@ -144,9 +144,7 @@ impl Gate {
                 ));
             }
         }
-        let is_unwanted =
-            |measure: &str| self.without.iter().any(|without| Pattern::with_stars(without).matches(measure));
-        match seen.findings.iter().find(|(measure, _)| is_unwanted(measure)) {
+        match seen.found(&self.without).next() {
             Some((measure, words)) => Err(format!("{measure} is being found of it: {words}")),
             None => Ok(()),
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::book::Book;
+use crate::{book::Book, search::pattern::Pattern};
 
 /// What was seen of one version.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +22,19 @@ pub struct Observed {
     pub findings: BTreeMap<String, String>,
 }
 
+impl Observed {
+    /// What is being found of the measures that the settings name, `*` for any text: measure and words.
+    pub(crate) fn found<'a>(&'a self, measures: &'a [String]) -> impl Iterator<Item = (&'a String, &'a String)> {
+        let is_meant = |measure: &str| measures.iter().any(|meant| Pattern::with_stars(meant).matches(measure));
+        self.findings.iter().filter(move |(measure, _)| is_meant(measure))
+    }
+}
+
+/// Whether measures of the settings are such as are found of models.
+pub(crate) fn are_of_models(measures: &[String]) -> bool {
+    measures.iter().all(|measure| measure.starts_with("model_"))
+}
+
 impl Book {
     /// Notes what was seen of a version.
     pub fn observe(&mut self, model: &str, version: u64, note: impl FnOnce(&mut Observed)) {
@@ -33,8 +46,11 @@ impl Book {
         self.observed.get(&(model.to_owned(), version))
     }
 
-    /// Takes over what was seen, for a book that was read again.
-    pub fn take_observed(&mut self, from: &Book) {
+    /// Takes over what is not kept, for a book that was read again: the settings, and what was seen.
+    pub fn take_unkept(&mut self, from: &Book) {
+        self.gates.clone_from(&from.gates);
+        self.rollouts.clone_from(&from.rollouts);
+        self.retraining.clone_from(&from.retraining);
         self.observed.clone_from(&from.observed);
     }
 }

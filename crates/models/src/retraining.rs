@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Problem,
     book::{Book, Kind},
+    observed::are_of_models,
     registry::RegisteredModel,
     search::pattern::Pattern,
     traffic::SHADOW,
@@ -132,7 +133,7 @@ impl Policy {
             () if self.on.is_empty() && self.max_age_h.is_none() && self.rows.is_none() => {
                 Err(format!("retraining {name:?} begins on nothing: say on, max_age_h or rows"))
             }
-            () if self.on.iter().any(|measure| !measure.starts_with("model_")) => {
+            () if !are_of_models(&self.on) => {
                 Err(format!("retraining {name:?}: what it begins on begins with model_, as model_errors does"))
             }
             () if !is_time(self.pause_h) || self.max_age_h.is_some_and(|hours| !is_time(hours)) => {
@@ -158,8 +159,7 @@ impl Policy {
         if let Some(rows) = self.rows.filter(|rows| seen.rows >= *rows) {
             return Some(format!("version {number} in use predicted {} rows, and {rows} are enough", seen.rows));
         }
-        let is_meant = |measure: &str| self.on.iter().any(|on| Pattern::with_stars(on).matches(measure));
-        let (measure, words) = seen.findings.iter().find(|(measure, _)| is_meant(measure))?;
+        let (measure, words) = seen.found(&self.on).next()?;
         Some(format!("{measure}: {words}"))
     }
 

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Problem,
     book::Book,
+    gates,
     moves::{Move, What},
+    observed::are_of_models,
     registry::RegisteredModel,
     search::pattern::Pattern,
     serving::CHAMPION,
@@ -20,7 +22,7 @@ pub struct Rollout {
     /// What it is called.
     pub name: String,
     /// Of which models: names, `*` for any text.
-    #[serde(default = "any")]
+    #[serde(default = "gates::any")]
     pub models: String,
     /// Minutes that a version is a shadow at least.
     #[serde(default = "usual_shadow")]
@@ -37,10 +39,6 @@ pub struct Rollout {
     /// By how much the share of its requests that a canary refuses may be above that of the version in use, 0..=1.
     #[serde(default = "usual_refused")]
     pub refused: f64,
-}
-
-fn any() -> String {
-    "*".into()
 }
 
 fn usual_shadow() -> u32 {
@@ -112,7 +110,7 @@ impl Rollout {
             () if !(0.0..=1.0).contains(&self.refused) => {
                 Err(format!("rollout {:?}: refused is a number from 0 to 1", self.name))
             }
-            () if self.back_on.iter().any(|measure| !measure.starts_with("model_")) => {
+            () if !are_of_models(&self.back_on) => {
                 Err(format!("rollout {:?}: what it goes back on begins with model_, as model_* does", self.name))
             }
             () => Ok(()),
@@ -175,8 +173,7 @@ impl Rollout {
         let seen = book.observed(&model.name, version)?;
         let of_in_use = model.in_use().and_then(|in_use| book.observed(&model.name, in_use.version));
         let is_common = |measure: &String| of_in_use.is_some_and(|seen| seen.findings.contains_key(measure));
-        let is_bad = |measure: &str| self.back_on.iter().any(|bad| Pattern::with_stars(bad).matches(measure));
-        let found = seen.findings.iter().find(|(measure, _)| is_bad(measure) && !is_common(measure));
+        let found = seen.found(&self.back_on).find(|(measure, _)| !is_common(measure));
         let found = found.map(|(measure, words)| format!("{measure} is being found of it: {words}"));
         let refuses = || {
             let (own, usual) = (seen.refused * 100.0, of_in_use.map_or(0.0, |seen| seen.refused) * 100.0);

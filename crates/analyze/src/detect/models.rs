@@ -383,26 +383,28 @@ impl Book {
 
     /// Holds a version that has a new error against the one before it, and those that came after it against it.
     fn compare_versions(&mut self, changed: usize, view: &View, out: &mut Findings) {
-        let is_of_classes = self.versions[changed].errors.is_of_classes();
         for at in 0..self.versions.len() {
-            let Some(mut against) = self.versions[at].against.take() else { continue };
-            let is_concerned = at == changed || against.node == changed;
-            let other = self.versions.get(against.node).filter(|other| {
-                is_concerned && other.generation == against.generation && other.errors.is_of_classes() == is_of_classes
-            });
-            if let Some(other) = other
-                && self.versions[at].errors.is_of_classes() == is_of_classes
-            {
-                against.settle(&other.recent);
-                self.dirty[at] = true;
-                let version = &mut self.versions[at];
-                let model = &self.fleet.models[version.model];
-                let whose = Whose::of(model, &version.name, version.is_shadow);
-                let held = say::Held { against: &against, since: version.first, is_of_classes };
-                say::worse(&mut version.claims, &whose, held, view.now, out);
+            let is_concerned = |against: &mut Against| at == changed || against.node == changed;
+            if let Some(mut against) = self.versions[at].against.take_if(is_concerned) {
+                self.hold_against(at, &mut against, view, out);
+                self.versions[at].against = Some(against);
             }
-            self.versions[at].against = Some(against);
         }
+    }
+
+    fn hold_against(&mut self, at: usize, against: &mut Against, view: &View, out: &mut Findings) {
+        let is_of_classes = self.versions[at].errors.is_of_classes();
+        let Some(other) = self.versions.get(against.node) else { return };
+        if other.generation != against.generation || other.errors.is_of_classes() != is_of_classes {
+            return;
+        }
+        against.settle(&other.recent);
+        self.dirty[at] = true;
+        let version = &mut self.versions[at];
+        let model = &self.fleet.models[version.model];
+        let whose = Whose::of(model, &version.name, version.is_shadow);
+        let held = say::Held { against, since: version.first, is_of_classes };
+        say::worse(&mut version.claims, &whose, held, view.now, out);
     }
 
     fn take_settings(&mut self, view: &View, batch: &Batch, i: usize) {
