@@ -40,7 +40,7 @@ use crate::{
 
 pub use grpc::add as add_grpc;
 pub use log::{entity, write};
-pub use observed::{observe_finding, observe_sample};
+pub use observed::{observe_finding, observe_sample, whose};
 
 use log::{Logging, Pace, PredictionLog, Watched};
 
@@ -281,8 +281,7 @@ pub async fn find(app: &Arc<App>, name: &str, which: Which) -> Result<Arc<Loaded
     let key = (name.to_owned(), version);
     let route = (name.to_owned(), which);
     let before = serving.before.read().get(&route).cloned();
-    let known = serving.versions.read().get(&key).filter(|known| known.created == created).cloned();
-    if let Some(known) = known.filter(|known| is_current(app, known)) {
+    if let Some(known) = current(app, &key, created) {
         if before.is_none_or(|before| !Arc::ptr_eq(&before, &known)) {
             serving.before.write().insert(route, known.clone());
         }
@@ -334,6 +333,12 @@ fn failure(serving: &Serving, key: &(String, u64), created: i64) -> Option<Refus
     recent.map(|failed| failed.why.clone())
 }
 
+/// A version that is loaded, from the file that is kept.
+fn current(app: &App, key: &(String, u64), created: i64) -> Option<Arc<Loaded>> {
+    let known = app.serving.versions.read().get(key).filter(|known| known.created == created).cloned();
+    known.filter(|known| is_current(app, known))
+}
+
 /// Whether the file that was read is still the one that is kept; looked up once in a while.
 fn is_current(app: &App, known: &Loaded) -> bool {
     let at = now().0 / 1_000_000;
@@ -355,8 +360,7 @@ async fn load(app: &Arc<App>, key: &(String, u64), created: i64) -> Result<Arc<L
     let serving = &app.serving;
     let turn = serving.loading.lock().entry(key.clone()).or_default().clone();
     let _turn = turn.lock().await;
-    let known = serving.versions.read().get(key).filter(|known| known.created == created).cloned();
-    if let Some(known) = known.filter(|known| is_current(app, known)) {
+    if let Some(known) = current(app, key, created) {
         return Ok(known);
     }
     if let Some(why) = failure(serving, key, created) {

@@ -15,17 +15,16 @@ use models::{
     serving::Which,
 };
 use serde::Deserialize;
-use types::{EntityId, Finding, Time};
+use types::{Finding, Time};
 
 use crate::{
     auth::Permission,
     errors::ApiError,
+    rest::incidents::all_findings,
     routes::Routes,
+    serving::{bytes, whose},
     state::{App, now},
 };
-
-/// Findings that are looked through for those of a version.
-const FINDINGS: usize = 2000;
 
 pub fn add(routes: &mut Routes) {
     routes.add(
@@ -110,9 +109,7 @@ async fn seen(app: &Arc<App>, name: &str, version: u64) -> Result<Seen, ApiError
         refused: counts.map(|counts| counts.refused.load(Ordering::Relaxed)),
         ..Answers::default()
     };
-    let mut findings: Vec<Finding> = app.snapshot.load().findings.iter().map(|finding| (**finding).clone()).collect();
-    let stored = app.store.findings(None, Time(0), at, FINDINGS).await?;
-    findings.extend(stored.into_iter().filter(|f| !app.snapshot.load().findings.iter().any(|known| known.id == f.id)));
+    let findings = all_findings(app, None, Time(0), at.plus(1)).await?;
     let findings = findings.iter().filter_map(|finding| found(finding, name, version)).collect();
     let performance = app.models.read(|book| {
         let difference = book.observed(name, version).and_then(|o| o.difference.map(|by| (by, o.pairs)));
@@ -130,15 +127,14 @@ async fn seen(app: &Arc<App>, name: &str, version: u64) -> Result<Seen, ApiError
 /// What its `MLmodel` says.
 async fn stated(app: &Arc<App>, folder: &ArtifactPath) -> Option<Stated> {
     let entry = app.models.entry(&folder.join("MLmodel").ok()?)?;
-    let content = crate::serving::bytes(app, entry).await.ok()?;
+    let content = bytes(app, entry).await.ok()?;
     Some(Stated::of_mlmodel(&serve::MlModel::page(&content).ok()?))
 }
 
 /// What an analysis said of a version.
 fn found(finding: &Finding, name: &str, version: u64) -> Option<FindingSeen> {
-    let (whole, part) = finding.scope.split_once(", ").unwrap_or((&finding.scope, ""));
-    let is_it = finding.entity == EntityId::new("model", "", name) && whole == format!("version {version}");
-    is_it.then(|| FindingSeen {
+    let (model, number, part) = whose(finding)?;
+    (model == name && number == version).then(|| FindingSeen {
         measure: finding.measure.to_string(),
         scope: part.to_owned(),
         summary: finding.summary.clone(),

@@ -244,6 +244,8 @@ struct Note {
 
 /// Longest note, characters.
 const MOST_NOTE_CHARS: usize = 4000;
+/// Findings at most, in a list and of the kept ones.
+const MOST_FINDINGS: usize = 2000;
 
 async fn note(
     State(app): State<Arc<App>>,
@@ -295,18 +297,29 @@ pub(crate) struct FindingsQuery {
     to: Option<String>,
 }
 
+/// What was found in a stretch: as it is now, and as it was kept last; the newest of the kept ones.
+pub(crate) async fn all_findings(
+    app: &App,
+    tenant: Option<Tenant>,
+    from: Time,
+    to: Time,
+) -> Result<Vec<Finding>, ApiError> {
+    let mut found: Vec<Finding> =
+        app.snapshot.load().findings.iter().filter(|f| f.start < to && f.end >= from).map(|f| (**f).clone()).collect();
+    let stored = app.store.findings(tenant, from, to, MOST_FINDINGS).await?;
+    let known: std::collections::BTreeSet<_> = found.iter().map(|f| f.id).collect();
+    found.extend(stored.into_iter().filter(|f| !known.contains(&f.id)));
+    Ok(found)
+}
+
 pub(crate) async fn findings(
     State(app): State<Arc<App>>,
     Query(query): Query<FindingsQuery>,
 ) -> Result<Json<Vec<Finding>>, ApiError> {
     let asked: Option<Tenant> = tenant(query.tenant.as_deref());
     let (from, to) = Range { from: query.from.clone(), to: query.to.clone() }.resolve()?;
-    let limit = query.limit.unwrap_or(200).min(2000);
-    let mut found: Vec<Finding> =
-        app.snapshot.load().findings.iter().filter(|f| f.start < to && f.end >= from).map(|f| (**f).clone()).collect();
-    let stored = app.store.findings(asked.clone(), from, to, 2000).await?;
-    let known: std::collections::BTreeSet<_> = found.iter().map(|f| f.id).collect();
-    found.extend(stored.into_iter().filter(|f| !known.contains(&f.id)));
+    let limit = query.limit.unwrap_or(200).min(MOST_FINDINGS);
+    let mut found = all_findings(&app, asked.clone(), from, to).await?;
     let entity = query
         .entity
         .as_deref()

@@ -64,15 +64,11 @@ async fn columns(
     })?;
     let Some((version, created)) = found else { return Ok(Json(answer(&name, None, &[], &[], &Compared::default()))) };
     let key = entity(&app, &name, now());
-    let reading = app.clone();
-    let work = tokio::task::spawn_blocking(move || {
-        let (app, began) = (reading, Time(created * 1_000_000));
-        let reference = first_rows(&app, key, version, began);
-        let after = reference.last().map_or(began, |row| row.0.plus(1));
-        (app, reference, after)
-    });
+    let (reading, began) = (app.clone(), Time(created * 1_000_000));
+    let work = tokio::task::spawn_blocking(move || first_rows(&reading, key, version, began));
     let broke = |error| ApiError::unavailable(format!("reading broke off: {error}"));
-    let (app, reference, after) = work.await.map_err(broke)?;
+    let reference = work.await.map_err(broke)?;
+    let after = reference.last().map_or(began, |row| row.0.plus(1));
     let window = if after < to { window(&app, key, version, from.max(after), to).await? } else { Vec::new() };
     let whole = tokio::task::spawn_blocking(move || {
         // As the analysis names it, so that the same permutations are drawn.
@@ -100,12 +96,12 @@ fn first_rows(app: &App, key: EntityKey, version: u64, began: Time) -> Vec<Row> 
     let history = app.store.history();
     let now = now();
     // A file may have been registered long before it is first asked for.
-    let mut first = None;
+    let (mut first, mut rows) = (None, Vec::<Row>::new());
     for stretch in STRETCHES {
         let from = first.unwrap_or(began);
         let to = from.plus(stretch).min(now.plus(SECOND));
         let events = history.events(Some(key), from, to, now.plus(DAY));
-        let rows: Vec<Row> = events
+        rows = events
             .into_iter()
             .filter(|event| event.kind == "prediction" && is_of(&event.attributes, version))
             .map(|event| (event.time, event.attributes))
@@ -113,10 +109,10 @@ fn first_rows(app: &App, key: EntityKey, version: u64, began: Time) -> Vec<Row> 
             .collect();
         first = first.or(rows.first().map(|row| row.0));
         if rows.len() >= REFERENCE_ROWS || to > now {
-            return rows;
+            break;
         }
     }
-    Vec::new()
+    rows
 }
 
 /// The newest rows of a version within a stretch, in order of time.

@@ -16,7 +16,7 @@ use serve::wire::{explain, invocations, seldon, tensorflow, v2, v2_grpc};
 
 use super::{
     Loaded, Refusal, State as Standing, find,
-    traffic::{Chosen, Question, ask, choose},
+    traffic::{Chosen, Question, apart, ask, choose},
 };
 use crate::{
     auth::Permission,
@@ -425,13 +425,12 @@ async fn explained(
     explain: fn(&[u8], &serve::Servable) -> Result<Vec<u8>, serve::Problem>,
 ) -> Result<Response, Refusal> {
     let body = body_of(app, request).await?;
-    // A row may take thousands of times as long as its prediction.
-    let work = tokio::task::spawn_blocking(move || explain(&body, &loaded.model));
-    let out = work.await.map_err(|error| Refusal::Broken(format!("the work broke off: {error}")))?;
-    let out = out.map_err(|problem| match problem {
+    let refused = |problem| match problem {
         serve::Problem::Unsupported(_) => Refusal::NotHere(problem.to_string()),
         other => Refusal::from(other),
-    })?;
+    };
+    // A row may take thousands of times as long as its prediction.
+    let out = apart(move || explain(&body, &loaded.model).map_err(refused)).await?;
     Ok(plain(StatusCode::OK, out))
 }
 

@@ -10,9 +10,7 @@ pub fn observe_finding(app: &App, finding: &Finding) {
     if finding.method != "models" || finding.tenant != Tenant::default() {
         return;
     }
-    let scope = finding.scope.split(',').next().unwrap_or_default();
-    let (Some(model), Some(version)) = (model_of(&finding.entity), scope.strip_prefix("version ")) else { return };
-    let Ok(version) = version.trim().parse() else { return };
+    let Some((model, version, _)) = whose(finding) else { return };
     app.models.observe(model, version, |seen| {
         if finding.ongoing {
             seen.findings.insert(finding.measure.to_string(), finding.summary.clone());
@@ -30,15 +28,23 @@ pub fn observe_sample(app: &App, sample: &DerivedSample) {
     }
     let version = sample.labels.iter().find(|(name, _)| *name == "version");
     let Some(version) = version.and_then(|(_, version)| version.parse().ok()) else { return };
-    let directory = app.store.directory().read();
-    let Some(model) = directory.entity_id(sample.entity).and_then(model_of) else { return };
-    app.models.observe(model, version, |seen| match what {
+    // A name of its own, so that no lock of the directory is held while the book is waited for.
+    let model = app.store.directory().read().entity_id(sample.entity).and_then(model_of).map(str::to_owned);
+    let Some(model) = model else { return };
+    app.models.observe(&model, version, |seen| match what {
         "rows" => seen.rows = sample.value as u64,
         "error.pairs" => seen.pairs = sample.value as u64,
         "error.difference" => seen.difference = Some(sample.value),
         "agreement" => seen.agreement = Some(sample.value),
         _ => {}
     });
+}
+
+/// The model and version that a finding is about, and which part of it; empty: all.
+pub fn whose(finding: &Finding) -> Option<(&str, u64, &str)> {
+    let (version, part) = finding.scope.split_once(", ").unwrap_or((&finding.scope, ""));
+    let version = version.strip_prefix("version ")?.parse().ok()?;
+    Some((model_of(&finding.entity)?, version, part))
 }
 
 /// The registered model that an entity is.

@@ -32,7 +32,7 @@ pub fn add(routes: &mut Routes) {
 
 async fn serving(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
     let at = now().0 / 1_000_000;
-    let (in_use, phases, gates, beside) = app.models.read(|book| {
+    let (mut answer, phases) = app.models.read(|book| {
         let model = book.registered(&name)?;
         let in_use = model.in_use().map(|version| version.version.to_string());
         let gates: Vec<Value> = book.gates_of(&name).map(|gate| json!(gate)).collect();
@@ -47,10 +47,12 @@ async fn serving(State(app): State<Arc<App>>, Path(name): Path<String>) -> Resul
                 "waits_for": standing.map(|standing| standing.why),
             })
         });
-        let beside = json!({"canary": canary, "shadow": shadow, "rollout": rollout});
+        let answer = json!({
+            "model": name, "in_use": in_use, "gates": gates, "canary": canary, "shadow": shadow, "rollout": rollout,
+        });
         let observed = |number: u64| book.observed(&name, number).map(observed);
         let phases = book.phases(&name)?.into_iter().rev().map(|(number, phase)| (number, phase, observed(number)));
-        Ok::<_, models::Problem>((in_use, phases.collect::<Vec<_>>(), gates, beside))
+        Ok::<_, models::Problem>((answer, phases.collect::<Vec<_>>()))
     })?;
     let loaded = app.serving.loaded();
     let of = |number: u64| loaded.iter().find(|l| l.model.name == name && l.model.version == number);
@@ -71,11 +73,7 @@ async fn serving(State(app): State<Arc<App>>, Path(name): Path<String>) -> Resul
         }
         shown
     };
-    let versions: Vec<Value> = phases.into_iter().map(version).collect();
-    let mut answer = json!({"model": name, "in_use": in_use, "versions": versions, "gates": gates});
-    if let (Value::Object(answer), Value::Object(beside)) = (&mut answer, beside) {
-        answer.extend(beside);
-    }
+    answer["versions"] = phases.into_iter().map(version).collect();
     Ok(Json(answer))
 }
 

@@ -9,7 +9,7 @@ use std::{
 use models::serving::Which;
 use serve::{Frame, Problem};
 
-use super::{Loaded, Refusal, failure, find, is_current, load, log};
+use super::{Loaded, Refusal, current, failure, find, load, log};
 use crate::state::App;
 
 /// Bodies of more bytes are worked on where blocking is allowed.
@@ -60,8 +60,7 @@ fn is_its_turn(turn: u64, percent: f64) -> bool {
 /// A version if it is loaded; else it begins to be, and nobody waits.
 fn loaded_or_begun(app: &Arc<App>, name: &str, version: u64, created: i64) -> Option<Arc<Loaded>> {
     let key = (name.to_owned(), version);
-    let known = app.serving.versions.read().get(&key).filter(|known| known.created == created).cloned();
-    if let Some(known) = known.filter(|known| is_current(app, known)) {
+    if let Some(known) = current(app, &key, created) {
         return Some(known);
     }
     if failure(&app.serving, &key, created).is_none() {
@@ -127,9 +126,13 @@ async fn work<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
-    if bytes <= INLINE_BYTES {
-        return work();
-    }
+    if bytes <= INLINE_BYTES { work() } else { apart(work).await }
+}
+
+/// Does work that takes long where blocking is allowed.
+pub async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Refusal::Broken(format!("the work broke off: {error}")))?
 }
