@@ -22,7 +22,7 @@ pub enum JournalKind {
     Merge,
     /// Something about access: a token made or revoked.
     Access,
-    /// A version of a model was registered, approved, moved or removed.
+    /// A version of a model was registered, approved, moved or removed, or a model is trained again.
     Model,
 }
 
